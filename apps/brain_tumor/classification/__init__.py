@@ -1,0 +1,1 @@
+"""Tumour type: slices, boundary, morphology, chaos, hybrid network, calibration."""

@@ -1,0 +1,106 @@
+"""The one error hierarchy.
+
+Every error that a user can cause carries a stable `code`, a sentence that says which input was
+wrong, what was expected and what arrived, and a `remedy`. The server maps them to HTTP in one
+place (`server/replies.py`); the command line prints them in one place (`cli.py`).
+"""
+
+from __future__ import annotations
+
+
+class TumorLensError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: What is wrong: which input, what was expected, what arrived.
+        remedy: What the user can do about it; each class has a default.
+    """
+
+    code = "error"
+    default_remedy = "See the documentation."
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy or self.default_remedy
+
+
+class InputError(TumorLensError, ValueError):
+    """A request or an argument that cannot be understood."""
+
+    code = "bad_input"
+    default_remedy = "Correct the input and try again."
+
+
+class FileFormatError(InputError):
+    """A file that cannot be read as what it claims to be."""
+
+    code = "unreadable_file"
+    default_remedy = (
+        "Export the volume again as NIfTI, NRRD or DICOM and check that it is complete."
+    )
+
+
+class VolumeError(InputError):
+    """A volume with unusable content: not 3-D, NaN, empty."""
+
+    code = "bad_volume"
+    default_remedy = "Check the volume in a viewer and export it again."
+
+
+class GeometryError(InputError):
+    """Affines, shapes or spacings that are unusable or do not fit together."""
+
+    code = "bad_geometry"
+    default_remedy = "Export the volume with its original geometry."
+
+
+class SequenceError(InputError):
+    """A sequence that is missing, doubled or not recognised."""
+
+    code = "bad_sequences"
+    default_remedy = "Name the sequences explicitly (t1, t1c, t2, flair)."
+
+
+class LabelError(InputError):
+    """A labelmap with values outside the label scheme."""
+
+    code = "bad_labels"
+    default_remedy = "Use the label values of this server (see GET /info/)."
+
+
+class NotFoundError(TumorLensError, LookupError):
+    """A case, label, model or version that does not exist."""
+
+    code = "not_found"
+    default_remedy = "List what exists (GET /datastore/, tumorlens models list) and try again."
+
+
+class ModelError(TumorLensError, RuntimeError):
+    """Weights that are missing, damaged or of another version than their metadata."""
+
+    code = "bad_model"
+    default_remedy = (
+        "Restore the model folder from its release, or roll back to an earlier version."
+    )
+
+
+class StorageError(TumorLensError, RuntimeError):
+    """Data that could not be stored durably, or stored data that is damaged."""
+
+    code = "storage"
+    default_remedy = "Free disk space or fix permissions of the studies folder; nothing was lost."
+
+
+class BusyError(TumorLensError, RuntimeError):
+    """The server has as much work as it takes at once."""
+
+    code = "busy"
+    default_remedy = "Wait a few seconds and try again."
+
+
+class AccessError(TumorLensError, PermissionError):
+    """A request without the right token or from a foreign web page."""
+
+    code = "forbidden"
+    default_remedy = "Send the server's token as 'Authorization: Bearer TOKEN'."

@@ -1,0 +1,1 @@
+"""Outlining the tumour: networks, whole-volume inference, training, metrics."""

@@ -1,0 +1,1 @@
+"""MONAI Label adapters; wiring only, no anatomy and no maths."""

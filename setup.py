@@ -1,0 +1,58 @@
+"""Packaging of TumorLens. Lower bounds are what we test; upper bounds name a known break."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "([^"]+)"', (ROOT / "apps/brain_tumor/__init__.py").read_text(encoding="utf-8")
+)
+assert VERSION, "apps/brain_tumor/__init__.py names no __version__"
+
+setup(
+    name="tumorlens",
+    version=VERSION.group(1),
+    description="Brain tumour segmentation, typing and checkable explanation for MONAI Label",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.12",  # monailabel's numpymaxflow and pydicom-seg hold numpy below 2
+    package_dir={"": "apps"},
+    packages=find_packages("apps"),
+    package_data={"brain_tumor": ["py.typed"]},
+    install_requires=[
+        "captum>=0.9",
+        "fastapi>=0.165",
+        "monai>=1.6,<1.7",  # transforms and network state dicts are tested on 1.6
+        "monailabel==0.8.5",
+        "nibabel>=5.4",
+        "nilearn>=0.14",
+        "numpy>=1.26,<2",  # numpymaxflow, pydicom-seg
+        "pydicom>=2.4,<3",  # pydicom-seg 0.4.1 imports a module that pydicom 3 removed
+        "dicomweb-client<0.61",  # 0.61 needs pydicom 3
+        "pynetdicom<3",  # 3 needs pydicom 3
+        "pynrrd>=1.1",
+        "python-multipart>=0.0.20",
+        "safetensors>=0.8",
+        "scikit-image>=0.26",
+        "scikit-learn>=1.9",
+        "scipy>=1.17",
+        "SimpleITK>=2.5",
+        "SQLAlchemy>=2.1",
+        "surface-distance>=0.1",
+        "torch>=2.14",
+        "tqdm>=4.67",
+        "transformers>=5.23",
+        "uvicorn>=0.54",
+    ],
+    extras_require={
+        "test": ["httpx>=0.28", "hypothesis>=6.150", "mypy>=2.4", "pytest>=9.2", "ruff>=0.17"],
+        "train": ["matplotlib>=3.10", "pandas>=2.3"],
+        "bench": ["matplotlib>=3.10", "psutil>=7"],
+    },
+    entry_points={"console_scripts": ["tumorlens=brain_tumor.cli:main"]},
+)
