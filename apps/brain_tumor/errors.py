@@ -36,9 +36,7 @@ class FileFormatError(InputError):
     """A file that cannot be read as what it claims to be."""
 
     code = "unreadable_file"
-    default_remedy = (
-        "Export the volume again as NIfTI, NRRD or DICOM and check that it is complete."
-    )
+    default_remedy = "Export the volume again as NIfTI, NRRD or DICOM; check it is complete."
 
 
 class VolumeError(InputError):
@@ -80,9 +78,7 @@ class ModelError(TumorLensError, RuntimeError):
     """Weights that are missing, damaged or of another version than their metadata."""
 
     code = "bad_model"
-    default_remedy = (
-        "Restore the model folder from its release, or roll back to an earlier version."
-    )
+    default_remedy = "Restore the model folder from its release, or roll back a version."
 
 
 class StorageError(TumorLensError, RuntimeError):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from brain_tumor.errors import LabelError
 
 LabelArray = npt.NDArray[np.uint8]
+IntegerArray = npt.NDArray[np.integer[Any]]
 
 
 class Label(IntEnum):
@@ -33,7 +35,7 @@ class Label(IntEnum):
     CORE = 4  # tumour core that cannot be divided (single-contrast studies)
 
 
-class Region(str, Enum):
+class Region(StrEnum):
     """Overlapping evaluation regions; they nest: ET is inside TC, TC inside WT."""
 
     WT = "WT"
@@ -41,14 +43,14 @@ class Region(str, Enum):
     ET = "ET"
 
 
-class LabelScheme(str, Enum):
+class LabelScheme(StrEnum):
     """Which label values a labelmap may hold."""
 
     SUBREGIONS = "subregions"
     CORE = "core"
 
 
-class TumorType(str, Enum):
+class TumorType(StrEnum):
     """Tumour types that the classifier knows."""
 
     GLIOMA = "glioma"
@@ -114,7 +116,7 @@ def label_names() -> dict[str, int]:
     return {LABEL_STYLES[label].name: int(label) for label in Label if label in LABEL_STYLES}
 
 
-def region_mask(labelmap: npt.NDArray[np.integer], region: Region) -> npt.NDArray[np.bool_]:
+def region_mask(labelmap: IntegerArray, region: Region) -> npt.NDArray[np.bool_]:
     """Voxels of one region.
 
     Args:
@@ -126,10 +128,11 @@ def region_mask(labelmap: npt.NDArray[np.integer], region: Region) -> npt.NDArra
     """
     wanted = REGION_LABELS[region]
     lookup = np.array([label in wanted for label in Label], dtype=bool)
-    return lookup[labelmap]
+    mask: npt.NDArray[np.bool_] = lookup[labelmap]
+    return mask
 
 
-def from_brats(labelmap: npt.NDArray[np.integer], *, year: int = 2020) -> LabelArray:
+def from_brats(labelmap: IntegerArray, *, year: int = 2020) -> LabelArray:
     """Convert a BraTS labelmap to `Label` values.
 
     Args:
@@ -163,7 +166,7 @@ def from_brats(labelmap: npt.NDArray[np.integer], *, year: int = 2020) -> LabelA
     return converted
 
 
-def check_scheme(labelmap: npt.NDArray[np.integer]) -> LabelScheme:
+def check_scheme(labelmap: IntegerArray) -> LabelScheme:
     """Scheme of a labelmap; an empty one counts as `SUBREGIONS`.
 
     Raises:

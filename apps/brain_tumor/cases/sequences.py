@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Sequence(str, Enum):
+class Sequence(StrEnum):
     """MRI sequence. The order of the members is the channel order of every network."""
 
     T1 = "t1"

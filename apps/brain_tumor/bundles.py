@@ -1,0 +1,95 @@
+"""Model bundles on disk: MONAI bundle folders with safetensors weights.
+
+A bundle is `models/<name>/` with `configs/metadata.json` (name, version, network arguments and
+the contract of inputs and outputs) and `models/model.safetensors`. Weights are never pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from brain_tumor.errors import ModelError
+
+MODELS_ENV = "TUMORLENS_MODELS"
+METADATA = Path("configs/metadata.json")
+WEIGHTS = Path("models/model.safetensors")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """What a reply says about the model that made it.
+
+    Attributes:
+        name: Bundle name, for example `segmentation`.
+        version: Semantic version of the weights.
+        sha256: Hexadecimal checksum of the weights file.
+    """
+
+    name: str
+    version: str
+    sha256: str
+
+    def to_json(self) -> dict[str, str]:
+        """Plain dictionary for replies and reports."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and checked.
+
+    Attributes:
+        path: Folder of the bundle.
+        version: Name, version and checksum.
+        metadata: Content of `configs/metadata.json`.
+    """
+
+    path: Path
+    version: ModelVersion
+    metadata: Mapping[str, Any]
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Weights as float32 tensors.
+
+        Raises:
+            ModelError: If the file is damaged.
+        """
+        try:
+            state = load_file(self.path / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"weights of {self.version.name} cannot be read: {error}") from error
+        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def models_folder() -> Path:
+    """Folder of the shipped bundles: `$TUMORLENS_MODELS`, else `models/` of the checkout."""
+    named = os.environ.get(MODELS_ENV)
+    return Path(named) if named else Path(__file__).resolve().parents[2] / "models"
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle's metadata and check that its weights are there.
+
+    Args:
+        path: Folder of the bundle.
+
+    Raises:
+        ModelError: If the metadata or the weights are missing or damaged.
+    """
+    try:
+        metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
+        name, version = str(metadata["name"]), str(metadata["version"])
+        digest = hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"model bundle '{path.name}' cannot be read: {error}") from error
+    return Bundle(path, ModelVersion(name, version, digest), metadata)

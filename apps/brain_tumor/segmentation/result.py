@@ -1,0 +1,87 @@
+"""What segmentation returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from brain_tumor.bundles import ModelVersion
+from brain_tumor.cases.case import Case
+from brain_tumor.labels import (
+    SCHEME_REGIONS,
+    IntegerArray,
+    LabelArray,
+    LabelScheme,
+    Region,
+    region_mask,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationResult:
+    """A labelmap on the reference grid and how it came about.
+
+    Attributes:
+        labelmap: Label values, shape of the case, uint8.
+        scheme: Which label values the labelmap may hold.
+        model: Model that made it.
+        reason: One sentence: why this model was chosen.
+        uncertainty: Voxel-wise uncertainty on the reference grid, 0 (certain) to 1, or None.
+        volumes_ml: Millilitres per region of the scheme.
+        timings_s: Seconds per stage.
+        warnings: Sentences that a reader must see first.
+    """
+
+    labelmap: LabelArray
+    scheme: LabelScheme
+    model: ModelVersion
+    reason: str
+    volumes_ml: Mapping[Region, float]
+    uncertainty: npt.NDArray[np.float32] | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Segmenter(Protocol):
+    """Anything that outlines the tumour of a case."""
+
+    @property
+    def version(self) -> ModelVersion:
+        """Model behind this segmenter; part of every cache key."""
+
+    def segment(self, case: Case) -> SegmentationResult:
+        """Outline the tumour; thread-safe."""
+
+
+def region_volumes_ml(
+    labelmap: IntegerArray,
+    spacing_mm: tuple[float, float, float],
+    scheme: LabelScheme = LabelScheme.SUBREGIONS,
+) -> dict[Region, float]:
+    """Volume of each region of a scheme.
+
+    Args:
+        labelmap: Integer labels, shape (I, J, K), values from `Label`.
+        spacing_mm: Voxel size along I, J, K in mm.
+        scheme: Scheme of the labelmap; decides which regions can be told.
+
+    Returns:
+        Millilitres per region; regions nest, so WT >= TC >= ET.
+
+    References:
+        Menze et al. 2015, doi:10.1109/TMI.2014.2377694 (region definitions).
+
+    Example:
+        >>> box = np.full((10, 20, 30), 3, dtype=np.uint8)
+        >>> region_volumes_ml(box, (1.0, 2.0, 0.5))[Region.ET]
+        6.0
+    """
+    voxel_ml = spacing_mm[0] * spacing_mm[1] * spacing_mm[2] / 1000.0
+    return {
+        region: float(np.count_nonzero(region_mask(labelmap, region)) * voxel_ml)
+        for region in SCHEME_REGIONS[scheme]
+    }
