@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -64,7 +65,7 @@ _PLAIN_SUFFIX = (
     r"fspgr|bravo|vibe|space|spc|cube|ir|tir|blade|propeller|prop|flash|fl2d|fl3d|2d|3d|iso|fs|"
     r"fatsat|hr|sag|cor|ax|axi|axial|tra|brain|bet|n4|images"
 )
-_CONTRAST_SUFFIX = r"c|ce|gd|gad|gado|gadolinium|post|postcontrast|contrast|km|kontrast|mdc"
+_CONTRAST_SUFFIX = r"c|ce|gd|gad|gado|gadolinium|post|contrast|km|kontrast|mdc"
 _PREFIX = r"[23]d|ax|sag|cor|tra|pre|[abd-z]"
 _CONTRAST_PREFIX = r"c|ce|gd|gad|post"
 _T1_CORE = r"t1|mprage|memprage|mp2rage|bravo|spgr|fspgr|irfspgr|vibe"
@@ -175,7 +176,7 @@ def _tokenise(name: str) -> list[str]:
 def _image_words(tokens: list[str]) -> list[str]:
     """Words that speak of the image: without BIDS entities, dates and negated contrast."""
     words: list[str] = []
-    rest = iter(zip(tokens, [*tokens[1:], ""], strict=True))
+    rest = iter(pairwise([*tokens, ""]))
     for token, following in rest:
         is_entity = token in _BIDS_ENTITIES and following and not words
         is_date = token == "post" and following in _AFTER_POST_NOT_CONTRAST
@@ -211,7 +212,7 @@ def _is_t1(word: str) -> bool:
 def _has_contrast(words: list[str]) -> bool:
     if not _CONTRAST_WORDS.isdisjoint(words):
         return True
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         if _T1_PLAIN.fullmatch(word):
             if following == "c":
                 return True
