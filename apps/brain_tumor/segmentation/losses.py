@@ -1,0 +1,55 @@
+"""Loss of the sub-region network: cross-entropy on classes plus Dice on regions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from brain_tumor.labels import REGION_LABELS, Label, Region
+
+SMOOTH = 1.0
+
+
+def region_probabilities(probabilities: torch.Tensor) -> torch.Tensor:
+    """Probability of WT, TC and ET from exclusive class probabilities.
+
+    Args:
+        probabilities: Shape (N, 4, ...), classes in the order of `Label`.
+
+    Returns:
+        Shape (N, 3, ...), in the order WT, TC, ET.
+    """
+    classes = [int(label) for label in Label if int(label) < probabilities.shape[1]]
+    return torch.stack(
+        [
+            probabilities[:, [c for c in classes if Label(c) in REGION_LABELS[region]]].sum(dim=1)
+            for region in (Region.WT, Region.TC, Region.ET)
+        ],
+        dim=1,
+    )
+
+
+def dice_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over classes plus one minus soft Dice over the regions, 1:1.
+
+    Dice pools the batch, so that a crop without tumour does not divide by nothing. Computed in
+    float32 whatever the autocast type.
+
+    Args:
+        logits: Shape (N, 4, I, J, K).
+        labels: Label values, shape (N, I, J, K), int64.
+
+    References:
+        Milletari et al. 2016, arXiv:1606.04797 (soft Dice, squared denominator);
+        Isensee et al. 2020, arXiv:2011.00848 (Dice on nested regions).
+    """
+    logits = logits.float()
+    cross_entropy = F.cross_entropy(logits, labels)
+    predicted = region_probabilities(logits.softmax(dim=1))
+    one_hot = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).float()
+    target = region_probabilities(one_hot)
+    axes = (0, 2, 3, 4)
+    overlap = (predicted * target).sum(dim=axes)
+    total = predicted.square().sum(dim=axes) + target.sum(dim=axes)
+    dice = (2 * overlap + SMOOTH) / (total + SMOOTH)
+    return cross_entropy + (1 - dice).mean()

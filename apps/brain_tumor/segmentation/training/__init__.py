@@ -1,0 +1,1 @@
+"""Training of the segmentation networks from folders of public research data."""

@@ -1,0 +1,269 @@
+"""Training of the sub-region network.
+
+`tumorlens train segmentation --data DIR --output DIR` runs this; every run is reproducible from
+its seed and can be resumed from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from brain_tumor.labels import LabelArray, Region
+from brain_tumor.segmentation.losses import dice_cross_entropy
+from brain_tumor.segmentation.networks import DEFAULT_CHANNELS, build_unet
+from brain_tumor.segmentation.training.augmentation import (
+    drop_sequences,
+    random_contrast,
+    random_crop,
+    random_symmetry,
+)
+from brain_tumor.segmentation.training.brats import Cube, load_cubes, load_masks, load_wholes
+from brain_tumor.segmentation.training.composites import Host, compose, make_host, to_canvas
+from brain_tumor.segmentation.training.folds import patient_fold
+from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
+from brain_tumor.segmentation.training.validation import region_dice
+
+logger = logging.getLogger(__name__)
+
+CROP_SHAPE = (64, 80, 96)
+CUBES_PER_STEP = 4
+HOST_ONLY_SHARE = 0.25
+MAX_GRADIENT_NORM = 1.0
+REFUSED_GRADIENT_NORM = 1e3
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything that decides a run.
+
+    Attributes:
+        fold: Fold of patients kept out, 0-4, or None to train on all.
+        steps: Optimiser steps.
+        seed: Seed of weights, samples and augmentation.
+        learning_rate: Peak of the cosine schedule.
+        warmup_steps: Linear warm-up.
+        weight_decay: Of AdamW.
+        ema_decay: Decay of the averaged weights that are validated and shipped.
+        validate_every: Steps between validations and checkpoints.
+        channels: Features per level of the U-Net.
+        threads: Torch threads.
+    """
+
+    fold: int | None = 0
+    steps: int = 6000
+    seed: int = 2026
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 200
+    weight_decay: float = 1e-2
+    ema_decay: float = 0.998
+    validate_every: int = 500
+    channels: tuple[int, ...] = DEFAULT_CHANNELS
+    threads: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Data of one fold."""
+
+    cubes: list[Cube]
+    masks: dict[str, LabelArray]
+    hosts: list[Host]
+    validation_cubes: list[Cube]
+    validation_hosts: list[Host]
+
+
+def load_training_data(data: Path, fold: int | None) -> TrainingData:
+    """Read the data and split it by patient."""
+    cubes, wholes = load_cubes(data), load_wholes(data)
+    masks = {
+        patient: np.asarray(to_canvas(mask), dtype=np.uint8)
+        for patient, mask in load_masks(data).items()
+    }
+    kept_out = {p for p in masks if patient_fold(p) == fold}
+    kept_out |= {w.patient for w in wholes if patient_fold(w.patient) == fold}
+    return TrainingData(
+        cubes=[c for c in cubes if c.patient not in kept_out],
+        masks=masks,
+        hosts=[make_host(w) for w in wholes if w.patient not in kept_out],
+        validation_cubes=[c for c in cubes if c.patient in kept_out],
+        validation_hosts=[make_host(w) for w in wholes if w.patient in kept_out and w.expert],
+    )
+
+
+class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
+    """Endless stream of augmented samples."""
+
+    def __init__(self, data: TrainingData, seed: int) -> None:
+        self._data = data
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        torch.set_num_threads(1)
+        rng = np.random.default_rng(self._seed)
+        while True:
+            yield self._sample(rng)
+
+    def _sample(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        data = self._data
+        host = data.hosts[rng.integers(len(data.hosts))]
+        cube = data.cubes[rng.integers(len(data.cubes))]
+        alone = rng.random() < HOST_ONLY_SHARE
+        sample = compose(None if alone else cube, data.masks[cube.patient], host, data.hosts, rng)
+        image, labels = random_crop(sample.image, sample.labels, CROP_SHAPE, rng)
+        image = drop_sequences(random_contrast(image, rng), rng)
+        cubes, cube_labels = [], []
+        for index in rng.integers(0, len(data.cubes), CUBES_PER_STEP):
+            lesion = data.cubes[index]
+            one, one_labels = random_symmetry(
+                torch.from_numpy(lesion.image), torch.from_numpy(lesion.labels).long(), rng
+            )
+            cubes.append(drop_sequences(random_contrast(one, rng), rng))
+            cube_labels.append(one_labels)
+        return {
+            "image": image,
+            "labels": labels,
+            "cubes": torch.stack(cubes),
+            "cube_labels": torch.stack(cube_labels),
+        }
+
+
+def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
+    """Run or resume a training.
+
+    Args:
+        plan: What to do.
+        data: Training and validation data.
+        output: Run folder; gets `plan.json`, `log.jsonl` and `checkpoint.pt`.
+
+    Returns:
+        Network with averaged weights, in eval mode.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
+    torch.set_num_threads(plan.threads)
+    torch.manual_seed(plan.seed)
+    network = build_unet(plan.channels)
+    average = copy.deepcopy(network).eval()
+    run_wide_layers_in_float32(network)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+    )
+    first = _resume(output, network, average, optimizer)
+    loader = DataLoader(
+        SampleStream(data, plan.seed + first), batch_size=None, num_workers=1, prefetch_factor=4
+    )
+    started, losses = time.monotonic(), []
+    for step, batch in enumerate(loader, start=first):
+        if step >= plan.steps:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(plan, step)
+        losses.append(_step(network, optimizer, batch))
+        _update_average(average, network, min(plan.ema_decay, (step + 1) / (step + 10)))
+        if (step + 1) % plan.validate_every == 0 or step + 1 == plan.steps:
+            record: dict[str, Any] = {
+                "step": step + 1,
+                "loss": float(np.mean(losses)),
+                "seconds": round(time.monotonic() - started, 1),
+                **validate(average, data),
+            }
+            losses = []
+            logger.info("%s", record)
+            with (output / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(record) + "\n")
+            _save(output, step + 1, network, average, optimizer)
+    return average
+
+
+def learning_rate(plan: TrainingPlan, step: int) -> float:
+    """Linear warm-up, then cosine to zero."""
+    if step < plan.warmup_steps:
+        return plan.learning_rate * (step + 1) / plan.warmup_steps
+    progress = (step - plan.warmup_steps) / max(plan.steps - plan.warmup_steps, 1)
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def validate(network: nn.Module, data: TrainingData) -> dict[str, Any]:
+    """Mean Dice per region on the cubes and whole brains that are kept out."""
+    scores: dict[str, Any] = {}
+    groups = {
+        "cubes": [(c.image, c.labels) for c in data.validation_cubes],
+        "wholes": [(h.image, h.labels) for h in data.validation_hosts],
+    }
+    for name, pairs in groups.items():
+        rows = []
+        for image, labels in pairs:
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                predicted = network(torch.from_numpy(image)[None])[0].max(dim=0).indices
+            rows.append(region_dice(predicted.numpy().astype(np.uint8), labels))
+        for region in (Region.WT, Region.TC, Region.ET):
+            values = [row[region] for row in rows]
+            scores[f"{name}_{region.value}"] = float(np.mean(values)) if values else None
+    return scores
+
+
+def _step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]
+) -> float:
+    network.train()
+    optimizer.zero_grad()
+    total = 0.0
+    pairs = (
+        (batch["image"][None], batch["labels"][None]),
+        (batch["cubes"], batch["cube_labels"]),
+    )
+    for image, labels in pairs:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(image)
+        loss = 0.5 * dice_cross_entropy(logits, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    norm = float(nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM))
+    if norm > REFUSED_GRADIENT_NORM or not math.isfinite(norm):
+        logger.warning("step skipped: gradient norm %g", norm)
+        return total
+    optimizer.step()
+    return total
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+
+
+def _save(output: Path, step: int, network: nn.Module, average: nn.Module, optimizer: Any) -> None:
+    state = {
+        "step": step,
+        "network": network.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    temporary = output / "checkpoint.tmp"
+    torch.save(state, temporary)
+    temporary.replace(output / "checkpoint.pt")
+
+
+def _resume(output: Path, network: nn.Module, average: nn.Module, optimizer: Any) -> int:
+    path = output / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    logger.info("resumed %s at step %d", output.name, state["step"])
+    return int(state["step"])
