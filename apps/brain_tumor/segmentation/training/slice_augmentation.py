@@ -1,0 +1,268 @@
+"""Augmentation of training slices, batch by batch on one thread.
+
+Every step draws its own random numbers per slice from the generator given, so a seed repeats a
+training exactly. Images are (N, 1, H, W) float tensors in 0 ... 1 until `normalise_slices`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from brain_tumor.segmentation.training.slices import (
+    CANVAS,
+    ByteArray,
+    Collection,
+    Pixel,
+    SliceSet,
+)
+from brain_tumor.segmentation.tumor_core_slices import normalise_slices
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+PATCH = 176  # pixels of 1.25 mm: 220 mm
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one training step sees.
+
+    Attributes:
+        images: Normalised slices, (N, 1, H, W) float32.
+        target: 1 in the tumour core, same shape.
+        weight: 0 where the loss looks away, else 1, same shape.
+    """
+
+    images: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+
+
+class BatchMaker:
+    """Draws and augments batches.
+
+    Sampling: two thirds from `cheng` (types nearly even, numeric-cohort gliomas raised against
+    the MR-cohort ones, patients by the square root of their slices), the rest from volumes, where
+    four of ten slices are healthy. A few `cheng` slices get their tumour replaced by the mirrored
+    other side, because that collection has no healthy slice.
+
+    Args:
+        slices: Training slices.
+        seed: Seed of all random numbers.
+    """
+
+    cheng_share = 0.66
+    healed_chance = 0.4
+
+    def __init__(self, slices: SliceSet, seed: int) -> None:
+        self._slices = slices
+        self._numbers = np.random.default_rng(seed)
+        self._torch_numbers = torch.Generator().manual_seed(seed)
+        self._weights = _sampling_weights(slices, self.cheng_share)
+        self._healed = {i: h for i in range(len(slices)) if (h := _mirror_axis(slices, i))}
+
+    def batch(self, size: int) -> Batch:
+        """One augmented batch of `size` slices."""
+        chosen = self._numbers.choice(len(self._slices), size=size, p=self._weights)
+        images = self._slices.images[chosen].astype(np.float32) / 255.0
+        pixels = self._slices.pixels[chosen].copy()
+        for slot, index in enumerate(chosen):
+            if self._numbers.random() < self.healed_chance and int(index) in self._healed:
+                axis = self._healed[int(index)]
+                images[slot] = heal_by_mirroring(images[slot], pixels[slot], axis)
+                pixels[slot] = Pixel.OTHER
+        stack = torch.from_numpy(
+            np.stack(
+                [
+                    images,
+                    (pixels == Pixel.CORE).astype(np.float32),
+                    (pixels == Pixel.IGNORED).astype(np.float32),
+                    self._slices.depth_mm[chosen].astype(np.float32),
+                ],
+                axis=1,
+            )
+        )
+        moved = self._move(stack)
+        image, depth = moved[:, :1], moved[:, 3:]
+        target = (moved[:, 1:2] > 0.5).float()
+        weight = (moved[:, 2:3] < 0.5).float()
+        skull = torch.from_numpy(self._slices.collection[chosen] != Collection.WHOLE)
+        image = self._strip_skull(image, depth, target, skull)
+        image = self._change_intensities(image)
+        normalised = torch.from_numpy(normalise_slices(image[:, 0].numpy()))[:, None]
+        jitter = 1 + 0.1 * self._normal(size), 0.1 * self._normal(size)
+        return Batch(normalised * jitter[0] + jitter[1], target, weight)
+
+    def _uniform(self, size: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        drawn = torch.rand(size, 1, 1, 1, generator=self._torch_numbers)
+        return drawn * (high - low) + low
+
+    def _normal(self, size: int) -> torch.Tensor:
+        return torch.randn(size, 1, 1, 1, generator=self._torch_numbers)
+
+    def _coin(self, size: int, chance: float) -> torch.Tensor:
+        return self._uniform(size) < chance
+
+    def _move(self, stack: torch.Tensor) -> torch.Tensor:
+        """Turn, flip, zoom, stretch and shift; cut a patch around the head."""
+        matrices = []
+        for image in stack[:, 0]:
+            draw = self._numbers
+            angle = math.radians(float(np.clip(draw.normal(0, 12), -40, 40)))
+            if draw.random() < 0.3:
+                angle += math.pi / 2 * int(draw.integers(1, 4))
+            zoom = np.exp(draw.uniform(-0.25, 0.25, size=1)).repeat(2)
+            if draw.random() < 0.3:
+                zoom[draw.integers(2)] *= np.exp(draw.uniform(-0.3, 0.3))
+            mirror = np.array([-1.0 if draw.random() < 0.5 else 1.0, 1.0])
+            turn = np.array(
+                [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+            )
+            linear = np.diag(mirror) @ turn @ np.diag(1 / zoom) * (PATCH / CANVAS)
+            rows, columns = (image.amax(dim=d) > 0.08 for d in (1, 0))
+            centre = np.array([_middle(columns), _middle(rows)])
+            centre += np.clip(draw.normal(0, 0.08, size=2), -0.25, 0.25)
+            matrices.append(np.column_stack([linear, centre]))
+        theta = torch.from_numpy(np.stack(matrices)).float()
+        size = [len(stack), stack.shape[1], PATCH, PATCH]
+        grid = F.affine_grid(theta, size, align_corners=False)
+        return F.grid_sample(stack, grid, mode="bilinear", align_corners=False)
+
+    def _strip_skull(
+        self, image: torch.Tensor, depth: torch.Tensor, target: torch.Tensor, skull: torch.Tensor
+    ) -> torch.Tensor:
+        """Keep what lies 9-17 mm inside the head, and the tumour with a narrow surround."""
+        edge_mm = self._uniform(len(image), 9.0, 17.0) + 2.0 * self._waves(image)
+        chosen = (self._coin(len(image), 0.22).flatten() & skull).nonzero().flatten()
+        if len(chosen) == 0:
+            return image
+        near_tumour = F.avg_pool2d(target[chosen], 7, stride=1, padding=3) > 0
+        keep = (depth[chosen] > edge_mm[chosen]) | near_tumour
+        stripped = image.clone()
+        stripped[chosen] = image[chosen] * keep
+        return stripped
+
+    def _waves(self, image: torch.Tensor, cells: int = 6) -> torch.Tensor:
+        """Smooth noise of unit size, one map per slice."""
+        coarse = torch.randn(len(image), 1, cells, cells, generator=self._torch_numbers)
+        return F.interpolate(coarse, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+    def _change_intensities(self, image: torch.Tensor) -> torch.Tensor:
+        size = len(image)
+        one = torch.ones(size, 1, 1, 1)
+        gamma = torch.where(self._coin(size, 0.6), (0.4 * self._normal(size)).clamp(-0.7, 0.7), 0.0)
+        image = image.clamp(1e-4, 1) ** gamma.exp()
+        field = torch.where(self._coin(size, 0.4), self._uniform(size, 0.05, 0.3), 0 * one)
+        image = image * (field * self._waves(image, 4)).clamp(-1, 1).exp()
+        image = self._blur(image)
+        sigma = torch.where(self._coin(size, 0.5), self._uniform(size, 0.0, 0.05), 0 * one)
+        noise = torch.randn(image.shape, generator=self._torch_numbers)
+        image = (image + sigma * noise).abs()
+        gain = torch.where(self._coin(size, 0.25), self._uniform(size, 1.0, 2.0), one)
+        image = (image * gain / image.amax(dim=(2, 3), keepdim=True).clamp(min=1e-3)).clamp(0, 1)
+        offset = torch.where(self._coin(size, 0.15), self._uniform(size, 0.0, 0.2), 0 * one)
+        image = offset + image * (1 - offset)
+        return torch.round(image * 255.0)
+
+    def _blur(self, image: torch.Tensor) -> torch.Tensor:
+        """Coarser resolution, along one axis (thick slices) or both, for a third of the slices."""
+        blurred = []
+        for picture in image:
+            if self._numbers.random() > 0.35:
+                blurred.append(picture)
+                continue
+            factors = np.exp(self._numbers.uniform(0, np.log(2.0), size=2))
+            if self._numbers.random() < 0.4:
+                factors[self._numbers.integers(2)] *= self._numbers.uniform(1, 2.0)
+            coarse = [
+                max(8, round(side / f)) for side, f in zip((PATCH, PATCH), factors, strict=True)
+            ]
+            small = F.interpolate(picture[None], size=coarse, mode="bilinear", antialias=True)
+            blurred.append(F.interpolate(small, size=(PATCH, PATCH), mode="bilinear")[0])
+        return torch.stack(blurred)
+
+
+def _middle(occupied: torch.Tensor) -> float:
+    """Centre of the occupied rows or columns, -1 ... 1."""
+    where = torch.nonzero(occupied)
+    if len(where) == 0:
+        return 0.0
+    return float(where[0] + where[-1] + 1) / len(occupied) - 1.0
+
+
+def _sampling_weights(slices: SliceSet, cheng_share: float) -> FloatArray:
+    type_shares = {
+        "glioma MR": 0.22,
+        "glioma numeric": 0.15,
+        "meningioma numeric": 0.33,
+        "pituitary numeric": 0.30,
+    }
+    volume_share = (1 - cheng_share) / 2
+    shares = {stratum: cheng_share * share for stratum, share in type_shares.items()}
+    shares["gbm"] = volume_share
+    shares |= {name: volume_share / 3 for name in np.unique(slices.stratum) if name[:5] == "whole"}
+    weights = np.zeros(len(slices))
+    for stratum, share in shares.items():
+        inside = np.flatnonzero(slices.stratum == stratum)
+        if len(inside) == 0:
+            continue
+        _, patient, counts = np.unique(
+            slices.patient[inside], return_inverse=True, return_counts=True
+        )
+        part = 1.0 / np.sqrt(counts[patient])
+        healthy = ~slices.has_core[inside]
+        if healthy.any() and not healthy.all():
+            part[healthy] *= 0.4 / part[healthy].sum()
+            part[~healthy] *= 0.6 / part[~healthy].sum()
+        weights[inside] = share * part / part.sum()
+    normalised: FloatArray = weights / weights.sum()
+    return normalised
+
+
+def _mirror_axis(slices: SliceSet, index: int, *, likeness: float = 0.45) -> float:
+    """Column about which a head is symmetrical, 0 if it is not or the tumour is on the middle."""
+    if slices.collection[index] == Collection.WHOLE or not slices.has_core[index]:
+        return 0.0
+    head = slices.depth_mm[index] > 0
+    columns = np.flatnonzero(head.any(axis=0))
+    if len(columns) == 0:
+        return 0.0
+    axis = float(columns[0] + columns[-1]) / 2
+    tumour = slices.pixels[index] != Pixel.OTHER
+    image = slices.images[index].astype(np.float32)
+    other, other_tumour = _mirrored(image, axis), _mirrored(tumour.astype(np.float32), axis) > 0
+    where = np.flatnonzero(tumour.any(axis=0))
+    if where.min() - 6 <= axis <= where.max() + 6:
+        return 0.0
+    seen = (head | (_mirrored(head.astype(np.float32), axis) > 0)) & ~tumour & ~other_tumour
+    score = float(np.corrcoef(image[seen], other[seen])[0, 1])
+    return axis if score >= likeness else 0.0
+
+
+def _mirrored(image: FloatArray, axis: float) -> FloatArray:
+    columns = np.round(2 * axis - np.arange(image.shape[1])).astype(int)
+    inside = (columns >= 0) & (columns < image.shape[1])
+    mirrored = np.zeros_like(image)
+    mirrored[:, inside] = image[:, columns[inside]]
+    return mirrored
+
+
+def heal_by_mirroring(image: FloatArray, pixels: ByteArray, axis: float) -> FloatArray:
+    """Replace the tumour and 5 pixels around it by the other side of the head, softly.
+
+    Args:
+        image: Intensities, shape (H, W).
+        pixels: `Pixel` values, same shape.
+        axis: Column of the plane of symmetry.
+    """
+    tumour = torch.from_numpy((pixels != Pixel.OTHER).astype(np.float32))[None, None]
+    wide = F.max_pool2d(tumour, 11, stride=1, padding=5)
+    soft = F.avg_pool2d(wide, 9, stride=1, padding=4)[0, 0].numpy()
+    healed: FloatArray = image * (1 - soft) + _mirrored(image, axis) * soft
+    return healed

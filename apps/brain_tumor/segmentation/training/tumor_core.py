@@ -1,0 +1,355 @@
+"""Training of the tumour-core network.
+
+    python -m brain_tumor.segmentation.training.tumor_core --data DIR --output DIR --fold 0
+
+Fixed schedule: the weights of the last step are the result, whatever validation says, so the
+scores of the held-out fold stay honest. The schedule runs over steps or over minutes, whichever
+ends first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+from brain_tumor.bundles import METADATA, WEIGHTS
+from brain_tumor.errors import InputError
+from brain_tumor.segmentation.training.slice_augmentation import Batch, BatchMaker
+from brain_tumor.segmentation.training.slices import (
+    CHENG_PIXEL_MM,
+    FOLDS,
+    cheng_folds,
+    load_training_slices,
+    read_cheng_index,
+    read_cheng_slice,
+    to_canvas,
+)
+from brain_tumor.segmentation.tumor_core_network import (
+    WORKING_PIXEL_MM,
+    CoreNetworkArguments,
+    build_core_network,
+)
+from brain_tumor.segmentation.tumor_core_slices import normalise_slices
+
+logger = logging.getLogger(__name__)
+
+HISTORY = "history.jsonl"
+VALIDATION_BATCH = 16
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long and how to train.
+
+    Attributes:
+        fold: Fold held out (0-4), or None to train on every patient.
+        steps: Optimiser steps of the whole schedule.
+        minutes: The schedule ends here if the steps take longer.
+        batch_size: Slices per step.
+        learning_rate: Peak of the cosine schedule.
+        weight_decay: Of AdamW.
+        warm_up_steps: Linear warm-up.
+        ema_decay: Per-step decay of the averaged weights, which are the result.
+        validate_every: Steps between validations.
+        seed: Of weights, sampling and augmentation.
+        threads: Torch threads.
+    """
+
+    fold: int | None = 0
+    steps: int = 5000
+    minutes: float = 70.0
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    warm_up_steps: int = 150
+    ema_decay: float = 0.998
+    validate_every: int = 500
+    seed: int = 11
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.fold is not None and not 0 <= self.fold < FOLDS:
+            raise InputError(f"fold is {self.fold}; expected 0 to {FOLDS - 1} or all")
+        if self.steps < 1 or self.minutes <= 0 or self.batch_size < 1:
+            raise InputError("steps, minutes and batch size must be positive")
+
+
+def core_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy plus soft Dice per slice, both blind where `weight` is 0.
+
+    Dice is smoothed by ten pixels, so that a healthy slice asks for few, not for no, pixels.
+
+    Args:
+        logits: Network output, (N, 1, H, W).
+        target: 1 in the tumour core, same shape.
+        weight: 0 or 1, same shape.
+    """
+    logits = logits.float()
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    cross = (entropy * weight).sum() / weight.sum().clamp(min=1)
+    found, wanted = logits.sigmoid() * weight, target * weight
+    overlap = 2 * (found * wanted).sum(dim=(1, 2, 3)) + 10.0
+    total = found.sum(dim=(1, 2, 3)) + wanted.sum(dim=(1, 2, 3)) + 10.0
+    return cross + (1 - overlap / total).mean()
+
+
+def learning_rate_factor(step: int, progress: float, warm_up_steps: int) -> float:
+    """Linear warm-up over steps, then half a cosine over progress (0 to 1)."""
+    warm_up = min(1.0, (step + 1) / max(1, warm_up_steps))
+    return warm_up * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class AveragedWeights:
+    """Exponential moving average of a network's weights, with a quick start.
+
+    Args:
+        network: Network whose weights are followed.
+        decay: Per-step decay once the average has warmed up.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._updates = 0
+        self.state = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def update(self, network: nn.Module) -> None:
+        """Move the average towards the present weights."""
+        self._updates += 1
+        decay = min(self._decay, self._updates / (self._updates + 10))
+        with torch.no_grad():
+            for name, value in network.state_dict().items():
+                if value.is_floating_point():
+                    self.state[name].lerp_(value, 1 - decay)
+                else:
+                    self.state[name].copy_(value)
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationSet:
+    """Held-out slices of the slice collection on the network's canvas.
+
+    Attributes:
+        images: Normalised slices, (N, 1, H, W).
+        masks: Expert masks, (N, H, W) bool.
+        strata: Tumour type and cohort per slice.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    strata: tuple[str, ...]
+
+
+def load_validation_slices(data_dir: Path, fold: int, divisor: int) -> ValidationSet:
+    """Held-out slices of one fold, padded to what the network takes."""
+    images, masks, strata = [], [], []
+    rows = read_cheng_index(data_dir)
+    spacing = (CHENG_PIXEL_MM, CHENG_PIXEL_MM)
+    for row, row_fold in zip(rows, cheng_folds(rows), strict=True):
+        if row_fold == fold:
+            image, mask = read_cheng_slice(data_dir, row)
+            images.append(np.rint(to_canvas(image, spacing)))
+            masks.append(to_canvas(mask, spacing) > 0.5)
+            strata.append(f"{row.tumor_type} {row.cohort}")
+    stack = torch.from_numpy(normalise_slices(np.stack(images)))[:, None]
+    side = -(-stack.shape[-1] // divisor) * divisor
+    extra = side - stack.shape[-1]
+    before, after = extra // 2, extra - extra // 2
+    padding = (before, after, before, after)
+    return ValidationSet(
+        F.pad(stack, padding, mode="replicate"),
+        F.pad(torch.from_numpy(np.stack(masks)), padding),
+        tuple(strata),
+    )
+
+
+def validate(network: nn.Module, held_out: ValidationSet) -> dict[str, float]:
+    """Mean Dice per slice at threshold 0.5, overall and per stratum."""
+    network.eval()
+    scores: list[float] = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for images, masks in zip(
+            torch.split(held_out.images, VALIDATION_BATCH),
+            torch.split(held_out.masks, VALIDATION_BATCH),
+            strict=True,
+        ):
+            found = network(images)[:, 0] > 0
+            both = (found & masks).sum(dim=(1, 2))
+            scores += (2 * both / (found.sum(dim=(1, 2)) + masks.sum(dim=(1, 2)))).tolist()
+    dice, strata = np.array(scores), np.array(held_out.strata)
+    summary = {"all": float(dice.mean())}
+    return summary | {str(s): float(dice[strata == s].mean()) for s in np.unique(strata)}
+
+
+def train(
+    data_dir: Path,
+    output_dir: Path,
+    options: TrainingOptions,
+    arguments: CoreNetworkArguments | None = None,
+) -> Path:
+    """Train and write weights, metadata and history.
+
+    Args:
+        data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        output_dir: Run folder; gets `models/model.safetensors` (fp16), `configs/metadata.json`
+            and `history.jsonl`.
+        options: Schedule.
+        arguments: Network size.
+
+    Returns:
+        `output_dir`.
+    """
+    arguments = arguments or CoreNetworkArguments()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    maker = BatchMaker(load_training_slices(data_dir, options.fold), options.seed)
+    held_out = (
+        None
+        if options.fold is None
+        else load_validation_slices(data_dir, options.fold, arguments.divisor)
+    )
+    network = build_core_network(arguments)
+    average = AveragedWeights(network, options.ema_decay)
+    averaged_network = build_core_network(arguments)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
+    started = time.monotonic()
+    losses: list[float] = []
+    for step in range(options.steps):
+        minutes = (time.monotonic() - started) / 60
+        progress = max(step / options.steps, minutes / options.minutes)
+        if progress >= 1:
+            break
+        factor = learning_rate_factor(step, progress, options.warm_up_steps)
+        losses.append(
+            _step(
+                network, optimiser, maker.batch(options.batch_size), factor * options.learning_rate
+            )
+        )
+        average.update(network)
+        if (step + 1) % options.validate_every == 0:
+            averaged_network.load_state_dict(average.state)
+            scores = validate(averaged_network, held_out) if held_out else {}
+            _record(output_dir, step + 1, minutes, losses, scores)
+            losses = []
+            write_weights(output_dir / WEIGHTS, average.state)
+    averaged_network.load_state_dict(average.state)
+    scores = validate(averaged_network, held_out) if held_out else {}
+    minutes = (time.monotonic() - started) / 60
+    _record(output_dir, step + 1, minutes, losses, scores)
+    write_weights(output_dir / WEIGHTS, average.state)
+    write_metadata(output_dir / METADATA, options, arguments, step + 1, minutes)
+    return output_dir
+
+
+def _step(
+    network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, learning_rate: float
+) -> float:
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+    network.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(batch.images)
+    loss = core_loss(logits, batch.target, batch.weight)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _record(
+    output_dir: Path, step: int, minutes: float, losses: list[float], scores: dict[str, float]
+) -> None:
+    loss = float(np.mean(losses)) if losses else math.nan
+    line = {"step": step, "minutes": round(minutes, 2), "loss": round(loss, 4), "dice": scores}
+    logger.info("step %d, %.1f min, loss %.4f, Dice %s", step, minutes, loss, scores)
+    with (output_dir / HISTORY).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
+
+
+def write_weights(path: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write weights as fp16 safetensors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()}
+    save_file(half, path)
+
+
+def write_metadata(
+    path: Path,
+    options: TrainingOptions,
+    arguments: CoreNetworkArguments,
+    steps_done: int,
+    minutes: float,
+) -> None:
+    """Write the bundle's metadata: network, input contract and how it was trained."""
+    held_out = "none" if options.fold is None else f"fold {options.fold} of {FOLDS} by patient"
+    metadata = {
+        "name": "tumor_core",
+        "version": "0.1.0",
+        "task": "Tumour core from a T1-weighted image with contrast agent, slice by slice",
+        "network": arguments.to_json(),
+        "input": {
+            "sequences": ["t1c"],
+            "channels": 1,
+            "pixel_mm": WORKING_PIXEL_MM,
+            "normalisation": "per slice: (x - median) / (p90 - p10) of the foreground, -3 to 5",
+            "orientation": "display: axial P/L, coronal I/L, sagittal I/P (rows/columns)",
+            "skull": "with or without",
+        },
+        "output": {"channels": ["logit of tumour core"], "label": 4, "scheme": "core"},
+        "threshold": 0.5,
+        "training": {
+            "held_out": held_out,
+            "options": asdict(options),
+            "steps": steps_done,
+            "minutes": round(minutes, 1),
+            "data": ["cheng", "t1ce_gbm", "glioma3d"],
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
+def _fold(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the training."""
+    parser = argparse.ArgumentParser(description="Train the tumour-core network.")
+    parser.add_argument("--data", type=Path, required=True, help="folder laid out as the README")
+    parser.add_argument("--output", type=Path, required=True, help="run folder")
+    parser.add_argument("--fold", type=_fold, default=0, help="held-out fold 0-4, or all")
+    parser.add_argument("--steps", type=int, default=TrainingOptions.steps)
+    parser.add_argument("--minutes", type=float, default=TrainingOptions.minutes)
+    parser.add_argument("--validate-every", type=int, default=TrainingOptions.validate_every)
+    parser.add_argument("--seed", type=int, default=TrainingOptions.seed)
+    chosen = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = TrainingOptions(
+        fold=chosen.fold,
+        steps=chosen.steps,
+        minutes=chosen.minutes,
+        validate_every=chosen.validate_every,
+        seed=chosen.seed,
+    )
+    train(chosen.data, chosen.output, options)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

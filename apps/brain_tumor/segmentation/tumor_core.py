@@ -1,0 +1,378 @@
+"""Tumour core from a lone T1c image: one slice, a thick stack or a thin volume.
+
+The volume is cut into slices in every plane that resolves anatomy, each slice is read by one
+2-D network, and the probabilities of the planes are averaged on the volume's own grid.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import nn
+
+from brain_tumor.bundles import ModelVersion, read_bundle
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.geometry import axis_map
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import ScalarArray, Volume
+from brain_tumor.errors import ModelError
+from brain_tumor.labels import Label, LabelArray, LabelScheme, Region
+from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
+from brain_tumor.segmentation.tumor_core_network import (
+    WORKING_PIXEL_MM,
+    CoreNetworkArguments,
+    load_core_network,
+)
+from brain_tumor.segmentation.tumor_core_slices import (
+    ORIENTATION,
+    SLICE_AXIS,
+    Plane,
+    normalise_slices,
+    plane_stack,
+    resolved_planes,
+    stack_to_lpi,
+    tissue_box,
+)
+
+logger = logging.getLogger(__name__)
+
+BoolArray = npt.NDArray[np.bool_]
+
+SLICE_DISTANCE_MM = 2.5
+"""Thin slices are averaged in the slice direction up to this thickness: half the work."""
+LARGEST_HEAD_MM = 300.0
+TYPICAL_HEAD_MM = 220.0
+CERTAIN = 1e-3
+BATCH_PIXELS = 16 * 176 * 176
+FAST_CPU_FEATURES = ("amx_bf16", "avx512_bf16")
+
+
+@dataclass(frozen=True)
+class CleanUp:
+    """Which pieces of a thresholded map are kept.
+
+    Attributes:
+        threshold: Probability from which a voxel is tumour.
+        smallest_share: A piece needs this share of the largest piece's volume.
+        least_peak: A piece needs this probability somewhere, the largest one too.
+    """
+
+    threshold: float = 0.5
+    smallest_share: float = 0.1
+    least_peak: float = 0.7
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> CleanUp:
+        """Rule of a bundle: its `clean_up`, or the defaults.
+
+        Raises:
+            ModelError: If a value is not a number.
+        """
+        try:
+            return cls(**{str(k): float(v) for k, v in metadata.get("clean_up", {}).items()})
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"clean_up of the metadata is unusable: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class CoreProbabilities:
+    """What the network says about a volume.
+
+    Attributes:
+        probability: Of tumour core, 0-1, on the volume's grid.
+        planes: Planes that were read.
+        timings_s: Seconds per stage.
+        warnings: What a reader must know.
+    """
+
+    probability: ScalarArray
+    planes: tuple[Plane, ...]
+    timings_s: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether bfloat16 convolutions run in hardware here (emulated they are slower)."""
+    features = torch.cpu.get_capabilities()
+    return any(bool(features.get(name)) for name in FAST_CPU_FEATURES)
+
+
+class TumorCoreSegmenter:
+    """Outlines the tumour core on the T1c image of a case; thread-safe, holds no state.
+
+    Args:
+        network: From (N, 1, H, W) normalised slices to logits; in evaluation mode.
+        version: Model behind it.
+        divisor: Rows and columns of the network's input are multiples of this.
+        clean_up: Rule for pieces.
+        bf16: Run in bfloat16; by default where the CPU computes it in hardware.
+        mirrored: Also read every slice left-right mirrored and average: twice the time.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        version: ModelVersion,
+        *,
+        divisor: int,
+        clean_up: CleanUp | None = None,
+        bf16: bool | None = None,
+        mirrored: bool = False,
+    ) -> None:
+        self._network = network
+        self._version = version
+        self._divisor = divisor
+        self._clean_up = clean_up or CleanUp()
+        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._mirrored = mirrored
+
+    @classmethod
+    def load(
+        cls, bundle_path: Path, *, bf16: bool | None = None, mirrored: bool = False
+    ) -> TumorCoreSegmenter:
+        """Segmenter of a bundle folder.
+
+        Raises:
+            ModelError: If the bundle is missing, damaged or of another network.
+        """
+        bundle = read_bundle(bundle_path)
+        arguments = CoreNetworkArguments.from_json(bundle.metadata.get("network", {}))
+        return cls(
+            load_core_network(arguments, bundle.weights()),
+            bundle.version,
+            divisor=arguments.divisor,
+            clean_up=CleanUp.from_metadata(bundle.metadata),
+            bf16=bf16,
+            mirrored=mirrored,
+        )
+
+    @property
+    def version(self) -> ModelVersion:
+        """Model behind this segmenter; part of every cache key."""
+        return self._version
+
+    def segment(self, case: Case) -> SegmentationResult:
+        """Outline the tumour core on the reference grid of a case.
+
+        Reads the T1c volume; a case without one is read by its reference, with a warning.
+        """
+        started = time.perf_counter()
+        sequence = Sequence.T1C if Sequence.T1C in case.volumes else case.reference
+        found = self.probabilities(case.volumes[sequence])
+        cleaning = time.perf_counter()
+        core = keep_pieces(found.probability, self._clean_up)
+        labelmap: LabelArray = np.where(core, np.uint8(Label.CORE), np.uint8(0))
+        uncertainty = binary_entropy(found.probability)
+        volumes = region_volumes_ml(labelmap, case.spacing_mm, LabelScheme.CORE)
+        finished = time.perf_counter()
+        warnings = list(found.warnings)
+        if sequence is not Sequence.T1C:
+            warnings.append(
+                f"The case has no T1c; the outline was made on {sequence.value}, "
+                "which this model has not learnt."
+            )
+        if volumes[Region.TC] == 0:
+            warnings.append("No tumour core was found.")
+        timings = dict(found.timings_s) | {
+            "clean_up": finished - cleaning,
+            "total": finished - started,
+        }
+        planes = ", ".join(plane.value for plane in found.planes)
+        logger.info(
+            "case %s: %s %s on %s in %.2f s",
+            case.case_id,
+            self._version.name,
+            self._version.version,
+            planes,
+            timings["total"],
+        )
+        return SegmentationResult(
+            labelmap=labelmap,
+            scheme=LabelScheme.CORE,
+            model=self._version,
+            reason=f"Undivided tumour core from {sequence.value} alone, read in {planes} slices.",
+            volumes_ml=volumes,
+            uncertainty=uncertainty,
+            timings_s=timings,
+            warnings=tuple(warnings),
+        )
+
+    def probabilities(self, volume: Volume) -> CoreProbabilities:
+        """Probability of tumour core for every voxel of a volume.
+
+        Args:
+            volume: T1c; any orientation, spacing and intensity scale, also a single slice.
+        """
+        started = time.perf_counter()
+        turn = axis_map(volume.shape, volume.affine, ORIENTATION)
+        lpi = turn.apply(volume.array)
+        x, y, z = (volume.spacing_mm[axis] for axis in turn.axes)
+        box = tissue_box(lpi)
+        cropped = lpi[box]
+        left, posterior, inferior = cropped.shape
+        shape = (left, posterior, inferior)
+        spacing, warnings = _plausible_spacing(shape, (x, y, z))
+        planes = resolved_planes(shape, spacing)
+        # Only a volume that resolves in several planes has slices thin enough to be averaged.
+        thickness_mm = SLICE_DISTANCE_MM if len(planes) > 1 else 0.0
+        total = torch.zeros(shape)
+        prepared = time.perf_counter()
+        network_s = 0.0
+        for plane in planes:
+            stack, depth = _working_stack(cropped, spacing, plane, thickness_mm)
+            before = time.perf_counter()
+            probability = self._read(stack)
+            network_s += time.perf_counter() - before
+            total += _to_grid(probability, plane, depth, shape)
+        full = np.zeros(lpi.shape, dtype=np.float32)
+        full[box] = (total / len(planes)).numpy()
+        finished = time.perf_counter()
+        timings = {
+            "prepare": prepared - started,
+            "network": network_s,
+            "resample": finished - prepared - network_s,
+        }
+        back = np.ascontiguousarray(turn.undo(full))
+        return CoreProbabilities(back, planes, timings, warnings)
+
+    def _read(self, stack: torch.Tensor) -> torch.Tensor:
+        """Probabilities of working slices, (N, H, W) intensities in, same shape out."""
+        rows, columns = stack.shape[1:]
+        normalised = torch.from_numpy(normalise_slices(stack.numpy()))
+        found = torch.zeros(stack.shape)
+        shown = torch.nonzero(normalised.flatten(1).any(dim=1)).flatten()
+        bottom, right = -rows % self._divisor, -columns % self._divisor
+        floor = normalised.flatten(1).amin(dim=1)
+        size = max(1, BATCH_PIXELS // ((rows + bottom) * (columns + right)))
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            for chosen in torch.split(shown, size):
+                batch = floor[chosen, None, None, None].repeat(1, 1, rows + bottom, columns + right)
+                batch[:, 0, :rows, :columns] = normalised[chosen]
+                probability = self._network(batch).float().sigmoid()
+                if self._mirrored:
+                    other = self._network(batch.flip(-1)).float().sigmoid().flip(-1)
+                    probability = (probability + other) / 2
+                found[chosen] = probability[:, 0, :rows, :columns]
+        return found
+
+
+def binary_entropy(probability: ScalarArray) -> ScalarArray:
+    """Uncertainty of each voxel: entropy in bits, 1 at probability 0.5, 0 where it is sure.
+
+    With several planes the probability is their mean, so planes that disagree count as unsure.
+    """
+    entropy = np.zeros(probability.shape, dtype=np.float32)
+    unsure = (probability > CERTAIN) & (probability < 1 - CERTAIN)
+    p = probability[unsure]
+    entropy[unsure] = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    return entropy
+
+
+def keep_pieces(probability: ScalarArray, rule: CleanUp) -> BoolArray:
+    """Threshold a probability map and drop small or half-hearted pieces.
+
+    Args:
+        probability: 0-1, shape (I, J, K).
+        rule: Which pieces stay.
+
+    Returns:
+        Boolean array of the same shape.
+    """
+    core: BoolArray = probability >= rule.threshold
+    if not core.any():
+        return core
+    box = ndimage.find_objects(core.view(np.uint8))[0]
+    labels, count = ndimage.label(core[box], structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    peaks = np.zeros(count + 1, dtype=np.float32)
+    np.maximum.at(peaks, labels.ravel(), probability[box].ravel())
+    keep = peaks >= rule.least_peak
+    keep[0] = False
+    if keep.any():
+        keep &= sizes >= rule.smallest_share * sizes[keep].max()
+    kept = np.zeros_like(core)
+    kept[box] = keep[labels]
+    return kept
+
+
+def _plausible_spacing(
+    shape: tuple[int, ...], spacing_mm: tuple[float, float, float]
+) -> tuple[tuple[float, float, float], tuple[str, ...]]:
+    """Spacing to use for a head of this many voxels; scaled down if the head is a giant's."""
+    longest_mm = max(length * mm for length, mm in zip(shape, spacing_mm, strict=True))
+    if longest_mm <= LARGEST_HEAD_MM:
+        return spacing_mm, ()
+    scale = TYPICAL_HEAD_MM / longest_mm
+    x, y, z = (mm * scale for mm in spacing_mm)
+    warning = (
+        f"By its header the head is {longest_mm:.0f} mm long; the outline assumes "
+        f"{TYPICAL_HEAD_MM:.0f} mm. Volumes in mL use the header."
+    )
+    return (x, y, z), (warning,)
+
+
+def _working_stack(
+    lpi: ScalarArray,
+    spacing_mm: tuple[float, float, float],
+    plane: Plane,
+    thickness_mm: float,
+) -> tuple[torch.Tensor, int]:
+    """Slices of a plane at the working pixel, neighbours averaged up to a thickness.
+
+    Returns:
+        Slices (N, H, W) and the number of volume slices, padding included, that they cover.
+    """
+    stack = torch.from_numpy(np.ascontiguousarray(plane_stack(lpi, plane)))
+    row_mm, column_mm = _in_plane_mm(spacing_mm, plane)
+    step = max(1, int(thickness_mm / spacing_mm[SLICE_AXIS[plane]] + 1e-6))
+    step = min(step, len(stack))
+    missing = -len(stack) % step
+    if missing:
+        stack = torch.cat([stack, stack[-1:].expand(missing, -1, -1)])
+    depth = len(stack)
+    if step > 1:
+        stack = stack.reshape(depth // step, step, *stack.shape[1:]).mean(dim=1)
+    size = [
+        max(1, round(length * mm / WORKING_PIXEL_MM))
+        for length, mm in zip(stack.shape[1:], (row_mm, column_mm), strict=True)
+    ]
+    resized = F.interpolate(stack[:, None], size=size, mode="bilinear", antialias=True)
+    return resized[:, 0], depth
+
+
+def _in_plane_mm(spacing_mm: tuple[float, float, float], plane: Plane) -> tuple[float, float]:
+    left, posterior, inferior = spacing_mm
+    return {
+        Plane.AXIAL: (posterior, left),
+        Plane.CORONAL: (inferior, left),
+        Plane.SAGITTAL: (inferior, posterior),
+    }[plane]
+
+
+def _to_grid(
+    probability: torch.Tensor, plane: Plane, depth: int, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """Probabilities of working slices on the (cropped, LPI) volume's grid."""
+    slices = shape[SLICE_AXIS[plane]]
+    rows, columns = (shape[a] for a in _in_plane_axes(plane))
+    resized = F.interpolate(
+        probability[None, None],
+        size=(depth, rows, columns),
+        mode="trilinear",
+        align_corners=False,
+    )[0, 0, :slices]
+    return torch.from_numpy(np.ascontiguousarray(stack_to_lpi(resized.numpy(), plane)))
+
+
+def _in_plane_axes(plane: Plane) -> tuple[int, int]:
+    return {Plane.AXIAL: (1, 0), Plane.CORONAL: (2, 0), Plane.SAGITTAL: (2, 1)}[plane]

@@ -1,0 +1,366 @@
+"""Accuracy of a tumour-core bundle on patients that it has not seen.
+
+Slices and volumes go through `TumorCoreSegmenter.segment`, exactly as a case of a user does.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import surface_distance
+import torch
+from scipy import ndimage
+
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.sequences import Sequence as MriSequence
+from brain_tumor.cases.volume import Volume
+from brain_tumor.segmentation.result import Segmenter
+from brain_tumor.segmentation.training.slices import (
+    BRATS_CORE_VALUES,
+    CHENG_PIXEL_MM,
+    GBM_SPACING_MM,
+    WEAK_CASES,
+    cheng_folds,
+    head_depth_mm,
+    read_cheng_index,
+    read_cheng_slice,
+    read_t1c_volume,
+    volume_fold,
+    volume_patient,
+)
+from brain_tumor.segmentation.tumor_core import TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core_slices import Plane
+
+BoolArray = npt.NDArray[np.bool_]
+
+SMALL_TUMOUR_MM2 = 300.0
+"""Below this area (a disc of 19.5 mm) a slice counts as a small tumour."""
+LESION_ML = 1.0
+SYMMETRY = 0.3
+FIELD_OF_VIEW_MM = 250.0
+RESAMPLES = 1000
+THICK_SLICE_MM = 6.0
+
+
+@dataclass(frozen=True)
+class CoreRow:
+    """Score of one slice or one volume.
+
+    A reference that is missed altogether has Dice 0 and no distance; it stays in every mean of
+    Dice and is counted as a failure.
+
+    Attributes:
+        case: Name of the slice or volume.
+        collection: `cheng`, `t1ce_gbm` or `glioma3d`.
+        patient: Unit of the split.
+        tumor_type: glioma, meningioma or pituitary.
+        cohort: `MR` or `numeric` for slices, else the collection.
+        plane: Estimated plane of a slice (see `estimate_plane`), `volume` for volumes.
+        reference_size: Reference tumour: mm2 for slices, mL for volumes.
+        found_size: Same for the outline found.
+        dice: Overlap, 0-1.
+        sensitivity: Share of the reference that was found.
+        precision: Share of the outline that is tumour, None if nothing was found.
+        hd95_mm: 95th percentile Hausdorff distance, None if nothing was found.
+        false_lesion_ml: Volume of the largest piece that touches no reference; None for slices.
+        seconds: Array in to labelmap out.
+    """
+
+    case: str
+    collection: str
+    patient: str
+    tumor_type: str
+    cohort: str
+    plane: str
+    reference_size: float
+    found_size: float
+    dice: float
+    sensitivity: float
+    precision: float | None
+    hd95_mm: float | None
+    false_lesion_ml: float | None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+def evaluate_tumor_core(
+    bundle_path: Path,
+    data_dir: Path,
+    fold: int = 0,
+    *,
+    segmenter: Segmenter | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[CoreRow]:
+    """Score a bundle on the held-out patients of one fold.
+
+    Args:
+        bundle_path: Bundle that was trained without this fold.
+        data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        fold: 0-4.
+        segmenter: Scored instead of the bundle's own, if given.
+        progress: Called with the name of each case before it is read.
+
+    Returns:
+        Slices in the order of the index, then volumes by name.
+    """
+    scored = segmenter or TumorCoreSegmenter.load(bundle_path)
+    rows = []
+    for row in _cheng_rows(data_dir, fold, scored, progress):
+        rows.append(row)
+    for row in _volume_rows(data_dir, fold, scored, progress):
+        rows.append(row)
+    return rows
+
+
+def slice_case(name: str, image: npt.NDArray[Any], pixel_mm: float = CHENG_PIXEL_MM) -> Case:
+    """A lone slice in display orientation (rows down, columns right) as a case."""
+    affine = np.diag([-pixel_mm, -pixel_mm, THICK_SLICE_MM, 1.0])
+    array = np.asarray(image, dtype=np.float32).T[:, :, None]
+    return Case(name, MriSequence.T1C, {MriSequence.T1C: Volume(array, affine)})
+
+
+def estimate_plane(image: npt.NDArray[Any]) -> Plane:
+    """Plane of a 250 mm slice of a head, estimated from the picture.
+
+    A head that ends above the lower edge of the picture is axial; one that runs out of it, as a
+    neck does, is sagittal if it is wide, its silhouette is not its own mirror image and neither
+    are its intensities, else coronal. About nine of ten are right; it only sorts tables.
+    """
+    head = head_depth_mm(image) > 0
+    rows, columns = np.flatnonzero(head.any(axis=1)), np.flatnonzero(head.any(axis=0))
+    if len(columns) == 0 or rows[-1] < 0.975 * len(image):
+        return Plane.AXIAL
+    mm = FIELD_OF_VIEW_MM / len(image)
+    inside = head[:, columns[0] : columns[-1] + 1]
+    either = inside | inside[:, ::-1]
+    agreement = float(np.count_nonzero(inside & inside[:, ::-1]) / np.count_nonzero(either))
+    upper = inside[rows[0] : rows[0] + round(110 / mm)]
+    width_mm = float(upper.sum(axis=1).max() * mm)
+    smooth = ndimage.gaussian_filter(image[:, columns[0] : columns[-1] + 1].astype(float), 2.0)
+    likeness = float(np.corrcoef(smooth[either], smooth[:, ::-1][either])[0, 1])
+    lopsided = (width_mm - 187.0) / 20.0 + (0.9 - agreement) / 0.04 > 0
+    return Plane.SAGITTAL if lopsided and likeness < SYMMETRY else Plane.CORONAL
+
+
+def score(
+    found: BoolArray, reference: BoolArray, spacing_mm: Sequence[float]
+) -> tuple[float, float, float | None, float | None]:
+    """Dice, sensitivity, precision and HD95 of an outline against a non-empty reference.
+
+    Args:
+        found: Outline, 2-D or 3-D.
+        reference: Expert mask of the same shape, not empty.
+        spacing_mm: Voxel size per axis.
+    """
+    both = int(np.count_nonzero(found & reference))
+    drawn, wanted = int(np.count_nonzero(found)), int(np.count_nonzero(reference))
+    if drawn == 0:
+        return 0.0, 0.0, None, None
+    distances = surface_distance.compute_surface_distances(reference, found, tuple(spacing_mm))
+    hd95 = float(surface_distance.compute_robust_hausdorff(distances, 95))
+    return 2 * both / (drawn + wanted), both / wanted, both / drawn, hd95
+
+
+def largest_false_lesion_ml(found: BoolArray, reference: BoolArray, voxel_ml: float) -> float:
+    """Volume of the largest piece of the outline that touches no reference voxel."""
+    labels, count = ndimage.label(found, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[np.unique(labels[reference])] = 0
+    sizes[0] = 0
+    return float(sizes.max() * voxel_ml)
+
+
+def _cheng_rows(
+    data_dir: Path, fold: int, segmenter: Segmenter, progress: Callable[[str], None] | None
+) -> Iterator[CoreRow]:
+    index = read_cheng_index(data_dir)
+    for entry, entry_fold in zip(index, cheng_folds(index), strict=True):
+        if entry_fold != fold:
+            continue
+        name = f"cheng {entry.index}"
+        if progress:
+            progress(name)
+        image, mask = read_cheng_slice(data_dir, entry)
+        started = time.perf_counter()
+        result = segmenter.segment(slice_case(name, image))
+        seconds = time.perf_counter() - started
+        found = result.labelmap[:, :, 0].T > 0
+        dice, sensitivity, precision, hd95 = score(found, mask, (CHENG_PIXEL_MM,) * 2)
+        pixel_mm2 = CHENG_PIXEL_MM**2
+        yield CoreRow(
+            case=name,
+            collection="cheng",
+            patient=entry.group,
+            tumor_type=entry.tumor_type,
+            cohort=entry.cohort,
+            plane=estimate_plane(image).value,
+            reference_size=float(np.count_nonzero(mask)) * pixel_mm2,
+            found_size=float(np.count_nonzero(found)) * pixel_mm2,
+            dice=dice,
+            sensitivity=sensitivity,
+            precision=precision,
+            hd95_mm=hd95,
+            false_lesion_ml=None,
+            seconds=seconds,
+        )
+
+
+def _volume_rows(
+    data_dir: Path, fold: int, segmenter: Segmenter, progress: Callable[[str], None] | None
+) -> Iterator[CoreRow]:
+    for collection in ("t1ce_gbm", "glioma3d"):
+        for path in sorted((data_dir / collection).glob("*.npz")):
+            if volume_fold(path.stem) != fold or path.stem in WEAK_CASES:
+                continue
+            if progress:
+                progress(path.stem)
+            volume, core, ignored = read_reference(path)
+            case = Case(path.stem, MriSequence.T1C, {MriSequence.T1C: volume})
+            started = time.perf_counter()
+            result = segmenter.segment(case)
+            seconds = time.perf_counter() - started
+            found = (result.labelmap > 0) & ~ignored
+            dice, sensitivity, precision, hd95 = score(found, core, volume.spacing_mm)
+            voxel_ml = float(np.prod(volume.spacing_mm)) / 1000.0
+            yield CoreRow(
+                case=path.stem,
+                collection=collection,
+                patient=volume_patient(path.stem),
+                tumor_type="glioma",
+                cohort=collection,
+                plane="volume",
+                reference_size=float(np.count_nonzero(core)) * voxel_ml,
+                found_size=float(np.count_nonzero(found)) * voxel_ml,
+                dice=dice,
+                sensitivity=sensitivity,
+                precision=precision,
+                hd95_mm=hd95,
+                false_lesion_ml=largest_false_lesion_ml(found, core, voxel_ml),
+                seconds=seconds,
+            )
+
+
+def read_reference(path: Path) -> tuple[Volume, BoolArray, BoolArray]:
+    """T1c volume on its original grid, reference core, and voxels that nobody judged.
+
+    Whole glioma cases are pasted back into their 240x240x155 grid. Of the T1c glioblastoma
+    volumes only the enhancing rim was drawn; what it encloses, slice by slice, is not judged.
+    """
+    image, seg, affine = read_t1c_volume(path)
+    if path.parent.name == "glioma3d":
+        with np.load(path, allow_pickle=False) as stored:
+            shape, low = tuple(stored["orig_shape"]), stored["crop_lo"]
+        place = tuple(slice(int(s), int(s) + n) for s, n in zip(low, image.shape, strict=True))
+        whole = np.zeros(shape, dtype=np.float32)
+        core = np.zeros(shape, dtype=bool)
+        whole[place], core[place] = image, np.isin(seg, BRATS_CORE_VALUES)
+        shifted = affine.copy()
+        shifted[:3, 3] -= affine[:3, :3] @ low
+        return Volume(whole, shifted), core, np.zeros(shape, dtype=bool)
+    if path.stem.startswith("btp_"):
+        affine = affine @ np.diag([*GBM_SPACING_MM, 1.0])
+    rim = seg > 0
+    filled = np.stack([ndimage.binary_fill_holes(s) for s in rim.transpose(2, 0, 1)], axis=-1)
+    return Volume(image.astype(np.float32), affine), rim, filled & ~rim
+
+
+def summarise(rows: Sequence[CoreRow]) -> dict[str, Any]:
+    """Tables of the card: slices overall and by subgroup, volumes one by one.
+
+    Confidence intervals are percentile bootstraps over patients, seeded.
+    """
+    slices = [row for row in rows if row.collection == "cheng"]
+    groups: dict[str, list[CoreRow]] = {"all slices": slices}
+    groups["glioma, numeric cohort"] = [
+        r for r in slices if r.tumor_type == "glioma" and r.cohort == "numeric"
+    ]
+    groups["glioma, MR cohort"] = [
+        r for r in slices if r.tumor_type == "glioma" and r.cohort == "MR"
+    ]
+    for kind in ("glioma", "meningioma", "pituitary"):
+        groups[kind] = [r for r in slices if r.tumor_type == kind]
+    for plane in Plane:
+        groups[f"{plane.value} (estimated)"] = [r for r in slices if r.plane == plane.value]
+    groups[f"under {SMALL_TUMOUR_MM2:.0f} mm2"] = [
+        r for r in slices if r.reference_size < SMALL_TUMOUR_MM2
+    ]
+    return {
+        "slices": {name: _group_summary(found) for name, found in groups.items() if found},
+        "volumes": [row.to_json() for row in rows if row.collection != "cheng"],
+    }
+
+
+def _group_summary(rows: Sequence[CoreRow]) -> dict[str, Any]:
+    dice = np.array([row.dice for row in rows])
+    patients = np.array([row.patient for row in rows])
+    by_patient = [dice[patients == p] for p in np.unique(patients)]
+    distances = [row.hd95_mm for row in rows if row.hd95_mm is not None]
+    low, high = _bootstrap(by_patient)
+    return {
+        "slices": len(rows),
+        "patients": len(by_patient),
+        "dice_mean": float(dice.mean()),
+        "dice_mean_ci95": [low, high],
+        "dice_median": float(np.median(dice)),
+        "dice_mean_of_patients": float(np.mean([d.mean() for d in by_patient])),
+        "share_below_half": float(np.mean(dice < 0.5)),
+        "missed": int(np.count_nonzero(dice == 0)),
+        "sensitivity_mean": float(np.mean([row.sensitivity for row in rows])),
+        "hd95_mm_median": float(np.median(distances)) if distances else None,
+        "seconds_median": float(np.median([row.seconds for row in rows])),
+    }
+
+
+def _bootstrap(by_patient: Sequence[npt.NDArray[np.float64]]) -> tuple[float, float]:
+    numbers = np.random.default_rng(0)
+    sums = np.array([d.sum() for d in by_patient])
+    counts = np.array([len(d) for d in by_patient])
+    drawn = numbers.integers(len(sums), size=(RESAMPLES, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def write_rows(path: Path, rows: Sequence[CoreRow]) -> None:
+    """Per-case table as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(CoreRow)])
+        writer.writeheader()
+        writer.writerows(row.to_json() for row in rows)
+
+
+def compare_precisions(bundle_path: Path, cases: Sequence[Case]) -> float:
+    """Mean Dice between the labelmaps in bfloat16 and in float32 (1 is the same)."""
+    fast, exact = (TumorCoreSegmenter.load(bundle_path, bf16=flag) for flag in (True, False))
+    scores = []
+    for case in cases:
+        a, b = fast.segment(case).labelmap > 0, exact.segment(case).labelmap > 0
+        total = int(np.count_nonzero(a) + np.count_nonzero(b))
+        scores.append(2 * int(np.count_nonzero(a & b)) / total if total else 1.0)
+    return float(np.mean(scores))
+
+
+def time_segmenter(segmenter: Segmenter, case: Case, *, repeats: int = 3) -> dict[str, float]:
+    """Shortest and median seconds of `segment`, after one warm-up, with the present threads."""
+    segmenter.segment(case)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        segmenter.segment(case)
+        seconds.append(time.perf_counter() - started)
+    return {
+        "threads": float(torch.get_num_threads()),
+        "min_s": min(seconds),
+        "median_s": float(np.median(seconds)),
+    }
