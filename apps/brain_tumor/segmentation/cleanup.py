@@ -1,0 +1,75 @@
+"""Clean-up of sub-region labels: stray components and implausibly small enhancement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from brain_tumor.errors import ModelError
+from brain_tumor.labels import Label, LabelArray
+
+CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
+
+
+@dataclass(frozen=True)
+class CleanUpRule:
+    """Rule tuned on validation patients; part of a bundle's metadata.
+
+    Attributes:
+        smallest_component_ml: A component of the whole tumour under this volume is removed,
+            unless it is the largest.
+        least_peak: A component whose highest tumour probability stays under this is removed.
+        smallest_enhancing_ml: Enhancing tumour under this volume in all becomes necrotic core.
+    """
+
+    smallest_component_ml: float = 0.1
+    least_peak: float = 0.7
+    smallest_enhancing_ml: float = 0.05
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> CleanUpRule:
+        """Rule of a bundle.
+
+        Raises:
+            ModelError: If the rule has unknown or non-numeric entries.
+        """
+        try:
+            return cls(**{str(k): float(v) for k, v in metadata.get("clean_up", {}).items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"clean_up of the metadata is unusable: {error}") from error
+
+
+def clean_up(
+    labels: LabelArray,
+    tumour_probability: npt.NDArray[np.float32],
+    voxel_ml: float,
+    rule: CleanUpRule,
+) -> LabelArray:
+    """Remove stray components and implausibly small enhancement.
+
+    Args:
+        labels: Label values, shape (I, J, K).
+        tumour_probability: Probability of any tumour label, same shape.
+        voxel_ml: Volume of a voxel in mL.
+        rule: Thresholds.
+
+    Returns:
+        New labels.
+    """
+    cleaned = labels.copy()
+    components, count = ndimage.label(cleaned > 0, structure=CONNECTIVITY)
+    if count:
+        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_ml
+        peaks = ndimage.maximum(tumour_probability, components, index=np.arange(1, count + 1))
+        kept = np.asarray(peaks) >= rule.least_peak
+        kept &= (sizes >= rule.smallest_component_ml) | (sizes == sizes.max())
+        cleaned[~np.concatenate([[True], kept])[components]] = Label.BACKGROUND
+    enhancing = cleaned == Label.ET
+    if 0 < np.count_nonzero(enhancing) * voxel_ml < rule.smallest_enhancing_ml:
+        cleaned[enhancing] = Label.NCR
+    return cleaned

@@ -1,0 +1,252 @@
+"""Sub-region segmentation of a whole case in one pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from brain_tumor.bundles import ModelVersion, read_bundle
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.preprocessing import WorkingCase, to_native_grid, to_working_grid
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import Affine, ScalarArray
+from brain_tumor.labels import Label, LabelArray, LabelScheme
+from brain_tumor.segmentation.cleanup import CleanUpRule, clean_up
+from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.networks import network_from_metadata
+from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
+
+RELEVANT_PROBABILITY = 0.02
+"""Only where a tumour is at least this likely are maps brought to the native grid."""
+
+MARGIN_VOXELS = 2
+SMALL_TUMOUR_ML = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingPrediction:
+    """What the network says on the working grid.
+
+    Attributes:
+        probabilities: Class probabilities, shape (4, I, J, K), classes in the order of `Label`.
+        case: The case on the working grid.
+    """
+
+    probabilities: torch.Tensor
+    case: WorkingCase
+
+
+class SubregionSegmenter:
+    """Outlines necrotic core, oedema and enhancing tumour; thread-safe.
+
+    Args:
+        network: From (N, 4, I, J, K) normalised intensities to logits; in evaluation mode.
+        version: Model behind it.
+        rule: Clean-up rule.
+        bf16: Run convolutions in bfloat16; by default where the CPU has it in hardware.
+        mirrored: Average with the left-right mirrored case: twice the time.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        version: ModelVersion,
+        rule: CleanUpRule | None = None,
+        *,
+        bf16: bool | None = None,
+        mirrored: bool = False,
+    ) -> None:
+        self._network = network.eval()
+        self._version = version
+        self._rule = rule or CleanUpRule()
+        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._mirrored = mirrored
+
+    @classmethod
+    def load(
+        cls, path: Path, *, bf16: bool | None = None, mirrored: bool = False
+    ) -> SubregionSegmenter:
+        """Read a bundle.
+
+        Raises:
+            ModelError: If the bundle is damaged.
+        """
+        bundle = read_bundle(path)
+        network = network_from_metadata(bundle.metadata, bundle.weights())
+        rule = CleanUpRule.from_metadata(bundle.metadata)
+        return cls(network, bundle.version, rule, bf16=bf16, mirrored=mirrored)
+
+    @property
+    def version(self) -> ModelVersion:
+        """Model behind this segmenter."""
+        return self._version
+
+    def segment(self, case: Case) -> SegmentationResult:
+        """Outline the tumour of a case with any subset of sequences.
+
+        Raises:
+            VolumeError: If the reference volume is empty or no head.
+        """
+        timer = StageTimer()
+        with timer.stage("preprocess"):
+            working = to_working_grid(case)
+        with timer.stage("network"):
+            prediction = self.predict(working)
+        with timer.stage("clean_up"):
+            prediction = self._cleaned(prediction)
+        with timer.stage("to_native_grid"):
+            labelmap, uncertainty = _on_native_grid(prediction, case.affine, case.shape)
+        volumes = region_volumes_ml(labelmap, case.spacing_mm)
+        return SegmentationResult(
+            labelmap=labelmap,
+            scheme=LabelScheme.SUBREGIONS,
+            model=self._version,
+            reason=_reason(case),
+            volumes_ml=volumes,
+            uncertainty=uncertainty,
+            timings_s=timer.seconds,
+            warnings=_warnings(case, labelmap),
+        )
+
+    def predict(self, working: WorkingCase) -> WorkingPrediction:
+        """Class probabilities on the working grid; background outside the foreground."""
+        inputs = torch.from_numpy(working.channels)[None]
+        probabilities = self._probabilities(inputs)
+        if self._mirrored:
+            probabilities = (probabilities + self._probabilities(inputs.flip(2)).flip(2)) / 2
+        outside = torch.from_numpy(~working.foreground)
+        probabilities[0, :, outside] = 0.0
+        probabilities[0, int(Label.BACKGROUND), outside] = 1.0
+        return WorkingPrediction(probabilities[0], working)
+
+    def predict_labels(self, image: ScalarArray) -> LabelArray:
+        """Labels of normalised intensities that need no preprocessing.
+
+        Args:
+            image: Shape (4, I, J, K), axes multiples of 16, 0 in the background.
+
+        Returns:
+            Label values, shape (I, J, K); not cleaned up.
+        """
+        probabilities = self._probabilities(torch.from_numpy(image)[None])[0]
+        return np.asarray(probabilities.max(dim=0).indices.numpy(), dtype=np.uint8)
+
+    def _probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            logits = self._network(inputs)
+        # a clone made outside inference mode is an ordinary tensor
+        probabilities: torch.Tensor = logits.float().softmax(dim=1).clone()
+        return probabilities
+
+    def _cleaned(self, prediction: WorkingPrediction) -> WorkingPrediction:
+        """Clean-up as probabilities: what is removed becomes certain background or core."""
+        probabilities = prediction.probabilities
+        labels = np.asarray(probabilities.max(dim=0).indices.numpy(), dtype=np.uint8)
+        tumour = 1.0 - probabilities[int(Label.BACKGROUND)].numpy()
+        voxel_ml = float(abs(np.linalg.det(prediction.case.affine[:3, :3]))) / 1000.0
+        cleaned = clean_up(labels, tumour, voxel_ml, self._rule)
+        for changed, value in _changes(labels, cleaned):
+            where = torch.from_numpy(changed)
+            probabilities[:, where] = 0.0
+            probabilities[int(value), where] = 1.0
+        return prediction
+
+
+class StageTimer:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - started
+
+
+def _changes(
+    before: LabelArray, after: LabelArray
+) -> Iterator[tuple[npt.NDArray[np.bool_], Label]]:
+    for value in (Label.BACKGROUND, Label.NCR):
+        changed = (before != after) & (after == value)
+        if changed.any():
+            yield changed, value
+
+
+def _on_native_grid(
+    prediction: WorkingPrediction, affine: Affine, shape: tuple[int, int, int]
+) -> tuple[LabelArray, npt.NDArray[np.float32]]:
+    labelmap = np.zeros(shape, dtype=np.uint8)
+    uncertainty = np.zeros(shape, dtype=np.float32)
+    probabilities = prediction.probabilities
+    relevant = (probabilities[int(Label.BACKGROUND)] < 1 - RELEVANT_PROBABILITY).numpy()
+    if not relevant.any():
+        return labelmap, uncertainty
+    box = _box(relevant)
+    start = np.eye(4)
+    start[:3, 3] = [s.start for s in box]
+    part, place = to_native_grid(
+        probabilities[:, box[0], box[1], box[2]].contiguous(),
+        prediction.case.affine @ start,
+        affine,
+        shape,
+    )
+    covered = part.sum(dim=0) > 0.5
+    labels = part.max(dim=0).indices.to(torch.uint8)
+    labelmap[place] = torch.where(covered, labels, 0).numpy()
+    uncertainty[place] = torch.where(covered, _entropy(part), 0.0).numpy()
+    return labelmap, uncertainty
+
+
+def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """Entropy over classes, scaled to 0-1."""
+    entropy: torch.Tensor = torch.special.entr(probabilities.clamp(0, 1)).sum(dim=0)
+    return entropy / float(np.log(len(probabilities)))
+
+
+def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    slices = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        slices.append(
+            slice(
+                max(int(used[0]) - MARGIN_VOXELS, 0),
+                min(int(used[-1]) + 1 + MARGIN_VOXELS, mask.shape[axis]),
+            )
+        )
+    return slices[0], slices[1], slices[2]
+
+
+def _reason(case: Case) -> str:
+    names = ", ".join(s.value for s in case.present)
+    return f"The sub-region model reads any subset of t1, t1c, t2 and flair; this case has {names}."
+
+
+def _warnings(case: Case, labelmap: LabelArray) -> tuple[str, ...]:
+    warnings = []
+    if Sequence.T1C not in case.volumes:
+        warnings.append(
+            "No t1c: enhancing tumour and necrotic core cannot be told reliably; "
+            "trust only the whole tumour."
+        )
+    if Sequence.FLAIR not in case.volumes and Sequence.T2 not in case.volumes:
+        warnings.append("Neither flair nor t2: the extent of oedema is a guess.")
+    spacing = case.spacing_mm
+    voxels = int(np.count_nonzero(labelmap))
+    if voxels == 0:
+        warnings.append("No tumour was found.")
+    elif voxels * spacing[0] * spacing[1] * spacing[2] / 1000.0 < SMALL_TUMOUR_ML:
+        warnings.append(f"The tumour found is smaller than {SMALL_TUMOUR_ML:g} mL; check it.")
+    return tuple(warnings)

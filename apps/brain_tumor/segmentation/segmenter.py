@@ -1,0 +1,66 @@
+"""Which segmentation model reads a case, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from brain_tumor.bundles import ModelVersion
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.errors import ModelError
+from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.result import SegmentationResult, Segmenter
+from brain_tumor.segmentation.tumor_core import TumorCoreSegmenter
+
+SUBREGION_MODEL = "segmentation"
+CORE_MODEL = "tumor_core"
+
+
+class ChoosingSegmenter:
+    """Sub-regions where more than one contrast is there, the undivided core on a lone t1c.
+
+    Args:
+        subregions: Reads any subset of t1, t1c, t2 and flair.
+        core: Reads a lone t1c, with or without skull.
+    """
+
+    def __init__(self, subregions: Segmenter, core: Segmenter) -> None:
+        self._subregions = subregions
+        self._core = core
+
+    @property
+    def version(self) -> ModelVersion:
+        """Both models as one: changes when either changes."""
+        parts = (self._subregions.version, self._core.version)
+        digest = hashlib.sha256("+".join(p.sha256 for p in parts).encode()).hexdigest()
+        return ModelVersion(SUBREGION_MODEL, "+".join(p.version for p in parts), digest)
+
+    def segment(self, case: Case) -> SegmentationResult:
+        """Outline the tumour with the model that fits the case's sequences."""
+        if case.present == (Sequence.T1C,):
+            result = self._core.segment(case)
+            reason = (
+                "Only t1c is present, so oedema and the parts of the core cannot be told: "
+                "the tumour-core model outlines the core as a whole."
+            )
+            return dataclasses.replace(result, reason=reason)
+        return self._subregions.segment(case)
+
+
+def load_segmenter(models: Path) -> Segmenter:
+    """The segmenter of a models folder.
+
+    Args:
+        models: Folder with the bundles `segmentation` and `tumor_core`.
+
+    Raises:
+        ModelError: If a bundle is missing or damaged.
+    """
+    if not models.is_dir():
+        raise ModelError(f"models folder '{models.name}' does not exist")
+    return ChoosingSegmenter(
+        SubregionSegmenter.load(models / SUBREGION_MODEL),
+        TumorCoreSegmenter.load(models / CORE_MODEL),
+    )
