@@ -256,6 +256,25 @@ def test_any_text_is_answered(name: str) -> None:
     assert recognise_sequence(name) in {None, *Sequence}
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("AX T1", Sequence.T1C),
+        ("T1 pre", Sequence.T1),
+        ("T1 w/o contrast", Sequence.T1),
+        ("t1 nativ", Sequence.T1),
+        ("AX T1 POST", Sequence.T1C),
+        ("AX T2 FLAIR", Sequence.FLAIR),
+        ("AX T2", Sequence.T2),
+        ("DWI", None),
+    ],
+)
+def test_a_given_agent_makes_a_t1_contrast_enhanced_unless_its_name_denies_it(
+    name: str, expected: Sequence | None
+) -> None:
+    assert recognise_sequence(name, agent_given=True) is expected
+
+
 def test_channel_order_is_fixed() -> None:
     assert [s.value for s in Sequence] == ["t1", "t1c", "t2", "flair"]
 

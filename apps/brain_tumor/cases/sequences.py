@@ -51,6 +51,7 @@ _CONTRAST_WORDS = _words(
     "contrast kontrast kontrastmittel mdc enhanced post postcontrast postgad postgado postgd",
 )
 _NEGATIONS = _words("pre no non not without wo ohne senza sans")
+_DENIALS = _NEGATIONS | _words("precontrast noncontrast unenhanced native nativ plain t1n t1pre")
 # "post op" is a date, not an injection; "ses-post" and "sub-gd" are BIDS entities.
 _AFTER_POST_NOT_CONTRAST = _words(
     "op operative operation surgery surgical resection",
@@ -98,11 +99,13 @@ class _Reading(NamedTuple):
     is_other: bool
 
 
-def recognise_sequence(name: str) -> Sequence | None:
+def recognise_sequence(name: str, *, agent_given: bool = False) -> Sequence | None:
     """Sequence that a file name or a DICOM SeriesDescription names.
 
     Args:
         name: File name (with or without ending), folder name or SeriesDescription.
+        agent_given: True if another source says that contrast agent was given; then a T1 whose
+            name does not deny it is t1c.
 
     Returns:
         The sequence; None when the name says nothing, says two things, or names another image
@@ -116,7 +119,10 @@ def recognise_sequence(name: str) -> Sequence | None:
         >>> recognise_sequence("case_0001.nii.gz") is None
         True
     """
-    return _read_name(name).sequence
+    sequence = _read_name(name).sequence
+    if sequence is Sequence.T1 and agent_given and _DENIALS.isdisjoint(_tokenise(name)):
+        return Sequence.T1C
+    return sequence
 
 
 def names_other_image(name: str) -> bool:

@@ -1,0 +1,181 @@
+"""What the file formats share: a volume as stored, size limits and bounded decompression."""
+
+from __future__ import annotations
+
+import bz2
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brain_tumor.cases.volume import Affine
+from brain_tumor.errors import FileFormatError, GeometryError, InputError, VolumeError
+
+MAX_VOXELS = 2**28
+"""268 million voxels, a gigabyte as float32; the largest brain MRI has about half."""
+MAX_FILE_BYTES = 8 * MAX_VOXELS + 2**26
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, eq=False)
+class StoredVolume:
+    """A 3-D image as its file holds it, scaling applied.
+
+    Attributes:
+        array: Values of any numeric type, shape (I, J, K).
+        affine: Voxel to RAS+ mm; not yet checked.
+        warnings: What a reader of the results must know about the file.
+    """
+
+    array: npt.NDArray[Any]
+    affine: Affine
+    warnings: tuple[str, ...] = ()
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Begin the sentence of every input error inside the block with the file's name."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{name}: {error.message}", remedy=error.remedy) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file.
+
+    Raises:
+        FileFormatError: If it is missing, empty, too large or cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise FileFormatError(
+                f"file has {size} bytes; expected at most {MAX_FILE_BYTES}",
+                remedy="Crop the volume or lower its resolution.",
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FileFormatError(
+            f"file cannot be read: {reason}", remedy="Check the path and its permissions."
+        ) from error
+    if not content:
+        raise FileFormatError("file is empty; expected a volume")
+    return content
+
+
+def inflate(compressed: bytes, size: int) -> bytes:
+    """The first `size` bytes of a gzip stream, which may have several members.
+
+    Raises:
+        FileFormatError: If the stream is damaged or ends before.
+    """
+    # one byte more than wanted, so that the checksum behind the data is read and checked
+    content = inflate_at_most(compressed, size + 1)
+    if len(content) < size:
+        raise FileFormatError(
+            f"compressed data end after {len(content)} of {size} bytes; the file is cut short"
+        )
+    return content
+
+
+def inflate_at_most(compressed: bytes, size: int, encoding: str = "gzip") -> bytes:
+    """Decompress, but stop at a size: a small file must not fill the memory.
+
+    Args:
+        compressed: The compressed bytes.
+        size: Where to stop.
+        encoding: `gzip` or `bzip2`.
+
+    Returns:
+        At most `size` bytes; fewer when the stream is shorter or cut short.
+
+    Raises:
+        FileFormatError: If the stream is damaged.
+    """
+    parts: list[bytes] = []
+    missing, rest = size, compressed
+    try:
+        while missing > 0 and rest:
+            stream = _decompressor(encoding)
+            parts.append(stream.decompress(rest, missing))
+            missing -= len(parts[-1])
+            if not stream.eof:
+                break
+            rest = stream.unused_data.lstrip(b"\0")  # tape padding
+    except (zlib.error, OSError, EOFError) as error:
+        raise FileFormatError(f"compressed data are damaged ({error})") from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _decompressor(encoding: str) -> Any:
+    return bz2.BZ2Decompressor() if encoding == "bzip2" else zlib.decompressobj(wbits=31)
+
+
+def check_size(shape: tuple[int, ...]) -> None:
+    """Refuse a size that no volume has, before any memory is taken for it.
+
+    Raises:
+        VolumeError: If an axis is not positive or there are too many voxels.
+    """
+    voxels = 1
+    for n in shape:
+        voxels *= int(n)
+    if not shape or min(shape) < 1:
+        raise VolumeError(f"volume has the size {shape}; expected positive numbers")
+    if voxels > MAX_VOXELS:
+        raise VolumeError(
+            f"volume of {shape} has {voxels} voxels; expected at most {MAX_VOXELS}",
+            remedy="Crop the volume or lower its resolution.",
+        )
+
+
+def squeeze_to_3d(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Shape without trailing axes of one.
+
+    Raises:
+        VolumeError: If that is not 3-D.
+    """
+    kept = list(shape)
+    while len(kept) > 3 and kept[-1] == 1:
+        kept.pop()
+    if len(kept) == 3:
+        return kept[0], kept[1], kept[2]
+    remedy = "Export one 3-D volume per sequence."
+    if len(kept) == 4:
+        remedy += " If the last axis holds the sequences, state their order."
+    raise VolumeError(
+        f"image has {len(kept)} dimensions {shape}; expected a 3-D volume", remedy=remedy
+    )
+
+
+def check_numeric(dtype: np.dtype[Any]) -> None:
+    """Refuse colours and complex numbers.
+
+    Raises:
+        VolumeError: If the type is not integer or real.
+    """
+    if dtype.kind not in "biuf":
+        kind = "complex numbers" if dtype.kind == "c" else "colours or records"
+        raise VolumeError(
+            f"image holds {kind}; expected one number per voxel",
+            remedy="Export the magnitude image.",
+        )
+
+
+def check_spacing(spacing_mm: npt.NDArray[np.float64]) -> None:
+    """Refuse voxel sizes that are zero or not numbers, as headers state them.
+
+    Raises:
+        GeometryError: If one is not a finite number other than zero.
+    """
+    if not np.isfinite(spacing_mm).all() or (spacing_mm == 0).any():
+        raise GeometryError(
+            f"voxel size is {np.round(spacing_mm, 4).tolist()} mm; expected positive numbers"
+        )
