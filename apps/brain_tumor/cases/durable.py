@@ -1,0 +1,87 @@
+"""Files that are either whole or absent, also after a crash or on a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from brain_tumor.errors import StorageError
+
+TEMPORARY_PREFIX = ".tumorlens-tmp-"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "the folder does not permit it",
+    errno.EPERM: "the folder does not permit it",
+}
+
+
+@contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Turn the operating system's errors into one sentence.
+
+    Raises:
+        StorageError: For any OSError inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
+        raise StorageError(
+            f"'{name}' cannot be stored: {reason}",
+            remedy="Free disk space or fix the permissions of the folder, then try again.",
+        ) from error
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole; an old file stays until then.
+
+    Raises:
+        StorageError: If it cannot be written; nothing is left behind.
+    """
+    with storage_errors(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_sibling(path)
+        try:
+            write_synced(temporary, content)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def temporary_sibling(path: Path) -> Path:
+    """Fresh name in the same folder, hidden and without a volume's ending."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file and wait until the disk has it.
+
+    Raises:
+        OSError: If it exists or cannot be written.
+    """
+    with path.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names inside a folder durable, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
