@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from brain_tumor.cases.preprocessing import BoolArray
+from brain_tumor.cases.preprocessing import BoolArray, zscore
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.labels import Label, LabelArray
 from brain_tumor.segmentation.training.brats import CUBE, Cube, Whole
@@ -59,6 +59,7 @@ class Host:
         healthy_labels: What could not be replaced keeps its label.
         brain: Brain mask.
         present: Which channels hold a sequence.
+        whole_head: Whether skull and scalp are in the image.
     """
 
     image: ScalarArray
@@ -67,6 +68,7 @@ class Host:
     healthy_labels: LabelArray
     brain: BoolArray
     present: tuple[bool, ...]
+    whole_head: bool = False
 
 
 def to_canvas(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -120,19 +122,30 @@ def compose(
     image = (host.image if own else host.healthy_image).copy()
     labels = (host.labels if own else host.healthy_labels).copy()
     for _ in range(rng.integers(0, 3)):
-        _transplant_healthy(image, labels, donors[rng.integers(len(donors))], rng)
+        _transplant_healthy(image, labels, host.brain, _pick(donors, rng), rng)
     if cube is not None and mask is not None:
         _render_outside(image, labels, cube, mask, host.brain, rng)
         corner = np.array(cube.corner) - np.array(CANVAS_LOW)
-        _paste_cube(image, labels, cube, corner)
+        _paste_cube(image, labels, host, cube, corner)
     for channel, there in enumerate(host.present):
         if not there:
             image[channel] = 0.0
+    if host.whole_head:
+        # inference normalises a scan with skull over the whole head, not over the brain
+        image = np.stack([zscore(channel, channel != 0) for channel in image])
     return Sample(image, labels, host.present)
 
 
+def _pick(hosts: Items[Host], rng: np.random.Generator) -> Host:
+    return hosts[int(rng.integers(len(hosts)))]
+
+
 def _paste_cube(
-    image: ScalarArray, labels: LabelArray, cube: Cube, corner: npt.NDArray[np.int_]
+    image: ScalarArray,
+    labels: LabelArray,
+    host: Host,
+    cube: Cube,
+    corner: npt.NDArray[np.int_],
 ) -> None:
     low = np.maximum(corner, 0)
     high = np.minimum(corner + CUBE, CANVAS_SHAPE)
@@ -145,18 +158,28 @@ def _paste_cube(
     weight = _ramp((CUBE,) * 3)[source]
     both = new.any(axis=0) & old.any(axis=0)
     blended = new * weight + old * (1 - weight)
+    if host.whole_head:
+        # skull and scalp stay; what lies outside the cube's brain keeps the host's voxels
+        inside = host.brain[target] & new.any(axis=0)
+        image[(slice(None), *target)] = np.where(inside, blended, old)
+        labels[target] = np.where(inside, new_labels, labels[target])
+        return
     image[(slice(None), *target)] = np.where(both, blended, new)
     labels[target] = new_labels
 
 
 def _transplant_healthy(
-    image: ScalarArray, labels: LabelArray, donor: Host, rng: np.random.Generator
+    image: ScalarArray,
+    labels: LabelArray,
+    host_brain: BoolArray,
+    donor: Host,
+    rng: np.random.Generator,
 ) -> None:
     size = rng.integers(16, 44, 3)
     low = np.array([rng.integers(0, n - s) for n, s in zip(CANVAS_SHAPE, size, strict=True)])
     box = tuple(slice(int(a), int(a + n)) for a, n in zip(low, size, strict=True))
     new, old = donor.healthy_image[(slice(None), *box)], image[(slice(None), *box)]
-    swap = new.any(axis=0) & old.any(axis=0)
+    swap = new.any(axis=0) & old.any(axis=0) & host_brain[box] & donor.brain[box]
     weight = np.where(swap, _ramp(tuple(int(n) for n in size)), 0.0)
     for channel, there in enumerate(donor.present):
         if there:

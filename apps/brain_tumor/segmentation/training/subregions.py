@@ -33,6 +33,7 @@ from brain_tumor.segmentation.training.augmentation import (
 from brain_tumor.segmentation.training.brats import Cube, load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.training.composites import Host, compose, make_host, to_canvas
 from brain_tumor.segmentation.training.folds import patient_fold
+from brain_tumor.segmentation.training.phantom_hosts import brain_box_centre, make_phantom_hosts
 from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
 from brain_tumor.segmentation.training.validation import region_dice
 
@@ -41,6 +42,10 @@ logger = logging.getLogger(__name__)
 CROP_SHAPE = (64, 80, 96)
 CUBES_PER_STEP = 4
 HOST_ONLY_SHARE = 0.25
+REAL_HOST_SHARE, STRIPPED_PHANTOM_SHARE = 0.65, 0.15
+STRIPPED_PHANTOM_SEEDS = range(9000, 9006)
+WHOLE_HEAD_SEEDS = range(9100, 9106)
+USES_PER_SAMPLE = 2
 MAX_GRADIENT_NORM = 1.0
 REFUSED_GRADIENT_NORM = 1e3
 
@@ -81,6 +86,8 @@ class TrainingData:
     cubes: list[Cube]
     masks: dict[str, LabelArray]
     hosts: list[Host]
+    stripped_phantoms: list[Host]
+    whole_heads: list[Host]
     validation_cubes: list[Cube]
     validation_hosts: list[Host]
 
@@ -94,10 +101,17 @@ def load_training_data(data: Path, fold: int | None) -> TrainingData:
     }
     kept_out = {p for p in masks if patient_fold(p) == fold}
     kept_out |= {w.patient for w in wholes if patient_fold(w.patient) == fold}
+    hosts = [make_host(w) for w in wholes if w.patient not in kept_out]
+    centres = np.array([brain_box_centre(host.brain) for host in hosts]).mean(axis=0)
+    centre = (float(centres[0]), float(centres[1]), float(centres[2]))
     return TrainingData(
         cubes=[c for c in cubes if c.patient not in kept_out],
         masks=masks,
-        hosts=[make_host(w) for w in wholes if w.patient not in kept_out],
+        hosts=hosts,
+        stripped_phantoms=make_phantom_hosts(
+            STRIPPED_PHANTOM_SEEDS, skull_stripped=True, brain_centre=centre
+        ),
+        whole_heads=make_phantom_hosts(WHOLE_HEAD_SEEDS, skull_stripped=False, brain_centre=centre),
         validation_cubes=[c for c in cubes if c.patient in kept_out],
         validation_hosts=[make_host(w) for w in wholes if w.patient in kept_out and w.expert],
     )
@@ -118,19 +132,19 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
 
     def _sample(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         data = self._data
-        host = data.hosts[rng.integers(len(data.hosts))]
+        host = self._host(rng)
         cube = data.cubes[rng.integers(len(data.cubes))]
         alone = rng.random() < HOST_ONLY_SHARE
         sample = compose(None if alone else cube, data.masks[cube.patient], host, data.hosts, rng)
         image, labels = random_crop(sample.image, sample.labels, CROP_SHAPE, rng)
-        image = drop_sequences(random_contrast(image, rng), rng)
+        image = random_contrast(image, rng)
         cubes, cube_labels = [], []
         for index in rng.integers(0, len(data.cubes), CUBES_PER_STEP):
             lesion = data.cubes[index]
             one, one_labels = random_symmetry(
                 torch.from_numpy(lesion.image), torch.from_numpy(lesion.labels).long(), rng
             )
-            cubes.append(drop_sequences(random_contrast(one, rng), rng))
+            cubes.append(random_contrast(one, rng))
             cube_labels.append(one_labels)
         return {
             "image": image,
@@ -138,6 +152,34 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
             "cubes": torch.stack(cubes),
             "cube_labels": torch.stack(cube_labels),
         }
+
+    def _host(self, rng: np.random.Generator) -> Host:
+        data, draw = self._data, rng.random()
+        if draw < REAL_HOST_SHARE:
+            hosts = data.hosts
+        elif draw < REAL_HOST_SHARE + STRIPPED_PHANTOM_SHARE:
+            hosts = data.stripped_phantoms
+        else:
+            hosts = data.whole_heads
+        return hosts[int(rng.integers(len(hosts)))]
+
+
+def _reused(loader: DataLoader[Any], rng: np.random.Generator) -> Iterator[dict[str, torch.Tensor]]:
+    """Each sample several times, mirrored in turn and with other sequences missing."""
+    for batch in loader:
+        for use in range(USES_PER_SAMPLE):
+            image, labels, cubes, cube_labels = (
+                batch[k] for k in ("image", "labels", "cubes", "cube_labels")
+            )
+            if use % 2:
+                image, labels = image.flip(1), labels.flip(0)
+                cubes, cube_labels = cubes.flip(2), cube_labels.flip(1)
+            yield {
+                "image": drop_sequences(image, rng),
+                "labels": labels,
+                "cubes": torch.stack([drop_sequences(cube, rng) for cube in cubes]),
+                "cube_labels": cube_labels,
+            }
 
 
 def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
@@ -166,7 +208,8 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
         SampleStream(data, plan.seed + first), batch_size=None, num_workers=1, prefetch_factor=4
     )
     started, losses = time.monotonic(), []
-    for step, batch in enumerate(loader, start=first):
+    batches = _reused(loader, np.random.default_rng(plan.seed + first))
+    for step, batch in enumerate(batches, start=first):
         if step >= plan.steps:
             break
         for group in optimizer.param_groups:
