@@ -228,9 +228,17 @@ def train(
     )
     started = time.monotonic()
     losses: list[float] = []
+    done = 0
+
+    def checkpoint(steps_done: int) -> None:
+        averaged_network.load_state_dict(average.state)
+        scores = validate(averaged_network, held_out) if held_out else {}
+        _record(output_dir, steps_done, _minutes_since(started), losses, scores)
+        losses.clear()
+        write_weights(output_dir / WEIGHTS, average.state)
+
     for step in range(options.steps):
-        minutes = (time.monotonic() - started) / 60
-        progress = max(step / options.steps, minutes / options.minutes)
+        progress = max(step / options.steps, _minutes_since(started) / options.minutes)
         if progress >= 1:
             break
         factor = learning_rate_factor(step, progress, options.warm_up_steps)
@@ -240,19 +248,17 @@ def train(
             )
         )
         average.update(network)
-        if (step + 1) % options.validate_every == 0:
-            averaged_network.load_state_dict(average.state)
-            scores = validate(averaged_network, held_out) if held_out else {}
-            _record(output_dir, step + 1, minutes, losses, scores)
-            losses = []
-            write_weights(output_dir / WEIGHTS, average.state)
-    averaged_network.load_state_dict(average.state)
-    scores = validate(averaged_network, held_out) if held_out else {}
-    minutes = (time.monotonic() - started) / 60
-    _record(output_dir, step + 1, minutes, losses, scores)
-    write_weights(output_dir / WEIGHTS, average.state)
-    write_metadata(output_dir / METADATA, options, arguments, step + 1, minutes)
+        done = step + 1
+        if done % options.validate_every == 0:
+            checkpoint(done)
+    if losses:
+        checkpoint(done)
+    write_metadata(output_dir / METADATA, options, arguments, done, _minutes_since(started))
     return output_dir
+
+
+def _minutes_since(started: float) -> float:
+    return (time.monotonic() - started) / 60
 
 
 def _step(
@@ -274,7 +280,7 @@ def _step(
 def _record(
     output_dir: Path, step: int, minutes: float, losses: list[float], scores: dict[str, float]
 ) -> None:
-    loss = float(np.mean(losses)) if losses else math.nan
+    loss = float(np.mean(losses))
     line = {"step": step, "minutes": round(minutes, 2), "loss": round(loss, 4), "dice": scores}
     logger.info("step %d, %.1f min, loss %.4f, Dice %s", step, minutes, loss, scores)
     with (output_dir / HISTORY).open("a", encoding="utf-8") as stream:

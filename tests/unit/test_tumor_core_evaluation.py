@@ -1,0 +1,270 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brain_tumor.bundles import ModelVersion
+from brain_tumor.cases.case import Case
+from brain_tumor.errors import FileFormatError, NotFoundError
+from brain_tumor.labels import Label, LabelScheme, Region
+from brain_tumor.segmentation.result import SegmentationResult
+from brain_tumor.segmentation.training.slices import volume_fold
+from brain_tumor.segmentation.tumor_core_card import render_card, take_over_run, write_card
+from brain_tumor.segmentation.tumor_core_evaluation import (
+    CoreRow,
+    _volume_rows,
+    estimate_plane,
+    largest_false_lesion_ml,
+    read_reference,
+    score,
+    slice_case,
+    summarise,
+    write_rows,
+)
+from brain_tumor.segmentation.tumor_core_slices import Plane
+
+A_ROW = CoreRow(
+    case="cheng 1",
+    collection="cheng",
+    patient="a",
+    tumor_type="glioma",
+    cohort="numeric",
+    plane="axial",
+    reference_size=500.0,
+    found_size=400.0,
+    dice=0.8,
+    sensitivity=0.7,
+    precision=0.9,
+    hd95_mm=2.0,
+    false_lesion_ml=None,
+    seconds=0.1,
+)
+A_VOLUME = replace(
+    A_ROW, case="btp_01_pre", collection="t1ce_gbm", plane="volume", false_lesion_ml=0.25
+)
+
+
+def bar(first, last, length=40):
+    line = np.zeros((length, 3), dtype=bool)
+    line[first:last] = True
+    return line
+
+
+def test_scores_of_two_shifted_bars_are_those_worked_out_by_hand():
+    # Reference rows 10-19, outline rows 14-23: 6 of 10 rows in common.
+    dice, sensitivity, precision, hd95 = score(bar(14, 24), bar(10, 20), (2.0, 2.0))
+    assert dice == pytest.approx(0.6)
+    assert sensitivity == pytest.approx(0.6)
+    assert precision == pytest.approx(0.6)
+    assert hd95 == pytest.approx(8.0)  # the ends are 4 rows of 2 mm apart
+
+
+def test_a_missed_tumour_scores_zero_and_has_no_distance():
+    assert score(bar(0, 0), bar(10, 20), (1.0, 1.0)) == (0.0, 0.0, None, None)
+
+
+def test_only_pieces_away_from_the_reference_are_false_lesions():
+    reference, found = np.zeros((30, 10, 10), dtype=bool), np.zeros((30, 10, 10), dtype=bool)
+    reference[0:5, 0:5, 0:5] = True
+    found[4:15, 4, 4] = True  # touches the reference
+    found[20:26, 0:5, 0:5] = True  # 150 voxels apart from it
+    assert largest_false_lesion_ml(found, reference, 0.002) == pytest.approx(0.3)
+    assert largest_false_lesion_ml(reference, reference, 0.002) == 0.0
+
+
+def test_the_mean_counts_slices_and_the_patient_mean_counts_patients():
+    rows = [replace(A_ROW, dice=d, patient=p) for d, p in [(0.9, "a"), (0.8, "a"), (0.1, "b")]]
+    summary = summarise(rows)["slices"]["all slices"]
+    assert summary["dice_mean"] == pytest.approx(0.6)
+    assert summary["dice_mean_of_patients"] == pytest.approx((0.85 + 0.1) / 2)
+    assert summary["dice_median"] == pytest.approx(0.8)
+    assert summary["share_below_half"] == pytest.approx(1 / 3)
+    assert (summary["slices"], summary["patients"]) == (3, 2)
+    assert summary["dice_mean_ci95"] == [pytest.approx(0.1), pytest.approx(0.85)]
+
+
+def test_missed_slices_stay_in_the_mean():
+    rows = [A_ROW, replace(A_ROW, dice=0.0, sensitivity=0.0, precision=None, hd95_mm=None)]
+    summary = summarise(rows)["slices"]["all slices"]
+    assert summary["missed"] == 1
+    assert summary["dice_mean"] == pytest.approx(0.4)
+    assert summary["hd95_mm_median"] == pytest.approx(2.0)
+
+
+def test_subgroups_hold_their_own_slices_and_volumes_stay_apart():
+    rows = [
+        A_ROW,
+        replace(A_ROW, cohort="MR", dice=0.6),
+        replace(A_ROW, tumor_type="pituitary", plane="sagittal", reference_size=120.0, dice=0.4),
+        A_VOLUME,
+    ]
+    summary = summarise(rows)
+    means = {name: group["dice_mean"] for name, group in summary["slices"].items()}
+    assert means == pytest.approx(
+        {
+            "all slices": 0.6,
+            "glioma, numeric cohort": 0.8,
+            "glioma, MR cohort": 0.6,
+            "glioma": 0.7,
+            "pituitary": 0.4,
+            "axial (estimated)": 0.7,
+            "sagittal (estimated)": 0.4,
+            "under 300 mm2": 0.4,
+        }
+    )
+    assert [volume["case"] for volume in summary["volumes"]] == ["btp_01_pre"]
+
+
+def a_head(rows, columns, *, neck=False, lopsided=False):
+    i, j = np.indices((256, 256))
+    head = ((i - 120) / rows) ** 2 + ((j - 128) / columns) ** 2 < 1
+    if neck:
+        head |= (i > 120) & (np.abs(j - 128) < 60)
+    if lopsided:
+        head[200:, 128:] = False
+    image = np.where(head, 100.0, 0.0)
+    image += head * (40 * np.sin((j - 128) / 9.0) if lopsided else 40 * np.cos((j - 128) / 9.0))
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def test_planes_are_estimated_from_the_outline_of_the_head():
+    assert estimate_plane(a_head(95, 75)) is Plane.AXIAL
+    assert estimate_plane(a_head(100, 75, neck=True)) is Plane.CORONAL
+    assert estimate_plane(a_head(105, 112, neck=True, lopsided=True)) is Plane.SAGITTAL
+
+
+def test_a_slice_becomes_a_case_whose_display_is_the_slice():
+    picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    case = slice_case("one", picture, 0.5)
+    assert case.shape == (4, 3, 1)
+    assert case.spacing_mm == pytest.approx((0.5, 0.5, 6.0))
+    np.testing.assert_array_equal(case.volumes[case.reference].array[:, :, 0].T, picture)
+
+
+def test_whole_cases_go_back_to_their_original_grid(tmp_path):
+    folder = tmp_path / "glioma3d"
+    folder.mkdir()
+    image, seg = np.full((2, 3, 2), 9, dtype=np.uint8), np.zeros((2, 3, 2), dtype=np.uint8)
+    seg[0, 0, 0], seg[1, 0, 0], seg[0, 1, 0] = 4, 2, 3
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    affine[:3, 3] = (-4.0, 95.0, 6.0)  # of the cropped array: voxel 0 is voxel (4, 5, 6)
+    np.savez(
+        folder / "case.npz",
+        image=image[None],
+        seg=seg,
+        affine=affine,
+        modalities=np.array(["t1ce"]),
+        orig_shape=np.array((10, 12, 14)),
+        crop_lo=np.array((4, 5, 6)),
+    )
+    volume, core, ignored = read_reference(folder / "case.npz")
+    assert volume.shape == (10, 12, 14)
+    assert volume.array[4:6, 5:8, 6:8].min() == 9
+    assert np.count_nonzero(volume.array) == 12
+    np.testing.assert_array_equal(np.argwhere(core), [[4, 5, 6], [4, 6, 6]])
+    assert not ignored.any()
+    np.testing.assert_allclose(volume.affine[:3, 3], [0.0, 100.0, 0.0])
+
+
+class OutlinesEverythingBright:
+    """A segmenter whose outline is every voxel above 50."""
+
+    version = ModelVersion("stub", "0", "0")
+
+    def segment(self, case: Case) -> SegmentationResult:
+        bright = case.volumes[case.reference].array > 50
+        labelmap = np.where(bright, np.uint8(Label.CORE), np.uint8(0))
+        return SegmentationResult(
+            labelmap, LabelScheme.CORE, self.version, "stub", {Region.TC: 0.0}
+        )
+
+
+def test_the_inside_of_a_rim_counts_neither_for_nor_against(tmp_path):
+    folder = tmp_path / "t1ce_gbm"
+    folder.mkdir()
+    (tmp_path / "glioma3d").mkdir()
+    image, seg = np.zeros((20, 20, 3), dtype=np.uint8), np.zeros((20, 20, 3), dtype=np.uint8)
+    image[5:12, 5:12, 1] = 200  # the outline: rim and what it encloses
+    seg[5:12, 5:12, 1] = 1
+    seg[7:10, 7:10, 1] = 0
+    np.savez(
+        folder / "btp_01_pre.npz",
+        image=image[None],
+        seg=seg,
+        affine=np.diag([-1.0, -1.0, 1.0, 1.0]),
+        modalities=np.array(["t1ce"]),
+    )
+    fold = volume_fold("btp_01_pre")
+    (row,) = _volume_rows(tmp_path, fold, OutlinesEverythingBright(), None)
+    assert row.dice == 1.0
+    assert row.patient == "btp_01"
+    # 40 voxels of 0.94 x 0.94 x 6 mm.
+    assert row.reference_size == pytest.approx(40 * 0.94 * 0.94 * 6 / 1000)
+    assert list(_volume_rows(tmp_path, fold + 1, OutlinesEverythingBright(), None)) == []
+
+
+def test_the_table_of_cases_has_one_line_each(tmp_path):
+    write_rows(tmp_path / "rows.csv", [A_ROW, A_VOLUME])
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("case,collection,patient,")
+    assert lines[2].startswith("btp_01_pre,t1ce_gbm,a,")
+
+
+def metadata_and_metrics():
+    metadata = {
+        "version": "0.1.0",
+        "task": "Tumour core",
+        "network": {"channels": [4, 8], "res_units": 1},
+        "input": {
+            "sequences": ["t1c"],
+            "pixel_mm": 1.25,
+            "normalisation": "per slice",
+            "orientation": "display",
+            "skull": "with or without",
+        },
+        "output": {"label": 4},
+        "threshold": 0.5,
+        "training": {
+            "held_out": "fold 0 of 5 by patient",
+            "options": {"batch_size": 16, "threads": 1},
+            "steps": 100,
+            "minutes": 60.0,
+        },
+    }
+    metrics = {
+        "model": {"name": "tumor_core", "version": "0.1.0", "sha256": "abc"},
+        "fold": 0,
+        "folds": 5,
+        **summarise([A_ROW, A_VOLUME]),
+        "speed": {"slice 256x256": {"threads": 1.0, "min_s": 0.02, "median_s": 0.03}},
+        "dice_bf16_against_fp32": 0.9987,
+    }
+    return metadata, metrics
+
+
+def test_the_card_holds_the_numbers_of_the_metrics_file():
+    card = render_card(*metadata_and_metrics())
+    assert "| glioma, numeric cohort | 1 | 1 | 0.800 (0.800-0.800) | 0.800 |" in card
+    assert "| btp_01_pre | t1ce_gbm | 500.0 | 400.0 | 0.800 | 0.700 | 0.900 | 2.0 | 0.25 |" in card
+    assert "Dice 0.9987" in card
+    assert "trained without fold 0 of 5 by patient" in card
+    assert "not a medical device" in card
+
+
+def test_the_card_is_written_from_the_files_of_the_bundle(tmp_path):
+    metadata, metrics = metadata_and_metrics()
+    with pytest.raises(NotFoundError):
+        write_card(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/metadata.json").write_text(json.dumps(metadata))
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert write_card(tmp_path).read_text() == render_card(metadata, metrics)
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(FileFormatError):
+        write_card(tmp_path)
+
+
+def test_an_unfinished_training_is_not_taken_over(tmp_path):
+    with pytest.raises(NotFoundError, match="run folder"):
+        take_over_run(tmp_path, tmp_path / "bundle")
