@@ -1,0 +1,160 @@
+"""From files to a case on one grid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.case_ids import case_id_from, check_case_id
+from brain_tumor.cases.geometry import (
+    case_on_reference_grid,
+    covered_share,
+    same_grid,
+)
+from brain_tumor.cases.readers import (
+    ASSUMED_FIELD_OF_VIEW_MM,
+    ReadVolume,
+    is_picture,
+    read_channels,
+    read_dicom_series,
+    read_slice,
+    read_volume_with_warnings,
+)
+from brain_tumor.cases.sequences import Sequence, without_suffix
+from brain_tumor.cases.sources import CaseSource, Source, case_of_named, find_case
+from brain_tumor.errors import SequenceError
+
+MAX_READING_THREADS = 4
+WELL_COVERED_SHARE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCase:
+    """A case and what must be known about how it came about.
+
+    Attributes:
+        case: Sequences on the grid of the reference.
+        warnings: Sentences for replies and reports; they hold no file names.
+        notes: What was found and left aside; for the person at the keyboard, with file names.
+    """
+
+    case: Case
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def load_case(
+    path: Path,
+    *,
+    sequences: Mapping[Sequence, Path] | None = None,
+    channels: tuple[Sequence, ...] | None = None,
+    reference: Sequence | None = None,
+    case_id: str | None = None,
+    pixel_mm: float | None = None,
+) -> LoadedCase:
+    """Load a case.
+
+    Args:
+        path: A volume file; a picture of one slice; or a folder with the sequences as files or as
+            DICOM series, also in sub-folders.
+        sequences: File or DICOM folder of each sequence, when names do not tell; relative paths
+            begin at `path`.
+        channels: Sequences of a 4-D NIfTI file, in the order of its last axis.
+        reference: Sequence whose grid is kept; default: the first of t1c, flair, t2, t1.
+        case_id: Name of the case; default: the name of the file or folder. DICOM folders that
+            bear the patient's name or id get the study's hash instead.
+        pixel_mm: Pixel size of a picture; default: its longer side is taken as 240 mm.
+
+    Returns:
+        The case on the reference grid, with warnings.
+
+    Raises:
+        FileFormatError: If a file cannot be read.
+        VolumeError: If a volume is not 3-D, empty, or holds NaN.
+        GeometryError: If an affine is unusable or the sequences lie apart.
+        SequenceError: If sequences are missing, doubled or not recognised.
+    """
+    if channels is not None:
+        volumes = _read_stacked(path, channels)
+        named = CaseSource(case_id_from(without_suffix(path.name)), {})
+    else:
+        named = find_case(path) if sequences is None else case_of_named(path, sequences)
+        volumes = read_sources(named.sequences, pixel_mm=pixel_mm)
+    name = named.case_id if case_id is None else check_case_id(case_id)
+    loaded = build_case(name, volumes, reference)
+    return LoadedCase(loaded.case, named.warnings + loaded.warnings, named.notes)
+
+
+def read_sources(
+    sources: Mapping[Sequence, Source], *, pixel_mm: float | None = None
+) -> dict[Sequence, ReadVolume]:
+    """Read the sequences of a case at the same time.
+
+    Args:
+        sources: File or DICOM series of each sequence.
+        pixel_mm: Pixel size of pictures.
+
+    Returns:
+        Each sequence on its own grid, in channel order.
+
+    Raises:
+        InputError: The first error of a file, in channel order.
+    """
+    ordered = [sequence for sequence in Sequence if sequence in sources]
+    threads = max(1, min(len(ordered), os.cpu_count() or 1, MAX_READING_THREADS))
+    with ThreadPoolExecutor(threads) as pool:
+        volumes = pool.map(lambda s: _read_source(sources[s], pixel_mm), ordered)
+        return dict(zip(ordered, volumes, strict=True))
+
+
+def build_case(
+    case_id: str, volumes: Mapping[Sequence, ReadVolume], reference: Sequence | None = None
+) -> LoadedCase:
+    """Bring the sequences to the reference grid and say what that changed.
+
+    Raises:
+        SequenceError: If there is no volume or the reference is missing.
+        GeometryError: If a sibling covers less than half of the reference's tissue.
+    """
+    warnings = [f"{s.value}: {w}" for s, read in volumes.items() for w in read.warnings]
+    grids = {sequence: read.volume for sequence, read in volumes.items()}
+    case = case_on_reference_grid(case_id, grids, reference)
+    base = grids[case.reference]
+    for sequence in case.present:
+        if not same_grid(base, grids[sequence]):
+            share = covered_share(base, grids[sequence])
+            warnings.append(f"{sequence.value} was resampled to the grid of {case.reference.value}")
+            if share < WELL_COVERED_SHARE:
+                warnings.append(
+                    f"{sequence.value} covers {share:.0%} of the tissue in {case.reference.value}; "
+                    "it is zero elsewhere"
+                )
+    return LoadedCase(case, tuple(warnings))
+
+
+def _read_stacked(path: Path, channels: tuple[Sequence, ...]) -> dict[Sequence, ReadVolume]:
+    if len(set(channels)) < len(channels) or not channels:
+        given = ", ".join(s.value for s in channels) or "none"
+        raise SequenceError(f"channels are {given}; expected different sequences, at least one")
+    return dict(zip(channels, read_channels(path, len(channels)), strict=True))
+
+
+def _read_source(source: Source, pixel_mm: float | None) -> ReadVolume:
+    if not isinstance(source, Path):
+        return read_dicom_series(source)
+    if not is_picture(source):
+        return read_volume_with_warnings(source)
+    volume = read_slice(source, pixel_mm=pixel_mm)
+    if pixel_mm is not None:
+        return ReadVolume(volume)
+    return ReadVolume(
+        volume,
+        (
+            f"a picture has no pixel size; {ASSUMED_FIELD_OF_VIEW_MM:g} mm field of view assumed, "
+            "so sizes in mm and volumes are estimates",
+        ),
+    )
