@@ -96,7 +96,9 @@ def _otsu(values: ScalarArray) -> float:
     mean_below = np.cumsum(counts * centres) / np.maximum(below, 1)
     total = float((counts * centres).sum())
     mean_above = (total - np.cumsum(counts * centres)) / np.maximum(above, 1)
-    return float(centres[int(np.argmax(below * above * (mean_below - mean_above) ** 2))])
+    between = below * above * (mean_below - mean_above) ** 2
+    # an empty gap between background and head is a plateau: its middle is the threshold
+    return float(centres[between >= between.max() * (1 - 1e-9)].mean())
 
 
 def bounding_box(mask: BoolArray, *, min_share: float = 0.002) -> tuple[slice, slice, slice]:

@@ -1,0 +1,211 @@
+"""`tumorlens`: the command line. Each command is one function; heavy imports happen inside it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence as Items
+from pathlib import Path
+
+from brain_tumor import __version__
+from brain_tumor.errors import InputError, TumorLensError
+
+TRAINABLE = ("segmentation", "tumor_core")
+NOTICE = "Research use only; not a medical device."
+
+
+def main(argv: Items[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0, or 2 after an error that the user can mend (one sentence and its remedy on stderr).
+    """
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING)
+    try:
+        arguments.run(arguments)
+    except TumorLensError as error:
+        print(f"tumorlens: {error.message}\n{error.remedy}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    parser = argparse.ArgumentParser("tumorlens", description=f"TumorLens. {NOTICE}")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what happens")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve a studies folder to 3D Slicer")
+    serve.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--origin", action="append", default=[], help="web page that may call")
+    serve.set_defaults(run=_serve)
+
+    importing = commands.add_parser("import", help="copy cases into a studies folder")
+    importing.add_argument("source", type=Path)
+    importing.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    importing.set_defaults(run=_import)
+
+    segment = commands.add_parser("segment", help="outline the tumour of one case")
+    segment.add_argument("case", type=Path, help="a volume file or a folder of sequences")
+    segment.add_argument("--output", type=Path, required=True, metavar="DIR")
+    segment.add_argument("--models", type=Path, metavar="DIR")
+    segment.set_defaults(run=_segment)
+
+    train = commands.add_parser("train", help="train a model from research data")
+    train.add_argument("model", choices=TRAINABLE)
+    train.add_argument("--data", type=Path, required=True, metavar="DIR")
+    train.add_argument("--output", type=Path, required=True, metavar="DIR")
+    train.add_argument("--fold", default="0", help="fold kept out, 0-4, or 'all'")
+    train.add_argument("--steps", type=int, help="optimiser steps")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model by patient")
+    evaluate.add_argument("model", choices=TRAINABLE)
+    evaluate.add_argument("--data", type=Path, required=True, metavar="DIR")
+    evaluate.add_argument("--output", type=Path, required=True, metavar="FILE.json")
+    evaluate.add_argument("--models", type=Path, metavar="DIR")
+    evaluate.add_argument("--fold", default="all", help="fold to measure, 0-4, or 'all'")
+    evaluate.set_defaults(run=_evaluate)
+
+    models = commands.add_parser("models", help="list the models")
+    models.add_argument("action", choices=("list",))
+    models.add_argument("--models", type=Path, metavar="DIR")
+    models.set_defaults(run=_models)
+
+    samples = commands.add_parser("sample-data", help="write the sample studies")
+    samples.add_argument("folder", type=Path, metavar="DIR")
+    samples.set_defaults(run=_sample_data)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from brain_tumor.server.launcher import serve
+
+    print(f"TumorLens {__version__}. {NOTICE}")
+    print(f"Serving {arguments.studies} on http://{arguments.host}:{arguments.port}")
+    print("3D Slicer: module MONAI Label -> this address -> Next Sample -> Auto Segmentation.")
+    print("Stop with Ctrl+C.", flush=True)
+    serve(arguments.studies, arguments.host, arguments.port, origins=arguments.origin)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from brain_tumor.cases.studies import import_cases
+
+    reports = import_cases(arguments.source, arguments.studies)
+    failed = 0
+    for report in reports:
+        print(report)
+        failed += report.failed
+    if failed:
+        raise InputError(f"{failed} of {len(reports)} cases were not imported (see above)")
+
+
+def _segment(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import models_folder
+    from brain_tumor.cases.loading import load_case
+    from brain_tumor.cases.writers import write_labelmap, write_scalar_map
+    from brain_tumor.segmentation.report import segmentation_section
+    from brain_tumor.segmentation.segmenter import load_segmenter
+
+    segmenter = load_segmenter(arguments.models or models_folder())
+    started = time.perf_counter()
+    loaded = load_case(arguments.case)
+    loading = time.perf_counter() - started
+    result = segmenter.segment(loaded.case)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    write_labelmap(arguments.output / "labelmap.nii.gz", result.labelmap, loaded.case.affine)
+    if result.uncertainty is not None:
+        path = arguments.output / "uncertainty.nii.gz"
+        write_scalar_map(path, result.uncertainty, loaded.case.affine)
+    report = {
+        "schema_version": "1.0",
+        "case": loaded.case.case_id,
+        "segmentation": segmentation_section(result),
+        "sequences": {
+            "used": [s.value for s in loaded.case.present],
+            "missing": [s.value for s in loaded.case.missing],
+            "reference": loaded.case.reference.value,
+        },
+        "models": [result.model.to_json()],
+        "warnings": [*loaded.warnings, *result.warnings],
+        "timings_s": {"load": loading, **result.timings_s},
+        "notice": NOTICE,
+    }
+    text = json.dumps(report, indent=2) + "\n"
+    (arguments.output / "report.json").write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    logging.getLogger("brain_tumor").setLevel(logging.INFO)
+    fold = parse_fold(arguments.fold)
+    if arguments.model == "segmentation":
+        from brain_tumor.segmentation.training.command import train_segmentation
+
+        train_segmentation(arguments.data, arguments.output, fold=fold, steps=arguments.steps)
+    else:
+        from brain_tumor.segmentation.training.tumor_core import train_tumor_core
+
+        train_tumor_core(arguments.data, arguments.output, fold=fold, steps=arguments.steps)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import models_folder
+
+    models = arguments.models or models_folder()
+    fold = parse_fold(arguments.fold)
+    if arguments.model == "segmentation":
+        from brain_tumor.segmentation.evaluation import evaluate_bundle
+
+        evaluate_bundle(models / arguments.model, arguments.data, arguments.output, fold=fold)
+    else:
+        from brain_tumor.segmentation.tumor_core_evaluation import evaluate_bundle as evaluate_core
+
+        evaluate_core(models / arguments.model, arguments.data, arguments.output, fold=fold)
+    print(f"wrote {arguments.output}")
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import METADATA, models_folder, read_bundle
+
+    folder = arguments.models or models_folder()
+    for path in sorted(p.parents[1] for p in folder.glob(f"*/{METADATA}")):
+        version = read_bundle(path).version
+        print(f"{version.name:<16} {version.version:<10} {version.sha256}")
+
+
+def _sample_data(arguments: argparse.Namespace) -> None:
+    from brain_tumor.cases.samples import write_samples
+
+    paths = write_samples(arguments.folder, progress=True)
+    print(f"{len(paths)} sample studies in {arguments.folder}")
+
+
+def parse_fold(text: str) -> int | None:
+    """Fold number, or None for 'all'.
+
+    Raises:
+        InputError: If it is neither.
+
+    Example:
+        >>> parse_fold("3"), parse_fold("all")
+        (3, None)
+    """
+    if text == "all":
+        return None
+    if text in ("0", "1", "2", "3", "4"):
+        return int(text)
+    raise InputError(f"fold is '{text}'; expected 0-4 or 'all'")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+import hashlib
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
+from brain_tumor.errors import ModelError
+
+
+@pytest.fixture
+def a_bundle(tmp_path):
+    for file in (METADATA, WEIGHTS):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / METADATA).write_text(json.dumps({"name": "toy", "version": "1.2.3"}))
+    save_file({"w": torch.tensor([1.5], dtype=torch.float16)}, tmp_path / WEIGHTS)
+    return tmp_path
+
+
+def test_version_names_the_exact_weights(a_bundle):
+    version = read_bundle(a_bundle).version
+    digest = hashlib.sha256((a_bundle / WEIGHTS).read_bytes()).hexdigest()
+    assert version.to_json() == {"name": "toy", "version": "1.2.3", "sha256": digest}
+
+
+def test_half_precision_weights_come_back_as_float32(a_bundle):
+    weights = read_bundle(a_bundle).weights()
+    assert weights["w"].dtype == torch.float32
+    assert weights["w"].tolist() == [1.5]
+
+
+def test_truncated_weights_are_refused_in_words(a_bundle):
+    whole = (a_bundle / WEIGHTS).read_bytes()
+    (a_bundle / WEIGHTS).write_bytes(whole[:-1])
+    with pytest.raises(ModelError, match="weights of toy cannot be read"):
+        read_bundle(a_bundle).weights()
+
+
+@pytest.mark.parametrize("file", [METADATA, WEIGHTS])
+def test_a_missing_file_is_refused_in_words(a_bundle, file):
+    (a_bundle / file).unlink()
+    with pytest.raises(ModelError, match=f"model bundle '{a_bundle.name}' cannot be read"):
+        read_bundle(a_bundle)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "toy"}'])
+def test_damaged_metadata_is_refused_in_words(a_bundle, text):
+    (a_bundle / METADATA).write_text(text)
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_bundle(a_bundle)
