@@ -68,13 +68,13 @@ class TrainingPlan:
     """
 
     fold: int | None = 0
-    steps: int = 6000
+    steps: int = 3600
     seed: int = 2026
     learning_rate: float = 1.5e-3
     warmup_steps: int = 200
     weight_decay: float = 1e-2
     ema_decay: float = 0.998
-    validate_every: int = 500
+    validate_every: int = 300
     channels: tuple[int, ...] = DEFAULT_CHANNELS
     threads: int = 1
 

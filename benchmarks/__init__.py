@@ -1,0 +1,1 @@
+"""Speed against a named peer in the same run. Each benchmark writes results/<name>.json."""
