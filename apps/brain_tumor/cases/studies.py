@@ -1,0 +1,287 @@
+"""The studies folder: importing cases into it and resolving a case id to its sequences."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from brain_tumor.cases.case_ids import check_case_id
+from brain_tumor.cases.durable import (
+    TEMPORARY_PREFIX,
+    storage_errors,
+    sync_folder,
+    temporary_sibling,
+    write_synced,
+)
+from brain_tumor.cases.loading import LoadedCase, build_case, read_sources
+from brain_tumor.cases.readers import read_volume
+from brain_tumor.cases.sequences import Sequence, recognise_sequence
+from brain_tumor.cases.source_trees import FoundCase, find_cases
+from brain_tumor.cases.sources import TAKEN_AS_T1C, CaseSource
+from brain_tumor.cases.study_layout import (
+    RECORD_NAME,
+    SEQUENCES_FOLDER,
+    CaseRecord,
+    digest,
+    find_reference,
+    find_siblings,
+    read_record,
+    reference_of,
+    sequences_folder,
+    stored_digests,
+)
+from brain_tumor.cases.volume import Volume
+from brain_tumor.cases.writers import encode_volume
+from brain_tumor.errors import InputError, SequenceError, TumorLensError
+
+__all__ = [
+    "ImportReport",
+    "ImportStatus",
+    "find_cases",
+    "import_case",
+    "import_cases",
+    "resolve_case",
+]
+
+logger = logging.getLogger(__name__)
+
+_LEFTOVER_AGE_S = 24 * 3600.0
+
+
+class ImportStatus(StrEnum):
+    """What became of a case."""
+
+    IMPORTED = "imported"
+    ALREADY_THERE = "already there"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of one case.
+
+    Attributes:
+        case_id: Case id; of a refused case, how the report calls it.
+        status: What became of it.
+        reference: Sequence of the reference volume; None if refused.
+        sequences: Sequences in channel order.
+        warnings: What was doubtful, kept in the case's record.
+        notes: What was left aside, with file names; kept nowhere.
+        message: Why it was refused.
+        remedy: What to do about that.
+    """
+
+    case_id: str
+    status: ImportStatus
+    reference: Sequence | None = None
+    sequences: tuple[Sequence, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    message: str = ""
+    remedy: str = ""
+
+
+def resolve_case(studies: Path, case_id: str) -> LoadedCase:
+    """Load a case of a studies folder by its id.
+
+    Args:
+        studies: Studies folder, filled by `import_cases` or by hand.
+        case_id: Name of the reference volume without its ending.
+
+    Returns:
+        The case on the grid of its reference volume, with the warnings of its import.
+
+    Raises:
+        NotFoundError: If there is no such case.
+        InputError: If the id is a path, or a volume cannot be used.
+        StorageError: If the case's record is damaged.
+    """
+    path = reference_of(studies, case_id)
+    record = read_record(studies, case_id)
+    siblings = find_siblings(studies, case_id)
+    warnings: list[str] = []
+    if record is not None:
+        reference = record.reference
+        warnings += record.warnings
+    else:
+        named = recognise_sequence(path.name)
+        reference = named or Sequence.T1C
+        if named is None:
+            warnings.append(TAKEN_AS_T1C)
+    if siblings.pop(reference, None) is not None:
+        warnings.append(f"a second {reference.value} beside the reference volume is not used")
+    volumes = read_sources({**siblings, reference: path})
+    loaded = build_case(case_id, volumes, reference)
+    new = [w for w in loaded.warnings if w not in warnings]
+    return LoadedCase(loaded.case, (*warnings, *new))
+
+
+def import_cases(
+    source: Path, studies: Path, *, on_report: Callable[[ImportReport], None] | None = None
+) -> list[ImportReport]:
+    """Import every case of a source into a studies folder.
+
+    A case appears whole or not at all. Importing the same case again changes nothing; a case whose
+    id is taken by another one is refused. What is wrong with one case does not stop the others.
+
+    Args:
+        source: A file, a case folder, a folder of case folders or a DICOM tree.
+        studies: Studies folder; made if it does not exist.
+        on_report: Called after each case, for progress.
+
+    Returns:
+        One report per case found.
+
+    Raises:
+        SequenceError: If the source holds no volume.
+        FileFormatError: If the source does not exist or is a file of no known format.
+        StorageError: If the studies folder cannot be made.
+    """
+    found = find_cases(source)
+    with storage_errors(studies.name):
+        (studies / SEQUENCES_FOLDER).mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(studies / SEQUENCES_FOLDER)
+    reports: list[ImportReport] = []
+    for case in found:
+        report = import_case(case, studies)
+        logger.info("case %s: %s", report.case_id, report.status.value)
+        reports.append(report)
+        if on_report is not None:
+            on_report(report)
+    return reports
+
+
+def import_case(found: FoundCase, studies: Path) -> ImportReport:
+    """Import one case that `find_cases` found; errors become a refused report."""
+    try:
+        if found.source is None:
+            raise found.error or SequenceError(f"{found.name} holds no sequence")
+        return _import(found.source, studies)
+    except TumorLensError as error:
+        return ImportReport(
+            found.name, ImportStatus.REFUSED, message=error.message, remedy=error.remedy
+        )
+
+
+def _import(source: CaseSource, studies: Path) -> ImportReport:
+    case_id = check_case_id(source.case_id)
+    volumes = read_sources(source.sequences)
+    loaded = build_case(case_id, volumes)  # refuses sequences that lie apart
+    reference = loaded.case.reference
+    doubts = [f"{s.value}: {w}" for s, read in volumes.items() for w in read.warnings]
+    record = CaseRecord(
+        reference,
+        stored_digests({s: read.volume for s, read in volumes.items()}),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        (*source.warnings, *doubts),
+    )
+    status = _put(studies, case_id, {s: read.volume for s, read in volumes.items()}, record)
+    return ImportReport(
+        case_id,
+        status,
+        reference,
+        loaded.case.present,
+        source.warnings + loaded.warnings,
+        source.notes,
+    )
+
+
+def _put(
+    studies: Path, case_id: str, volumes: Mapping[Sequence, Volume], record: CaseRecord
+) -> ImportStatus:
+    """Store a case unless it is there already.
+
+    Siblings and record come first, then the reference volume, which makes the case visible. All
+    are written out of sight before anything is put in place, so a full disk changes nothing; an
+    import that is cut off in between is completed by the next.
+
+    Raises:
+        InputError: If another case has the id.
+        StorageError: If the disk does not take it.
+    """
+    stored = read_record(studies, case_id)
+    folder = sequences_folder(studies, case_id)
+    has_reference = find_reference(studies, case_id) is not None
+    if stored is not None:
+        if stored.digests != record.digests or stored.reference != record.reference:
+            raise _taken(case_id)
+        if has_reference:
+            return ImportStatus.ALREADY_THERE
+    elif folder.exists() or (has_reference and not _is_reference(studies, case_id, record)):
+        raise _taken(case_id)
+    with _staging(folder.parent, case_id) as staging:
+        siblings, reference = staging / "siblings", staging / "reference"
+        if stored is None:
+            siblings.mkdir()
+            for sequence in volumes.keys() - {record.reference}:
+                content = encode_volume(volumes[sequence])
+                write_synced(siblings / f"{sequence.value}.nii.gz", content)
+            write_synced(siblings / RECORD_NAME, record.to_bytes(case_id))
+            sync_folder(siblings)
+        if not has_reference:
+            write_synced(reference, encode_volume(volumes[record.reference]))
+        if stored is None:
+            siblings.rename(folder)
+            sync_folder(folder.parent)
+        if not has_reference:
+            _publish(reference, studies / f"{case_id}.nii.gz", case_id)
+    return ImportStatus.IMPORTED
+
+
+@contextmanager
+def _staging(parent: Path, case_id: str) -> Iterator[Path]:
+    """Hidden folder that is gone afterwards.
+
+    The server lists every volume at the top of the studies folder, so nothing is staged there.
+    """
+    with storage_errors(case_id):
+        staging = temporary_sibling(parent / case_id)
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(staged: Path, destination: Path, case_id: str) -> None:
+    """Move a file to its place; never over one that is there."""
+    try:
+        os.link(staged, destination)
+    except FileExistsError as error:
+        raise _taken(case_id) from error
+    except OSError:  # a file system without hard links
+        if destination.exists():
+            raise _taken(case_id) from None
+        staged.rename(destination)
+    sync_folder(destination.parent)
+
+
+def _is_reference(studies: Path, case_id: str, record: CaseRecord) -> bool:
+    """True if the volume that somebody put there by hand is the case's reference."""
+    there = read_volume(reference_of(studies, case_id))
+    return digest(there) == record.digests[record.reference]
+
+
+def _taken(case_id: str) -> InputError:
+    return InputError(
+        f"case id {case_id} is taken by a case with other volumes; nothing was changed",
+        remedy="Rename the folder of the new case, or remove the old case from the studies folder.",
+    )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed imports left; a running import is younger than a day."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
