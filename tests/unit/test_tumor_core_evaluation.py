@@ -10,14 +10,12 @@ from brain_tumor.labels import Label, LabelScheme, Region
 from brain_tumor.segmentation.result import SegmentationResult
 from brain_tumor.segmentation.training.slices import volume_fold
 from brain_tumor.segmentation.tumor_core_card import render_card, take_over_run, write_card
+from brain_tumor.segmentation.tumor_core_cases import estimate_plane, read_reference, slice_case
 from brain_tumor.segmentation.tumor_core_evaluation import (
     CoreRow,
     _volume_rows,
-    estimate_plane,
     largest_false_lesion_ml,
-    read_reference,
     score,
-    slice_case,
     summarise,
     write_rows,
 )
@@ -224,7 +222,7 @@ def metadata_and_metrics():
             "skull": "with or without",
         },
         "output": {"label": 4},
-        "threshold": 0.5,
+        "clean_up": {"threshold": 0.5, "smallest_share": 0.1, "least_peak": 0.7},
         "training": {
             "held_out": "fold 0 of 5 by patient",
             "options": {"batch_size": 16, "threads": 1},
@@ -234,8 +232,9 @@ def metadata_and_metrics():
     }
     metrics = {
         "model": {"name": "tumor_core", "version": "0.1.0", "sha256": "abc"},
-        "fold": 0,
+        "measured_folds": [0],
         "folds": 5,
+        "seen_in_training": False,
         **summarise([A_ROW, A_VOLUME]),
         "speed": {"slice 256x256": {"threads": 1.0, "min_s": 0.02, "median_s": 0.03}},
         "dice_bf16_against_fp32": 0.9987,
@@ -250,6 +249,14 @@ def test_the_card_holds_the_numbers_of_the_metrics_file():
     assert "Dice 0.9987" in card
     assert "trained without fold 0 of 5 by patient" in card
     assert "not a medical device" in card
+
+
+def test_the_card_says_when_the_patients_measured_were_seen_in_training():
+    metadata, metrics = metadata_and_metrics()
+    assert "not a measure of accuracy" not in render_card(metadata, metrics)
+    assert "not a measure of accuracy" in render_card(
+        metadata, {**metrics, "seen_in_training": True}
+    )
 
 
 def test_the_card_is_written_from_the_files_of_the_bundle(tmp_path):

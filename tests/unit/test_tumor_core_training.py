@@ -9,6 +9,7 @@ from brain_tumor.errors import FileFormatError, InputError, NotFoundError
 from brain_tumor.segmentation.training.slice_augmentation import (
     PATCH,
     BatchMaker,
+    beyond_a_line,
     heal_by_mirroring,
 )
 from brain_tumor.segmentation.training.slices import (
@@ -32,6 +33,7 @@ from brain_tumor.segmentation.training.tumor_core import (
     TrainingOptions,
     core_loss,
     learning_rate_factor,
+    read_history,
     train,
 )
 from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments
@@ -250,6 +252,26 @@ def test_a_training_writes_a_bundle_that_can_be_read(a_data_folder, tmp_path):
     history = (run / "history.jsonl").read_text().splitlines()
     assert len(history) == 2
     assert '"meningioma numeric"' in history[-1]
+
+
+def test_a_second_stage_starts_from_the_weights_and_continues_the_history(a_data_folder, tmp_path):
+    small = CoreNetworkArguments((4, 8), 1)
+    options = TrainingOptions(fold=0, steps=2, batch_size=2, validate_every=2)
+    first = train(a_data_folder, tmp_path / "first", options, small)
+    still = TrainingOptions(fold=0, steps=3, batch_size=2, validate_every=3, learning_rate=0.0)
+    second = train(a_data_folder, tmp_path / "second", still, small, start=first)
+    assert [line["step"] for line in read_history(second / "history.jsonl")] == [2, 5]
+    assert read_bundle(second).metadata["training"]["steps"] == 5
+    for name, value in read_bundle(first).weights().items():
+        torch.testing.assert_close(read_bundle(second).weights()[name], value, atol=1e-3, rtol=0)
+
+
+def test_a_line_passes_beside_the_tumour():
+    mask = np.zeros((20, 20), dtype=bool)
+    mask[5:8, 6:10] = True
+    beyond = beyond_a_line(mask, 0.0, 3.0)  # the tumour ends at column 9
+    assert not beyond[:, :13].any()
+    assert beyond[:, 13:].all()
 
 
 def test_an_unknown_fold_is_refused():

@@ -27,6 +27,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray, Volume
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region
+from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 from brain_tumor.segmentation.tumor_core_network import (
     WORKING_PIXEL_MM,
@@ -54,7 +55,6 @@ LARGEST_HEAD_MM = 300.0
 TYPICAL_HEAD_MM = 220.0
 CERTAIN = 1e-3
 BATCH_PIXELS = 16 * 176 * 176
-FAST_CPU_FEATURES = ("amx_bf16", "avx512_bf16")
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,6 @@ class CoreProbabilities:
     planes: tuple[Plane, ...]
     timings_s: Mapping[str, float]
     warnings: tuple[str, ...] = ()
-
-
-def cpu_has_bf16() -> bool:
-    """Whether bfloat16 convolutions run in hardware here (emulated they are slower)."""
-    features = torch.cpu.get_capabilities()
-    return any(bool(features.get(name)) for name in FAST_CPU_FEATURES)
 
 
 class TumorCoreSegmenter:

@@ -6,6 +6,8 @@ Slices and volumes go through `TumorCoreSegmenter.segment`, exactly as a case of
 from __future__ import annotations
 
 import csv
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,25 +19,27 @@ import numpy.typing as npt
 import surface_distance
 import torch
 from scipy import ndimage
+from tqdm import tqdm
 
+from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence as MriSequence
-from brain_tumor.cases.volume import Volume
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
-    BRATS_CORE_VALUES,
     CHENG_PIXEL_MM,
-    GBM_SPACING_MM,
-    WEAK_CASES,
+    FOLDS,
     cheng_folds,
-    head_depth_mm,
     read_cheng_index,
     read_cheng_slice,
-    read_t1c_volume,
-    volume_fold,
     volume_patient,
 )
-from brain_tumor.segmentation.tumor_core import TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core import CleanUp, TumorCoreSegmenter, keep_pieces
+from brain_tumor.segmentation.tumor_core_cases import (
+    estimate_plane,
+    read_reference,
+    slice_case,
+    volume_paths,
+)
 from brain_tumor.segmentation.tumor_core_slices import Plane
 
 BoolArray = npt.NDArray[np.bool_]
@@ -43,10 +47,8 @@ BoolArray = npt.NDArray[np.bool_]
 SMALL_TUMOUR_MM2 = 300.0
 """Below this area (a disc of 19.5 mm) a slice counts as a small tumour."""
 LESION_ML = 1.0
-SYMMETRY = 0.3
-FIELD_OF_VIEW_MM = 250.0
 RESAMPLES = 1000
-THICK_SLICE_MM = 6.0
+COMPARED_SLICES = 40
 
 
 @dataclass(frozen=True)
@@ -122,36 +124,6 @@ def evaluate_tumor_core(
     return rows
 
 
-def slice_case(name: str, image: npt.NDArray[Any], pixel_mm: float = CHENG_PIXEL_MM) -> Case:
-    """A lone slice in display orientation (rows down, columns right) as a case."""
-    affine = np.diag([-pixel_mm, -pixel_mm, THICK_SLICE_MM, 1.0])
-    array = np.asarray(image, dtype=np.float32).T[:, :, None]
-    return Case(name, MriSequence.T1C, {MriSequence.T1C: Volume(array, affine)})
-
-
-def estimate_plane(image: npt.NDArray[Any]) -> Plane:
-    """Plane of a 250 mm slice of a head, estimated from the picture.
-
-    A head that ends above the lower edge of the picture is axial; one that runs out of it, as a
-    neck does, is sagittal if it is wide, its silhouette is not its own mirror image and neither
-    are its intensities, else coronal. About nine of ten are right; it only sorts tables.
-    """
-    head = head_depth_mm(image) > 0
-    rows, columns = np.flatnonzero(head.any(axis=1)), np.flatnonzero(head.any(axis=0))
-    if len(columns) == 0 or rows[-1] < 0.975 * len(image):
-        return Plane.AXIAL
-    mm = FIELD_OF_VIEW_MM / len(image)
-    inside = head[:, columns[0] : columns[-1] + 1]
-    either = inside | inside[:, ::-1]
-    agreement = float(np.count_nonzero(inside & inside[:, ::-1]) / np.count_nonzero(either))
-    upper = inside[rows[0] : rows[0] + round(110 / mm)]
-    width_mm = float(upper.sum(axis=1).max() * mm)
-    smooth = ndimage.gaussian_filter(image[:, columns[0] : columns[-1] + 1].astype(float), 2.0)
-    likeness = float(np.corrcoef(smooth[either], smooth[:, ::-1][either])[0, 1])
-    lopsided = (width_mm - 187.0) / 20.0 + (0.9 - agreement) / 0.04 > 0
-    return Plane.SAGITTAL if lopsided and likeness < SYMMETRY else Plane.CORONAL
-
-
 def score(
     found: BoolArray, reference: BoolArray, spacing_mm: Sequence[float]
 ) -> tuple[float, float, float | None, float | None]:
@@ -218,60 +190,33 @@ def _cheng_rows(
 def _volume_rows(
     data_dir: Path, fold: int, segmenter: Segmenter, progress: Callable[[str], None] | None
 ) -> Iterator[CoreRow]:
-    for collection in ("t1ce_gbm", "glioma3d"):
-        for path in sorted((data_dir / collection).glob("*.npz")):
-            if volume_fold(path.stem) != fold or path.stem in WEAK_CASES:
-                continue
-            if progress:
-                progress(path.stem)
-            volume, core, ignored = read_reference(path)
-            case = Case(path.stem, MriSequence.T1C, {MriSequence.T1C: volume})
-            started = time.perf_counter()
-            result = segmenter.segment(case)
-            seconds = time.perf_counter() - started
-            found = (result.labelmap > 0) & ~ignored
-            dice, sensitivity, precision, hd95 = score(found, core, volume.spacing_mm)
-            voxel_ml = float(np.prod(volume.spacing_mm)) / 1000.0
-            yield CoreRow(
-                case=path.stem,
-                collection=collection,
-                patient=volume_patient(path.stem),
-                tumor_type="glioma",
-                cohort=collection,
-                plane="volume",
-                reference_size=float(np.count_nonzero(core)) * voxel_ml,
-                found_size=float(np.count_nonzero(found)) * voxel_ml,
-                dice=dice,
-                sensitivity=sensitivity,
-                precision=precision,
-                hd95_mm=hd95,
-                false_lesion_ml=largest_false_lesion_ml(found, core, voxel_ml),
-                seconds=seconds,
-            )
-
-
-def read_reference(path: Path) -> tuple[Volume, BoolArray, BoolArray]:
-    """T1c volume on its original grid, reference core, and voxels that nobody judged.
-
-    Whole glioma cases are pasted back into their 240x240x155 grid. Of the T1c glioblastoma
-    volumes only the enhancing rim was drawn; what it encloses, slice by slice, is not judged.
-    """
-    image, seg, affine = read_t1c_volume(path)
-    if path.parent.name == "glioma3d":
-        with np.load(path, allow_pickle=False) as stored:
-            shape, low = tuple(stored["orig_shape"]), stored["crop_lo"]
-        place = tuple(slice(int(s), int(s) + n) for s, n in zip(low, image.shape, strict=True))
-        whole = np.zeros(shape, dtype=np.float32)
-        core = np.zeros(shape, dtype=bool)
-        whole[place], core[place] = image, np.isin(seg, BRATS_CORE_VALUES)
-        shifted = affine.copy()
-        shifted[:3, 3] -= affine[:3, :3] @ low
-        return Volume(whole, shifted), core, np.zeros(shape, dtype=bool)
-    if path.stem.startswith("btp_"):
-        affine = affine @ np.diag([*GBM_SPACING_MM, 1.0])
-    rim = seg > 0
-    filled = np.stack([ndimage.binary_fill_holes(s) for s in rim.transpose(2, 0, 1)], axis=-1)
-    return Volume(image.astype(np.float32), affine), rim, filled & ~rim
+    for path in volume_paths(data_dir, fold):
+        if progress:
+            progress(path.stem)
+        volume, core, ignored = read_reference(path)
+        case = Case(path.stem, MriSequence.T1C, {MriSequence.T1C: volume})
+        started = time.perf_counter()
+        result = segmenter.segment(case)
+        seconds = time.perf_counter() - started
+        found = (result.labelmap > 0) & ~ignored
+        dice, sensitivity, precision, hd95 = score(found, core, volume.spacing_mm)
+        voxel_ml = float(np.prod(volume.spacing_mm)) / 1000.0
+        yield CoreRow(
+            case=path.stem,
+            collection=path.parent.name,
+            patient=volume_patient(path.stem),
+            tumor_type="glioma",
+            cohort=path.parent.name,
+            plane="volume",
+            reference_size=float(np.count_nonzero(core)) * voxel_ml,
+            found_size=float(np.count_nonzero(found)) * voxel_ml,
+            dice=dice,
+            sensitivity=sensitivity,
+            precision=precision,
+            hd95_mm=hd95,
+            false_lesion_ml=largest_false_lesion_ml(found, core, voxel_ml),
+            seconds=seconds,
+        )
 
 
 def summarise(rows: Sequence[CoreRow]) -> dict[str, Any]:
@@ -331,6 +276,44 @@ def _bootstrap(by_patient: Sequence[npt.NDArray[np.float64]]) -> tuple[float, fl
     return float(low), float(high)
 
 
+def tune_clean_up(
+    segmenter: TumorCoreSegmenter, data_dir: Path, fold: int, rules: Sequence[CleanUp]
+) -> list[tuple[CleanUp, float, float]]:
+    """Mean Dice of slices and of volumes of one fold under each rule.
+
+    Args:
+        segmenter: Trained without the fold.
+        data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        fold: 0-4.
+        rules: Rules to compare.
+
+    Returns:
+        (rule, mean Dice of slices, mean Dice of volumes), best sum first.
+    """
+    scores: dict[str, list[list[float]]] = {"slices": [], "volumes": []}
+    index = read_cheng_index(data_dir)
+    for entry, entry_fold in zip(index, cheng_folds(index), strict=True):
+        if entry_fold == fold:
+            image, mask = read_cheng_slice(data_dir, entry)
+            volume = slice_case("", image).volumes[MriSequence.T1C]
+            probability = segmenter.probabilities(volume).probability[:, :, 0].T
+            scores["slices"].append([_dice(keep_pieces(probability, r), mask) for r in rules])
+    for path in volume_paths(data_dir, fold):
+        volume, core, ignored = read_reference(path)
+        probability = segmenter.probabilities(volume).probability
+        scores["volumes"].append(
+            [_dice(keep_pieces(probability, r) & ~ignored, core) for r in rules]
+        )
+    slices, volumes = (np.mean(np.array(s), axis=0) for s in scores.values())
+    order = np.argsort(-(slices + volumes), kind="stable")
+    return [(rules[i], float(slices[i]), float(volumes[i])) for i in order]
+
+
+def _dice(found: BoolArray, reference: BoolArray) -> float:
+    both = np.count_nonzero(found & reference)
+    return float(2 * both / (np.count_nonzero(found) + np.count_nonzero(reference)))
+
+
 def write_rows(path: Path, rows: Sequence[CoreRow]) -> None:
     """Per-case table as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -364,3 +347,65 @@ def time_segmenter(segmenter: Segmenter, case: Case, *, repeats: int = 3) -> dic
         "min_s": min(seconds),
         "median_s": float(np.median(seconds)),
     }
+
+
+def evaluate_bundle(
+    bundle_path: Path, data: Path, output: Path, *, fold: int | None = None
+) -> Path:
+    """Measure a bundle and write the tables: `output` and, next to it, one line a case as CSV.
+
+    Args:
+        bundle_path: Bundle of a trained model.
+        data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        output: JSON file; the table of cases gets the suffix `.csv`.
+        fold: Fold to measure, or None for the one that the bundle's training held out (all
+            folds if it held out none).
+
+    Returns:
+        `output`.
+    """
+    bundle = read_bundle(bundle_path)
+    held_out = bundle.metadata.get("training", {}).get("options", {}).get("fold")
+    folds = [fold] if fold is not None else [held_out] if held_out is not None else range(FOLDS)
+    segmenter = TumorCoreSegmenter.load(bundle_path)
+    rows: list[CoreRow] = []
+    with tqdm(desc="tumour core", unit="case", file=sys.stderr) as bar:
+        for one in folds:
+            rows += evaluate_tumor_core(
+                bundle_path, data, one, segmenter=segmenter, progress=lambda _: bar.update()
+            )
+    cases = _sample_cases(data, folds[0])
+    speed = {"slice 256x256": time_segmenter(segmenter, cases[0], repeats=5)}
+    for case in cases[COMPARED_SLICES:]:
+        name = "volume " + "x".join(str(length) for length in case.shape)
+        speed[name] = time_segmenter(segmenter, case)
+    metrics = {
+        "model": bundle.version.to_json(),
+        "measured_folds": list(folds),
+        "folds": FOLDS,
+        "seen_in_training": list(folds) != [held_out],
+        **summarise(rows),
+        "speed": speed,
+        "dice_bf16_against_fp32": compare_precisions(bundle_path, cases),
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    write_rows(output.with_suffix(".csv"), rows)
+    return output
+
+
+def _sample_cases(data_dir: Path, fold: int) -> list[Case]:
+    """Forty slices, then the whole volumes, of a fold."""
+    index = read_cheng_index(data_dir)
+    folds = cheng_folds(index)
+    held_out = [row for row, f in zip(index, folds, strict=True) if f == fold]
+    chosen = np.linspace(0, len(held_out) - 1, COMPARED_SLICES).astype(int)
+    cases = [
+        slice_case(str(row.index), read_cheng_slice(data_dir, row)[0])
+        for row in (held_out[i] for i in chosen)
+    ]
+    for path in volume_paths(data_dir, fold):
+        if path.parent.name == "glioma3d":
+            volume, _, _ = read_reference(path)
+            cases.append(Case(path.stem, MriSequence.T1C, {MriSequence.T1C: volume}))
+    return cases

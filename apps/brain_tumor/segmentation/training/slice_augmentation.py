@@ -49,16 +49,19 @@ class BatchMaker:
 
     Sampling: two thirds from `cheng` (types nearly even, numeric-cohort gliomas raised against
     the MR-cohort ones, patients by the square root of their slices), the rest from volumes, where
-    four of ten slices are healthy. A few `cheng` slices get their tumour replaced by the mirrored
-    other side, because that collection has no healthy slice.
+    every second slice is healthy. `cheng` has no healthy slice, so some are made: the tumour is
+    replaced by the mirrored other side of the head, or the part of the picture with the tumour is
+    cut off. Pictures are also cut beside the tumour, so that a cut itself means nothing.
 
     Args:
         slices: Training slices.
         seed: Seed of all random numbers.
     """
 
-    cheng_share = 0.66
+    cheng_share = 0.64
     healed_chance = 0.4
+    cut_chance = 0.22
+    cut_away_share = 0.6
 
     def __init__(self, slices: SliceSet, seed: int) -> None:
         self._slices = slices
@@ -73,10 +76,7 @@ class BatchMaker:
         images = self._slices.images[chosen].astype(np.float32) / 255.0
         pixels = self._slices.pixels[chosen].copy()
         for slot, index in enumerate(chosen):
-            if self._numbers.random() < self.healed_chance and int(index) in self._healed:
-                axis = self._healed[int(index)]
-                images[slot] = heal_by_mirroring(images[slot], pixels[slot], axis)
-                pixels[slot] = Pixel.OTHER
+            self._make_healthy(images[slot], pixels[slot], int(index))
         stack = torch.from_numpy(
             np.stack(
                 [
@@ -98,6 +98,24 @@ class BatchMaker:
         normalised = torch.from_numpy(normalise_slices(image[:, 0].numpy()))[:, None]
         jitter = 1 + 0.1 * self._normal(size), 0.1 * self._normal(size)
         return Batch(normalised * jitter[0] + jitter[1], target, weight)
+
+    def _make_healthy(self, image: FloatArray, pixels: ByteArray, index: int) -> None:
+        """Heal or cut a slice with a skull, in place, by chance."""
+        if self._slices.collection[index] == Collection.WHOLE:
+            return
+        draw = self._numbers
+        if index in self._healed and draw.random() < self.healed_chance:
+            image[:] = heal_by_mirroring(image, pixels, self._healed[index])
+            pixels[:] = Pixel.OTHER
+        elif draw.random() < self.cut_chance and self._slices.has_core[index]:
+            angle, gap = draw.uniform(0, 2 * math.pi), draw.uniform(6, 25)
+            gone = beyond_a_line(pixels != Pixel.OTHER, angle, gap)
+            if draw.random() < self.cut_away_share:
+                gone = ~gone
+            head = self._slices.depth_mm[index] > 0
+            if np.count_nonzero(head & ~gone) >= 0.3 * np.count_nonzero(head):
+                image[gone] = 0
+                pixels[gone] = Pixel.OTHER
 
     def _uniform(self, size: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         drawn = torch.rand(size, 1, 1, 1, generator=self._torch_numbers)
@@ -203,10 +221,10 @@ def _sampling_weights(slices: SliceSet, cheng_share: float) -> FloatArray:
         "meningioma numeric": 0.33,
         "pituitary numeric": 0.30,
     }
-    volume_share = (1 - cheng_share) / 2
+    gbm_share, whole_share = 0.6 * (1 - cheng_share), 0.4 * (1 - cheng_share)
     shares = {stratum: cheng_share * share for stratum, share in type_shares.items()}
-    shares["gbm"] = volume_share
-    shares |= {name: volume_share / 3 for name in np.unique(slices.stratum) if name[:5] == "whole"}
+    shares["gbm"] = gbm_share
+    shares |= {name: whole_share / 3 for name in np.unique(slices.stratum) if name[:5] == "whole"}
     weights = np.zeros(len(slices))
     for stratum, share in shares.items():
         inside = np.flatnonzero(slices.stratum == stratum)
@@ -218,14 +236,14 @@ def _sampling_weights(slices: SliceSet, cheng_share: float) -> FloatArray:
         part = 1.0 / np.sqrt(counts[patient])
         healthy = ~slices.has_core[inside]
         if healthy.any() and not healthy.all():
-            part[healthy] *= 0.4 / part[healthy].sum()
-            part[~healthy] *= 0.6 / part[~healthy].sum()
+            part[healthy] *= 0.5 / part[healthy].sum()
+            part[~healthy] *= 0.5 / part[~healthy].sum()
         weights[inside] = share * part / part.sum()
     normalised: FloatArray = weights / weights.sum()
     return normalised
 
 
-def _mirror_axis(slices: SliceSet, index: int, *, likeness: float = 0.45) -> float:
+def _mirror_axis(slices: SliceSet, index: int, *, likeness: float = 0.4) -> float:
     """Column about which a head is symmetrical, 0 if it is not or the tumour is on the middle."""
     if slices.collection[index] == Collection.WHOLE or not slices.has_core[index]:
         return 0.0
@@ -251,6 +269,20 @@ def _mirrored(image: FloatArray, axis: float) -> FloatArray:
     mirrored = np.zeros_like(image)
     mirrored[:, inside] = image[:, columns[inside]]
     return mirrored
+
+
+def beyond_a_line(mask: npt.NDArray[np.bool_], angle: float, gap: float) -> npt.NDArray[np.bool_]:
+    """Everything on the far side of a line that passes a mask at a distance.
+
+    Args:
+        mask: What the line passes, shape (H, W), not empty.
+        angle: Direction from the mask to the line, radians, 0 along columns.
+        gap: Pixels between mask and line.
+    """
+    rows, columns = np.indices(mask.shape)
+    along = columns * math.cos(angle) + rows * math.sin(angle)
+    beyond: npt.NDArray[np.bool_] = along > along[mask].max() + gap
+    return beyond
 
 
 def heal_by_mirroring(image: FloatArray, pixels: ByteArray, axis: float) -> FloatArray:

@@ -14,18 +14,19 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.errors import InputError
+from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.segmentation.training.slice_augmentation import Batch, BatchMaker
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
@@ -36,6 +37,7 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
     to_canvas,
 )
+from brain_tumor.segmentation.tumor_core import CleanUp
 from brain_tumor.segmentation.tumor_core_network import (
     WORKING_PIXEL_MM,
     CoreNetworkArguments,
@@ -197,6 +199,8 @@ def train(
     output_dir: Path,
     options: TrainingOptions,
     arguments: CoreNetworkArguments | None = None,
+    *,
+    start: Path | None = None,
 ) -> Path:
     """Train and write weights, metadata and history.
 
@@ -206,6 +210,8 @@ def train(
             and `history.jsonl`.
         options: Schedule.
         arguments: Network size.
+        start: Run whose weights the training starts from and whose history it continues; it must
+            hold out the same patients. By default the network starts from random weights.
 
     Returns:
         `output_dir`.
@@ -221,6 +227,13 @@ def train(
         else load_validation_slices(data_dir, options.fold, arguments.divisor)
     )
     network = build_core_network(arguments)
+    earlier: list[dict[str, Any]] = []
+    if start:
+        state = load_file(start / WEIGHTS)
+        network.load_state_dict({k: v.float() for k, v in state.items()})
+        earlier = read_history(start / HISTORY)
+    steps_before, minutes_before = _spent(earlier)
+    _append_history(output_dir, earlier)
     average = AveragedWeights(network, options.ema_decay)
     averaged_network = build_core_network(arguments)
     optimiser = torch.optim.AdamW(
@@ -233,7 +246,10 @@ def train(
     def checkpoint(steps_done: int) -> None:
         averaged_network.load_state_dict(average.state)
         scores = validate(averaged_network, held_out) if held_out else {}
-        _record(output_dir, steps_done, _minutes_since(started), losses, scores)
+        minutes = minutes_before + _minutes_since(started)
+        line = history_line(steps_before + steps_done, minutes, losses, scores)
+        logger.info("%s", line)
+        _append_history(output_dir, [line])
         losses.clear()
         write_weights(output_dir / WEIGHTS, average.state)
 
@@ -253,8 +269,29 @@ def train(
             checkpoint(done)
     if losses:
         checkpoint(done)
-    write_metadata(output_dir / METADATA, options, arguments, done, _minutes_since(started))
+    spent = minutes_before + _minutes_since(started)
+    write_metadata(output_dir / METADATA, options, arguments, steps_before + done, spent)
     return output_dir
+
+
+def train_tumor_core(
+    data: Path, output: Path, *, fold: int | None, steps: int | None = None
+) -> Path:
+    """What `tumorlens train tumor_core` does: `train` with the default schedule.
+
+    Args:
+        data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        output: The bundle goes to `output/tumor_core`.
+        fold: Fold of patients kept out, or None.
+        steps: Optimiser steps; the default schedule if None.
+
+    Returns:
+        Folder of the bundle.
+    """
+    options = TrainingOptions(fold=fold)
+    if steps is not None:
+        options = replace(options, steps=steps)
+    return train(data, output / "tumor_core", options)
 
 
 def _minutes_since(started: float) -> float:
@@ -277,14 +314,34 @@ def _step(
     return float(loss.detach())
 
 
-def _record(
-    output_dir: Path, step: int, minutes: float, losses: list[float], scores: dict[str, float]
-) -> None:
-    loss = float(np.mean(losses))
-    line = {"step": step, "minutes": round(minutes, 2), "loss": round(loss, 4), "dice": scores}
-    logger.info("step %d, %.1f min, loss %.4f, Dice %s", step, minutes, loss, scores)
+def history_line(
+    step: int, minutes: float, losses: Sequence[float], scores: Mapping[str, float]
+) -> dict[str, Any]:
+    """What a checkpoint reports: mean loss since the last one and held-out Dice."""
+    loss = round(float(np.mean(losses)), 4)
+    return {"step": step, "minutes": round(minutes, 2), "loss": loss, "dice": dict(scores)}
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Lines of a run's history.
+
+    Raises:
+        FileFormatError: If the file is missing or damaged.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"training history cannot be read: {error}") from error
+
+
+def _append_history(output_dir: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     with (output_dir / HISTORY).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
+        stream.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _spent(history: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
+    """Steps and minutes at the end of a history."""
+    return (int(history[-1]["step"]), float(history[-1]["minutes"])) if history else (0, 0.0)
 
 
 def write_weights(path: Path, state: dict[str, torch.Tensor]) -> None:
@@ -317,7 +374,7 @@ def write_metadata(
             "skull": "with or without",
         },
         "output": {"channels": ["logit of tumour core"], "label": 4, "scheme": "core"},
-        "threshold": 0.5,
+        "clean_up": asdict(CleanUp()),
         "training": {
             "held_out": held_out,
             "options": asdict(options),
@@ -343,6 +400,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=TrainingOptions.steps)
     parser.add_argument("--minutes", type=float, default=TrainingOptions.minutes)
     parser.add_argument("--validate-every", type=int, default=TrainingOptions.validate_every)
+    parser.add_argument("--learning-rate", type=float, default=TrainingOptions.learning_rate)
+    parser.add_argument("--start", type=Path, help="run whose weights to start from")
     parser.add_argument("--seed", type=int, default=TrainingOptions.seed)
     chosen = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -351,9 +410,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         steps=chosen.steps,
         minutes=chosen.minutes,
         validate_every=chosen.validate_every,
+        learning_rate=chosen.learning_rate,
         seed=chosen.seed,
     )
-    train(chosen.data, chosen.output, options)
+    train(chosen.data, chosen.output, options, start=chosen.start)
     return 0
 
 
