@@ -1,0 +1,280 @@
+"""The app behind the routes: datastore, sessions, tasks and strategies in one object."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+
+from brain_tumor import __version__
+from brain_tumor.cases.case import Case
+from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.labels import label_names
+from brain_tumor.segmentation.result import Segmenter
+from brain_tumor.server.admission import InferenceGate
+from brain_tumor.server.batches import Batches
+from brain_tumor.server.cache import ByteCache
+from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
+from brain_tumor.server.inputs import stored_input
+from brain_tumor.server.label_check import accept_image, accept_label
+from brain_tumor.server.segmentation_task import SegmentationTask
+from brain_tumor.server.sessions import StudySessions
+from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
+from brain_tumor.server.strategies import FirstStrategy, RandomStrategy
+from brain_tumor.server.tasks import (
+    RESEARCH_USE,
+    CaseInferTask,
+    CaseInput,
+    TaskReply,
+    TaskServices,
+)
+from brain_tumor.server.warm_up import synthetic_case
+
+logger = logging.getLogger(__name__)
+
+NAME = "TumorLens"
+DESCRIPTION = f"Brain tumour segmentation on an ordinary CPU. {RESEARCH_USE}"
+HOUSEKEEPING_S = 60.0
+
+
+class ServerApp(MONAILabelApp):  # type: ignore[misc]
+    """Base of the app class that MONAI Label finds in `main.py`.
+
+    MONAI Label constructs it with three arguments, in the server and in the processes that it
+    starts for trainings. Only `on_init_complete` marks the server.
+
+    Args:
+        app_dir: Folder of `main.py`.
+        studies: Studies folder.
+        conf: Options from `--conf`; none is used.
+
+    Raises:
+        InputError: If studies is an address of a DICOM server.
+        StorageError: If the studies folder cannot be used.
+        ModelError: If the weights cannot be loaded.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
+        if studies.startswith(("http://", "https://")):
+            raise InputError(
+                f"studies is the address {studies!r:.80}; expected a folder",
+                remedy="Import the studies first: tumorlens import SOURCE --studies DIR.",
+            )
+        self._root = Path(studies).resolve()
+        apply_to_stock(self._root / PRIVATE_FOLDER / "sessions")
+        self.limits: ServerLimits = server_limits(os.environ)
+        self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
+        self._segmenter = self.load_segmenter()
+        self._closing = threading.Event()
+        super().__init__(
+            app_dir=app_dir,
+            studies=str(self._root),
+            conf=dict(conf or {}),
+            name=NAME,
+            description=DESCRIPTION,
+            version=__version__,
+            labels=label_names(),
+        )
+        self.batches = Batches(self._datastore, self._predict_and_store, self.infer_task)
+
+    def load_segmenter(self) -> Segmenter:
+        """Segmenter with its weights; the composition root says which."""
+        raise NotImplementedError
+
+    @property
+    def staging(self) -> Path:
+        """Private folder for files of running requests."""
+        return self._root / PRIVATE_FOLDER / "staging"
+
+    # What MONAI Label asks for while it constructs the app.
+
+    def init_datastore(self) -> StudyDatastore:
+        """Studies folder."""
+        return StudyDatastore(self._root, check_label=accept_label, check_image=accept_image)
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """Infer tasks by name."""
+        tasks = [SegmentationTask(self._segmenter, self.services)]
+        return {task.name: task for task in tasks}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Strategies by name."""
+        return {"random": RandomStrategy(), "first": FirstStrategy()}
+
+    def init_batch_infer(self) -> None:
+        """None of the stock kind; see `Batches`."""
+
+    def _load_sessions(self, load: bool = False) -> StudySessions:
+        """Sessions in the folder that the settings name."""
+        from monailabel.config import settings
+
+        folder = Path(settings.MONAI_LABEL_SESSION_PATH)
+        return StudySessions(folder, settings.MONAI_LABEL_SESSION_EXPIRY)
+
+    # What routes and tasks ask for.
+
+    def datastore(self) -> StudyDatastore:
+        """Studies folder."""
+        store: StudyDatastore = self._datastore
+        return store
+
+    def sessions(self) -> StudySessions:
+        """Uploaded volumes."""
+        sessions: StudySessions = self._sessions
+        return sessions
+
+    def trainers(self) -> Mapping[str, TrainTask]:
+        """Trainings by model."""
+        trainers: Mapping[str, TrainTask] = self._trainers
+        return trainers
+
+    def infer_task(self, model: str) -> CaseInferTask[Any]:
+        """Infer task by name.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        task: CaseInferTask[Any] | None = self._infers.get(model)
+        if task is None:
+            raise NotFoundError(
+                f"no model '{model:.64}'; this server has {', '.join(sorted(self._infers))}",
+                remedy="See 'models' in GET /info/.",
+            )
+        return task
+
+    def run_task(
+        self,
+        task: CaseInferTask[Any],
+        case_input: CaseInput,
+        options: Mapping[str, Any],
+        *,
+        stored_as: str | None = None,
+        background: bool = False,
+    ) -> TaskReply:
+        """Answer a request, and note what a label of this case will have started from.
+
+        Args:
+            task: Infer task.
+            case_input: Case.
+            options: Checked options.
+            stored_as: Id of the case if it is in the datastore.
+            background: See `CaseInferTask.run`.
+        """
+        reply = task.run(case_input, options, background=background)
+        image = next((part for part in reply.parts if part.name == "image"), None)
+        if stored_as is not None and image is not None:
+            self.datastore().record_proposal(stored_as, reply.params["models"][0])
+            if options.get("save_label"):
+                self._save_proposal(stored_as, image.filename, image.content, reply)
+        logger.info(
+            "%s of %s in %.2f s (%s)",
+            task.name,
+            "a stored case" if stored_as else "an upload",
+            reply.params["timings_s"]["total"],
+            reply.params["models"][0]["version"],
+        )
+        return reply
+
+    def infer(
+        self, request: Mapping[str, Any], datastore: Datastore | None = None
+    ) -> dict[str, Any]:
+        """Contract of stock callers: run a model on a case of the datastore.
+
+        Args:
+            request: `model`, `image` (a case id, never a path) and options.
+            datastore: Unused; there is one.
+
+        Returns:
+            `file` (which the caller removes), `label`, `tag` and `params`.
+        """
+        task = self.infer_task(str(request.get("model", "")))
+        given = {k: v for k, v in request.items() if k not in {"model", "image", "description"}}
+        options = task.check_options(given)
+        case_input = stored_input(self.datastore(), str(request.get("image", "")))
+        path, params = task({"case_input": case_input, **options})
+        return {"label": path, "tag": ORIGINAL, "file": path, "params": params}
+
+    def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Next case to annotate, or an empty dictionary.
+
+        Args:
+            request: `strategy` and what it takes.
+
+        Raises:
+            NotFoundError: If there is no such strategy.
+        """
+        strategy = self._strategies.get(request["strategy"])
+        if strategy is None:
+            raise NotFoundError(
+                f"no strategy '{request['strategy']:.64}'; this server has "
+                f"{', '.join(sorted(self._strategies))}",
+                remedy="See 'strategies' in GET /info/.",
+            )
+        chosen = strategy(request, self.datastore())
+        if not chosen:
+            return {}
+        return {**chosen, "path": self.datastore().get_image_uri(chosen["id"])}
+
+    # The server's own life; processes started for trainings do not get here.
+
+    def on_init_complete(self) -> None:
+        """Begin to serve: tidy up, then warm up and keep house in the background."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+        for name, work in (("housekeeping", self._keep_house), ("warm-up", self._warm_up)):
+            threading.Thread(target=work, name=name, daemon=True).start()
+        logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
+
+    def close(self) -> None:
+        """End the background work."""
+        self._closing.set()
+
+    def cleanup_sessions(self) -> None:
+        """Remove expired sessions."""
+        self.sessions().remove_expired()
+
+    def _keep_house(self) -> None:
+        """Remove expired sessions now and then; one failure does not end it."""
+        while True:
+            try:
+                self.cleanup_sessions()
+            except Exception:
+                logger.exception("cleaning the sessions failed")
+            if self._closing.wait(HOUSEKEEPING_S):
+                return
+
+    def _warm_up(self) -> None:
+        """Pay the first request's one-time cost now; a failure shows again in that request."""
+        case: Case = synthetic_case()
+        for task in self._infers.values():
+            try:
+                task.warm_up(case)
+            except Exception:
+                logger.exception("warming up %s failed", task.name)
+        logger.info("%s is warm", NAME)
+
+    def _predict_and_store(self, model: str, image: str) -> None:
+        """One case of a batch."""
+        task = self.infer_task(model)
+        options = task.check_options({"save_label": True})
+        case_input = stored_input(self.datastore(), image)
+        self.run_task(task, case_input, options, stored_as=image, background=True)
+
+    def _save_proposal(self, image: str, filename: str, content: bytes, reply: TaskReply) -> None:
+        """Store a result as the case's `original` label."""
+        params = {key: reply.params[key] for key in ("label_names", "segmentation", "models")}
+        info = {"model": reply.params["task"], "params": params}
+        with tempfile.TemporaryDirectory(dir=self._root / PRIVATE_FOLDER) as folder:
+            path = Path(folder) / filename
+            path.write_bytes(content)
+            self.datastore().submit_label(image, path, ORIGINAL, info)

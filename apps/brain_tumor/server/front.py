@@ -1,0 +1,209 @@
+"""The gate that every request passes, however the server was started.
+
+`take_over` puts it around the stock application's middleware, so `monailabel start_server` and
+`tumorlens serve` run the same checks and the same routes.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brain_tumor.errors import AccessError, InputError
+from brain_tumor.server.access import (
+    AccessPolicy,
+    check_client,
+    check_host,
+    check_origin,
+    check_token,
+)
+from brain_tumor.server.replies import REFERENCE_KEY, error_reply, internal_reply, status_reply
+
+logger = logging.getLogger(__name__)
+
+_PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+    "Access-Control-Allow-Headers": "authorization, content-type",
+    "Access-Control-Allow-Private-Network": "true",
+    "Access-Control-Max-Age": "600",
+}
+_SLASHED = frozenset({"/info", "/datastore", "/train", "/session", "/scoring"})
+_UNSLASHED = frozenset({"/batch/infer/"})
+"""Addresses that clients write with or without the final slash."""
+
+
+class Front:
+    """ASGI application: access, size limit and error replies; then the routes.
+
+    Args:
+        routes: The application behind.
+        policy: Who may.
+        max_body_bytes: Largest request body.
+    """
+
+    def __init__(self, routes: ASGIApp, policy: AccessPolicy, max_body_bytes: int) -> None:
+        self._routes = routes
+        self._policy = policy
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other protocols than HTTP are closed."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        exchange = _Exchange(scope, receive, send, self._max_body_bytes)
+        try:
+            exchange.readable_by = self._admit(scope, headers)
+        except (AccessError, InputError) as error:
+            await exchange.reply(error_reply(error))
+            return
+        reply = _preflight(scope, headers, exchange.readable_by)
+        if reply is not None:
+            await exchange.reply(reply)
+            return
+        reply = self._ask_for_token(headers) or self._refuse_length(headers)
+        if reply is not None:
+            await exchange.drain()
+            await exchange.reply(reply)
+            return
+        await exchange.run(self._routes)
+
+    def _admit(self, scope: Scope, headers: Headers) -> str | None:
+        """Origin that may read the reply, after all checks that need no token.
+
+        Raises:
+            AccessError: If the client, host or origin is foreign.
+            InputError: If the path is none.
+        """
+        client = scope.get("client")
+        check_client(self._policy, client[0] if client else None)
+        check_host(self._policy, headers.get("host"))
+        readable_by = check_origin(self._policy, dict(headers), scope["method"])
+        path = scope["path"]
+        if ".." in path.split("/") or "\\" in path or not path.isprintable():
+            raise InputError(f"path is {path!r:.80}; expected a route of this server")
+        return readable_by
+
+    def _ask_for_token(self, headers: Headers) -> Response | None:
+        """Reply that asks for the token, or None if it was sent."""
+        try:
+            check_token(self._policy, headers.get("authorization"))
+        except AccessError as error:
+            challenge = {"WWW-Authenticate": "Bearer"}
+            return error_reply(error, status=401, code="unauthorised", headers=challenge)
+        return None
+
+    def _refuse_length(self, headers: Headers) -> Response | None:
+        """Reply that refuses a body announced as too long, or None."""
+        announced = headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced) > self._max_body_bytes:
+            return status_reply(413, _too_large(self._max_body_bytes))
+        return None
+
+
+class _Exchange:
+    """One request and its reply: counts the body, replaces failures, sets headers.
+
+    Attributes:
+        readable_by: Web origin that may read the reply, if any.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        self.readable_by: str | None = None
+        self._scope = _behind_front(scope)
+        self._receive_raw, self._send_raw = receive, send
+        self._limit = limit
+        self._received = 0
+        self._is_started = False
+
+    async def run(self, routes: ASGIApp) -> None:
+        """Let the routes answer; a failure that they did not foresee is logged and replied."""
+        try:
+            await routes(self._scope, self._receive, self._send)
+        except Exception:
+            logger.exception("request failed (reference %s)", self._scope[REFERENCE_KEY])
+            if not self._is_started:
+                await self.reply(internal_reply(self._scope[REFERENCE_KEY]))
+
+    async def reply(self, reply: Response) -> None:
+        """Send a whole reply."""
+        await reply(self._scope, self._receive_raw, self._send)
+
+    async def drain(self) -> None:
+        """Read and forget the body, so that the client gets to read the reply.
+
+        Gives up at twice the size limit.
+        """
+        seen = 0
+        while seen <= 2 * self._limit:
+            message = await self._receive_raw()
+            seen += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
+
+    async def _receive(self) -> Message:
+        """Next message of the client.
+
+        Raises:
+            HTTPException: 413, once the body is longer than the limit.
+        """
+        message = await self._receive_raw()
+        self._received += len(message.get("body", b""))
+        if self._received > self._limit:
+            await self.drain()
+            raise HTTPException(413, _too_large(self._limit))
+        return message
+
+    async def _send(self, message: Message) -> None:
+        """Next message to the client, with the headers that every reply carries."""
+        if message["type"] == "http.response.start":
+            self._is_started = True
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Cache-Control", "no-store")
+            headers.add_vary_header("Origin")
+            if self.readable_by is not None:
+                headers["Access-Control-Allow-Origin"] = self.readable_by
+        await self._send_raw(message)
+
+
+def take_over(stock: Any, front: Front) -> None:
+    """Make the front answer for the stock application.
+
+    Args:
+        stock: `monailabel.app.app`, whose middleware is built already: its lifespan is running.
+        front: What answers from now on; it holds the stock middleware.
+    """
+    stock.middleware_stack = front
+
+
+def _preflight(scope: Scope, headers: Headers, readable_by: str | None) -> Response | None:
+    """Answer to a browser that asks before it sends, or None if it does not ask."""
+    asks = scope["method"] == "OPTIONS" and "access-control-request-method" in headers
+    if not asks or readable_by is None:
+        return None
+    return Response(status_code=204, headers=_PREFLIGHT_HEADERS)
+
+
+def _behind_front(scope: Scope) -> Scope:
+    """Scope for the routes: one spelling of each address, and no origin to reflect."""
+    path = scope["path"]
+    if path in _SLASHED:
+        path = f"{path}/"
+    if path in _UNSLASHED:
+        path = path.rstrip("/")
+    headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+    return {**scope, "path": path, "headers": headers, REFERENCE_KEY: secrets.token_hex(4)}
+
+
+def _too_large(limit: int) -> str:
+    """Sentence for a body over the limit."""
+    return f"the request is larger than the {limit / 1024**2:g} MiB that this server accepts"

@@ -1,0 +1,96 @@
+"""`tumorlens serve`: the stock server, set up and started in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from brain_tumor.cases.durable import storage_errors
+from brain_tumor.errors import InputError
+from brain_tumor.server.access import HOST_ENV, TOKEN_ENV
+from brain_tumor.server.atomic import make_folder
+from brain_tumor.server.settings import quiet_environment
+
+APP_FOLDER = Path(__file__).resolve().parents[1]
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8000
+MAX_PORT = 65535
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def serve(
+    studies: Path,
+    host: str = LOOPBACK,
+    port: int = DEFAULT_PORT,
+    *,
+    token: str | None = None,
+    origins: Iterable[str] = (),
+    app_folder: Path = APP_FOLDER,
+) -> None:
+    """Serve a studies folder until the process is told to stop.
+
+    Nothing heavy is imported before the environment is set, so that torch sees it.
+
+    Args:
+        studies: Folder of cases; made if it does not exist.
+        host: Address to listen on; beyond loopback every request needs the token.
+        port: Port to listen on.
+        token: Bearer token; None takes `TUMORLENS_TOKEN`, else one is made up and shown where
+            one is needed.
+        origins: Web origins whose pages may call the server.
+        app_folder: Folder with the `main.py` to serve.
+
+    Raises:
+        InputError: If an argument makes no sense.
+        StorageError: If the studies folder cannot be used.
+        ModelError: If the weights cannot be loaded.
+        BusyError: If another server works on the folder.
+    """
+    if not 0 <= port <= MAX_PORT:
+        raise InputError(f"port is {port}; expected 0-{MAX_PORT}")
+    with storage_errors(studies.name):
+        make_folder(studies)
+    os.environ.update(quiet_environment(os.environ))
+    os.environ[HOST_ENV] = host
+    if token is not None:
+        os.environ[TOKEN_ENV] = token
+    _set_up_logging()
+
+    import uvicorn
+    from monailabel.config import settings
+
+    settings.MONAI_LABEL_APP_DIR = str(app_folder)
+    settings.MONAI_LABEL_STUDIES = str(studies.resolve())
+    settings.MONAI_LABEL_SERVER_PORT = port
+    settings.MONAI_LABEL_APP_CONF = {}
+    settings.MONAI_LABEL_CORS_ORIGINS = list(origins) or settings.MONAI_LABEL_CORS_ORIGINS
+    # child processes for trainings read these
+    os.environ["MONAI_LABEL_APP_DIR"] = settings.MONAI_LABEL_APP_DIR
+    os.environ["MONAI_LABEL_STUDIES"] = settings.MONAI_LABEL_STUDIES
+    os.environ.setdefault("PYTHONPATH", "")
+    with contextlib.redirect_stdout(io.StringIO()):  # it claims to allow every origin
+        from monailabel.app import app
+        from monailabel.interfaces.utils.app import app_instance
+
+    app_instance()  # fails here with one sentence rather than inside the server's start
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+    )
+
+
+def _set_up_logging() -> None:
+    """Log to the terminal; the stock server's own notes only from WARNING on, they name paths."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    for name in ("monailabel", "timeloop", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)

@@ -1,0 +1,115 @@
+"""Cases of the studies folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import FileResponse, Response
+from monailabel.utils.others.generic import file_checksum
+from starlette.background import BackgroundTask
+
+from brain_tumor.cases.case_ids import check_case_id
+from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.server.replies import json_reply
+from brain_tumor.server.routes.common import App, receive_file, send_file, staging_folder
+from brain_tumor.server.validation import (
+    check_client_id,
+    check_info,
+    parse_object,
+    safe_filename,
+    volume_suffix,
+)
+
+router = APIRouter(prefix="/datastore", tags=["Cases"])
+
+LISTINGS = ("stats", "all", "train")
+CHECKSUMS = ("SHA256", "SHA512", "MD5")
+MAX_CASES = 100_000
+
+
+@router.get("/", summary="What the studies folder holds")
+def datastore(app: App, output: str = "stats") -> Response:
+    """Counts (`stats`), the whole index (`all`) or image and label pairs (`train`)."""
+    if output not in LISTINGS:
+        raise InputError(f"output is {output!r:.40}; expected one of {list(LISTINGS)}")
+    store = app.datastore()
+    content = {"stats": store.status, "all": store.json, "train": store.datalist}[output]()
+    return json_reply(content)
+
+
+@router.put("/", summary="Old address of PUT /datastore/image", deprecated=True)
+@router.put("/image", summary="Add a volume as a new case")
+def add_image(
+    app: App,
+    file: Annotated[UploadFile, File()],
+    image: str = "",
+    params: Annotated[str, Form()] = "{}",
+) -> Response:
+    """Store a volume that can be read; an id that is taken by another volume is refused."""
+    info = check_info(parse_object(params, "params"), "params")
+    check_client_id(info)
+    name = safe_filename(file.filename, "volume.nii.gz")
+    suffix = volume_suffix(name)
+    case = check_case_id(image or name[: -len(suffix)])
+    with staging_folder(app) as folder:
+        path = receive_file(file, folder / f"image{suffix}")
+        return json_reply({"image": app.datastore().add_image(case, str(path), info)})
+
+
+@router.delete("/", summary="Old address of DELETE /datastore/image", deprecated=True)
+@router.delete("/image", summary="Take a case out; its labels stay in the history")
+def remove_image(app: App, id: str) -> Response:
+    """Move the volume to `removed/`."""
+    app.datastore().remove_image(id)
+    return json_reply({})
+
+
+@router.head("/image", summary="Does a case exist, with this checksum?")
+def has_image(app: App, image: str, check_sum: str = "") -> Response:
+    """Empty reply if it does."""
+    path = app.datastore().require_image(image)
+    if check_sum:
+        algorithm, _, digest = check_sum.rpartition(":")
+        algorithm = algorithm or "SHA256"
+        if algorithm not in CHECKSUMS:
+            raise InputError(f"checksum is {algorithm!r:.20}; expected one of {list(CHECKSUMS)}")
+        if digest.lower() != file_checksum(str(path), algo=algorithm).lower():
+            raise NotFoundError(f"case '{image}' has another checksum")
+    return json_reply({})
+
+
+@router.get("/image", summary="Download a case's reference volume")
+def get_image(app: App, image: str) -> Response:
+    """The file as it is stored."""
+    return send_file(app.datastore().require_image(image))
+
+
+@router.get("/image/info", summary="What is known about a case")
+def get_image_info(app: App, image: str) -> Response:
+    """Free-form information and what the server wrote."""
+    app.datastore().require_image(image)
+    return json_reply(app.datastore().get_image_info(image))
+
+
+@router.put("/image/info", summary="Add information to a case")
+def put_image_info(app: App, image: str, info: Annotated[str, Form()] = "{}") -> Response:
+    """Merge keys; those that the server writes are refused."""
+    checked = check_info(parse_object(info, "info"), "info")
+    app.datastore().update_image_info(image, checked)
+    return json_reply({})
+
+
+@router.get("/dataset", summary="Download labelled cases as a zip archive")
+def dataset(app: App, limit_cases: int = 0) -> Response:
+    """Archive of images, final labels and the index."""
+    if not 0 <= limit_cases <= MAX_CASES:
+        raise InputError(f"limit_cases is {limit_cases}; expected 0-{MAX_CASES}")
+    path = Path(app.datastore().get_dataset_archive(limit_cases or None))
+    return FileResponse(
+        path,
+        media_type="application/zip",
+        filename="dataset.zip",
+        background=BackgroundTask(path.unlink, missing_ok=True),
+    )

@@ -1,0 +1,69 @@
+"""POST /infer/{model}: several files in one reply, in a thread, a bounded number at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.responses import Response
+
+from brain_tumor.cases.case_ids import check_case_id
+from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.server.inputs import session_input, stored_input, uploaded_input
+from brain_tumor.server.replies import file_reply, json_reply, multipart_reply
+from brain_tumor.server.routes.common import App, receive_file, staging_folder
+from brain_tumor.server.tasks import TaskReply
+from brain_tumor.server.validation import check_name, parse_object, safe_filename
+
+router = APIRouter(tags=["Inference"])
+
+OUTPUTS = ("all", "json", "image")
+
+
+@router.post("/infer/{model}", summary="Run a model on a case, a session or an uploaded volume")
+def infer(
+    app: App,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    output: str = "all",
+    params: Annotated[str, Form()] = "{}",
+    file: Annotated[UploadFile | None, File()] = None,
+    label: Annotated[UploadFile | None, File()] = None,
+) -> Response:
+    """Run a model on the first given of `session_id`, `file` and `image` (a case id)."""
+    task = app.infer_task(check_name(model, "model"))
+    options = task.check_options(parse_object(params, "params"))
+    if output not in OUTPUTS:
+        raise InputError(f"output is {output!r:.40}; expected one of {list(OUTPUTS)}")
+    if label is not None:
+        raise InputError(f"model '{model}' takes no label file; the request has one")
+    if image:
+        check_case_id(image)
+    if session_id:
+        case_input = session_input(app.sessions().require(session_id))
+        return _reply(app.run_task(task, case_input, options), output)
+    if file is not None:
+        with staging_folder(app) as folder:
+            name = safe_filename(file.filename, "volume.nii.gz")
+            case_input = uploaded_input(receive_file(file, folder / name))
+            return _reply(app.run_task(task, case_input, options), output)
+    if not image:
+        raise InputError("the request names no input; expected image, session_id or file")
+    case_input = stored_input(app.datastore(), image)
+    return _reply(app.run_task(task, case_input, options, stored_as=image), output)
+
+
+def _reply(reply: TaskReply, output: str) -> Response:
+    """Reply in the form that the client asked for.
+
+    Raises:
+        NotFoundError: If a file was asked for and the task makes none.
+    """
+    if output == "image":
+        if not reply.parts:
+            raise NotFoundError("this model makes no file", remedy="Ask for output=json.")
+        return file_reply(reply.parts[0])
+    if output == "json" or not reply.parts:
+        return json_reply(reply.params)
+    return multipart_reply(reply.params, reply.parts)

@@ -1,0 +1,140 @@
+"""What the server is and does: information, next case, training, batches."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from fastapi.responses import Response
+from monailabel.utils.async_tasks.task import AsyncTask
+
+from brain_tumor.errors import BusyError, InputError, NotFoundError
+from brain_tumor.server.replies import json_reply
+from brain_tumor.server.routes.common import App
+from brain_tumor.server.validation import (
+    Parameter,
+    check_client_id,
+    check_name,
+    check_object,
+    check_params,
+)
+
+router = APIRouter(tags=["Work"])
+
+JsonBody = Annotated[Any, Body()]
+IDLE: dict[str, Any] = {
+    "id": "",
+    "status": "IDLE",
+    "request": {},
+    "start_ts": "",
+    "end_ts": "",
+    "details": ["No training was started since the server began."],
+}
+SAMPLE_PARAMETERS = {
+    "client_id": Parameter((str, type(None))),
+    "label_tag": Parameter((str,), default="final"),
+    "labels": Parameter((list, dict, type(None))),
+}
+
+
+@router.get("/info/", summary="Models, labels, strategies and state of the studies folder")
+async def info(app: App) -> Response:
+    """Answered without a thread, so that it never waits for one."""
+    return json_reply(app.info())
+
+
+@router.post("/activelearning/{strategy}", summary="Next case to annotate")
+def next_sample(app: App, strategy: str, params: JsonBody = None) -> Response:
+    """Case by a strategy; an empty object if all are labelled."""
+    checked = check_params(check_object(params, "params"), SAMPLE_PARAMETERS)
+    name = check_name(strategy, "strategy")
+    sample = app.next_sample({**checked, "strategy": name})
+    if not sample:
+        return json_reply({})
+    store = app.datastore()
+    held = store.get_image_info(sample["id"]).get("strategy", {})
+    served = {"ts": int(time.time()), "client_id": checked["client_id"]}
+    store.update_image_info(sample["id"], {"strategy": {**held, name: served}})
+    return json_reply({**sample, **store.get_image_info(sample["id"])})
+
+
+@router.get("/model/info/{model}", summary="Version and checksum of a model")
+def model_info(app: App, model: str) -> Response:
+    """The versions that answer requests now."""
+    task = app.infer_task(check_name(model, "model"))
+    versions = [version.to_json() for version in task.models()]
+    return json_reply({"checksum": versions[0]["sha256"], "models": versions})
+
+
+@router.get("/train/", summary="State of the last training")
+def train_status(app: App, all: bool = False, check_if_running: bool = False) -> Response:
+    """State; with `check_if_running` 404 unless one runs, which is how stock clients ask."""
+    status, reason = AsyncTask.status("train", all, check_if_running)
+    if status is not None:
+        return json_reply(status if isinstance(status, list) else _task(status))
+    if check_if_running:
+        raise NotFoundError(reason, remedy="Start one (POST /train/MODEL).")
+    return json_reply([] if all else IDLE)
+
+
+@router.post("/train/{model}", summary="Start a training")
+def train(app: App, model: str, params: JsonBody = None, enqueue: bool = False) -> Response:
+    """Start a training in a process of its own."""
+    trainers = app.trainers()
+    if check_name(model, "model") not in trainers:
+        known = ", ".join(sorted(trainers)) or "none"
+        raise NotFoundError(
+            f"model '{model}' cannot be trained on this server; those that can: {known}",
+            remedy="See 'trainers' in GET /info/.",
+        )
+    given = check_object(params, "params")
+    check_client_id(given)
+    options = trainers[model].config()
+    unknown = sorted(set(given) - set(options) - {"client_id"})
+    if unknown:
+        raise InputError(f"params holds {unknown}; expected only {sorted(options)}")
+    task, reason = AsyncTask.run("train", request={"model": model}, params=given, enqueue=enqueue)
+    if task is None:
+        raise BusyError(reason)
+    return json_reply(_task(task))
+
+
+@router.post("/train/", summary="Start a training of every model", deprecated=True)
+def train_all(app: App) -> Response:
+    """Refused: trainings are started one by one."""
+    known = ", ".join(sorted(app.trainers())) or "none"
+    raise InputError(f"no model is named; those that can be trained: {known}")
+
+
+@router.delete("/train/", summary="Stop the running training")
+def stop_training(app: App) -> Response:
+    """Stop it; idle if none runs."""
+    task = AsyncTask.stop("train")
+    return json_reply(_task(task) if task else IDLE)
+
+
+@router.post("/batch/infer/{model}", summary="Run a model on many cases, in the background")
+def start_batch(
+    app: App, model: str, images: str = "unlabeled", params: JsonBody = None
+) -> Response:
+    """Store the results as labels with the tag `original`."""
+    check_client_id(check_object(params, "params"))
+    return json_reply(app.batches.start(check_name(model, "model"), images))
+
+
+@router.get("/batch/infer", summary="State of the last batch")
+def batch_status(app: App, check_if_running: bool = False) -> Response:
+    """State; with `check_if_running` 404 unless one runs."""
+    return json_reply(app.batches.status(only_running=check_if_running))
+
+
+@router.delete("/batch/infer", summary="Stop the running batch after its current case")
+def stop_batch(app: App) -> Response:
+    """Stop it; what is done is kept."""
+    return json_reply(app.batches.stop())
+
+
+def _task(task: dict[str, Any]) -> dict[str, Any]:
+    """State of a task of the stock server as plain JSON."""
+    return {**task, "details": list(task.get("details", []))}

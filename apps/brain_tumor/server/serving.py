@@ -1,0 +1,129 @@
+"""Turning the stock server into this one, in the moment it begins to serve."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.requests import Request
+from fastapi.responses import Response
+from filelock import FileLock, Timeout
+from monailabel.interfaces.exception import MONAILabelException
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from brain_tumor import __version__
+from brain_tumor.cases.durable import storage_errors
+from brain_tumor.errors import BusyError, TumorLensError
+from brain_tumor.server.access import TOKEN_ENV, AccessPolicy, access_policy
+from brain_tumor.server.app import NAME, ServerApp
+from brain_tumor.server.datastore import PRIVATE_FOLDER
+from brain_tumor.server.front import Front, take_over
+from brain_tumor.server.replies import REFERENCE_KEY, internal_reply, reply_to
+from brain_tumor.server.routes import images, inference, labels, uploads, work
+from brain_tumor.server.stock import StockRoutes
+
+logger = logging.getLogger(__name__)
+
+_LOCK_KEY = "server_lock"
+
+
+def serve_through_front(app: ServerApp) -> None:
+    """Put the front before the stock application that is starting around an app.
+
+    Called from the app's `on_init_complete`, hence inside the stock lifespan: no request has been
+    answered yet, and none will get past the front.
+
+    Raises:
+        BusyError: If another server works on the same studies folder.
+        InputError: If the access settings make no sense.
+    """
+    from monailabel.app import app as stock
+    from monailabel.config import settings
+
+    hold_studies(app)
+    policy = access_policy(os.environ, sys.argv, map(str, settings.MONAI_LABEL_CORS_ORIGINS))
+    front = build_front(app, policy, stock=stock, inside=stock.middleware_stack)
+    take_over(stock, front)
+    announce(policy)
+
+
+def build_front(app: ServerApp, policy: AccessPolicy, *, stock: ASGIApp, inside: ASGIApp) -> Front:
+    """Front with all routes behind it.
+
+    Args:
+        app: What answers.
+        policy: Who may ask.
+        stock: Stock application, for the pages that stay open.
+        inside: Its own middleware and routes.
+    """
+    routes = build_routes(app, StockRoutes(stock, inside))
+    return Front(routes, policy, app.limits.max_body_bytes)
+
+
+def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
+    """Our routes, with the stock pages behind them."""
+    routes = FastAPI(
+        title=NAME,
+        version=__version__,
+        description=app.description,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    routes.state.server = app
+    for module in (inference, labels, images, uploads, work):
+        routes.include_router(module.router)
+    for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
+        routes.add_exception_handler(kind, _foreseen)
+    routes.add_exception_handler(Exception, _unforeseen)
+    routes.mount("/", stock_routes)
+    return routes
+
+
+def hold_studies(app: ServerApp) -> None:
+    """Keep other servers off the studies folder for as long as this process lives.
+
+    Raises:
+        BusyError: If another server holds it.
+    """
+    path = app.datastore().root / PRIVATE_FOLDER / "server.lock"
+    lock = FileLock(path)
+    with storage_errors(path.name):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:  # an OSError itself
+            raise BusyError(
+                "another TumorLens server works on this studies folder",
+                remedy="Stop it, or serve another folder.",
+            ) from error
+    setattr(app, _LOCK_KEY, lock)  # released when the process ends
+
+
+def announce(policy: AccessPolicy) -> None:
+    """Show a generated token once, on the terminal only: logs are kept, terminals are not."""
+    if policy.generated:
+        sys.stderr.write(
+            f"\nThis server is reachable from the network, so every request needs a token:\n\n"
+            f"    Authorization: Bearer {policy.token}\n\n"
+            f"It holds for this run; set {TOKEN_ENV} to choose one.\n\n"
+        )
+        sys.stderr.flush()
+
+
+async def _foreseen(_request: Request, error: Exception) -> Response:
+    """Reply to an error that has a class of its own."""
+    reply = reply_to(error)
+    if reply is None:  # FastAPI calls this for the registered classes only
+        raise error
+    return reply
+
+
+async def _unforeseen(request: Request, _error: Exception) -> Response:
+    """Reply to any other; the front logs it under the same reference."""
+    reference: Any = request.scope.get(REFERENCE_KEY, "none")
+    return internal_reply(str(reference))
