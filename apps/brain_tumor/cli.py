@@ -98,15 +98,19 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from brain_tumor.cases.studies import import_cases
+    from brain_tumor.cases.studies import ImportReport, ImportStatus, import_cases
 
-    reports = import_cases(arguments.source, arguments.studies)
-    failed = 0
-    for report in reports:
-        print(report)
-        failed += report.failed
-    if failed:
-        raise InputError(f"{failed} of {len(reports)} cases were not imported (see above)")
+    def show(report: ImportReport) -> None:
+        names = ", ".join(s.value for s in report.sequences)
+        print(f"{report.case_id}: {report.status.value}{f' ({names})' if names else ''}")
+        for line in (report.message, report.remedy, *report.warnings, *report.notes):
+            if line:
+                print(f"  {line}")
+
+    reports = import_cases(arguments.source, arguments.studies, on_report=show)
+    refused = sum(report.status is ImportStatus.REFUSED for report in reports)
+    if refused:
+        raise InputError(f"{refused} of {len(reports)} cases were refused; the others are imported")
 
 
 def _segment(arguments: argparse.Namespace) -> None:

@@ -3,10 +3,9 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
-
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
 from brain_tumor.errors import ModelError
+from safetensors.torch import save_file
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label
 from brain_tumor.segmentation.cleanup import CleanUpRule, clean_up

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
@@ -10,6 +8,7 @@ from brain_tumor.cases.volume import Volume
 from brain_tumor.labels import Label, LabelScheme, Region
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.segmenter import ChoosingSegmenter
+from torch import nn
 
 VERSION = ModelVersion("segmentation", "0.0.1", "0" * 64)
 SHAPE = (48, 52, 40)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from brain_tumor.errors import LabelError
 from brain_tumor.labels import (
     Label,

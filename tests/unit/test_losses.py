@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-
 from brain_tumor.segmentation.losses import dice_cross_entropy, region_probabilities
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.preprocessing import (
     WORKING_SPACING_MM,

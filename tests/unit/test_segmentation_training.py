@@ -1,0 +1,97 @@
+import json
+
+import pytest
+import torch
+from brain_tumor.segmentation.cleanup import CleanUpRule
+from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.networks import build_unet
+from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
+from brain_tumor.segmentation.training.composites import make_host, to_canvas
+from brain_tumor.segmentation.training.export import export_bundle
+from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
+from brain_tumor.segmentation.training.subregions import (
+    TrainingData,
+    TrainingPlan,
+    learning_rate,
+    train,
+)
+from torch import nn
+
+from tests.helpers.brats_data import write_brats_data
+
+TINY = TrainingPlan(steps=2, validate_every=1, warmup_steps=1, channels=(4, 4, 8, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = write_brats_data(tmp_path_factory.mktemp("brats"))
+    hosts = [make_host(whole) for whole in load_wholes(folder)]
+    cubes = load_cubes(folder)
+    return TrainingData(
+        cubes=cubes[1:],
+        masks={p: to_canvas(m) for p, m in load_masks(folder).items()},
+        hosts=hosts,
+        stripped_phantoms=hosts,
+        whole_heads=hosts,
+        validation_cubes=cubes[:1],
+        validation_hosts=[],
+    )
+
+
+def records(run):
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_learning_rate_warms_up_and_ends_at_zero():
+    plan = TrainingPlan(steps=1200, warmup_steps=200, learning_rate=1.0)
+    assert learning_rate(plan, 0) == pytest.approx(1 / 200)
+    assert learning_rate(plan, 199) == pytest.approx(1)
+    assert learning_rate(plan, 700) == pytest.approx(0.5)
+    assert learning_rate(plan, 1200) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_run_is_reproducible_resumes_and_changes_the_weights(data, tmp_path):
+    first = train(TINY, data, tmp_path / "a")
+    again = train(TINY, data, tmp_path / "b")
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    torch.manual_seed(TINY.seed)
+    fresh = build_unet(TINY.channels)
+    assert any(
+        not torch.equal(a, b) for a, b in zip(first.parameters(), fresh.parameters(), strict=True)
+    )
+    assert [r["step"] for r in records(tmp_path / "a")] == [1, 2]
+
+    longer = TrainingPlan(**{**TINY.__dict__, "steps": 3})
+    train(longer, data, tmp_path / "a")
+    assert [r["step"] for r in records(tmp_path / "a")] == [1, 2, 3]
+    assert all(0 <= r["cubes_WT"] <= 1 for r in records(tmp_path / "a"))
+
+
+def test_an_exported_bundle_gives_the_labels_of_the_trained_network(data, tmp_path):
+    torch.manual_seed(0)
+    network = build_unet(TINY.channels).eval()
+    export_bundle(network, TINY, CleanUpRule(least_peak=0.6), "9.8.7", tmp_path)
+    loaded = SubregionSegmenter.load(tmp_path, bf16=False)
+    direct = SubregionSegmenter(network, loaded.version, bf16=False)
+    image = data.validation_cubes[0].image
+    same = loaded.predict_labels(image) == direct.predict_labels(image)
+    assert same.mean() > 0.99  # float16 on disk
+    assert loaded.version.version == "9.8.7"
+    metadata = json.loads((tmp_path / "configs/metadata.json").read_text())
+    channels = metadata["network_data_format"]["inputs"]["image"]["channel_def"]
+    assert channels == {"0": "t1", "1": "t1c", "2": "t2", "3": "flair"}
+    assert metadata["clean_up"]["least_peak"] == 0.6
+
+
+def test_wide_layers_leave_autocast_and_narrow_ones_stay():
+    network = nn.ModuleList([nn.Conv3d(4, 192, 1), nn.Conv3d(4, 96, 1), nn.Conv3d(256, 4, 1)])
+    names = set(network.state_dict())
+    run_wide_layers_in_float32(network)
+    assert set(network.state_dict()) == names
+    with torch.autocast("cpu", torch.bfloat16):
+        kinds = [
+            layer(torch.zeros(1, layer.in_channels, 2, 2, 2, dtype=torch.bfloat16)).dtype
+            for layer in network
+        ]
+    assert kinds == [torch.float32, torch.bfloat16, torch.float32]
