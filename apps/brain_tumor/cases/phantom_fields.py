@@ -64,7 +64,8 @@ def lattice_points(shape: tuple[int, ...], origin_mm: Vector3, spacing_mm: float
         np.float32(o) + np.float32(spacing_mm) * np.arange(n, dtype=np.float32)
         for n, o in zip(shape, origin_mm, strict=True)
     ]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    points: Points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    return points
 
 
 def smooth_noise(
