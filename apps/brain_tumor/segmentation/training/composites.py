@@ -158,14 +158,10 @@ def _paste_cube(
     weight = _ramp((CUBE,) * 3)[source]
     both = new.any(axis=0) & old.any(axis=0)
     blended = new * weight + old * (1 - weight)
-    if host.whole_head:
-        # skull and scalp stay; what lies outside the cube's brain keeps the host's voxels
-        inside = host.brain[target] & new.any(axis=0)
-        image[(slice(None), *target)] = np.where(inside, blended, old)
-        labels[target] = np.where(inside, new_labels, labels[target])
-        return
-    image[(slice(None), *target)] = np.where(both, blended, new)
-    labels[target] = new_labels
+    # a zero of the cube is padding around a small lesion or lies outside the brain: the host stays
+    inside = new.any(axis=0) & (host.brain[target] if host.whole_head else True)
+    image[(slice(None), *target)] = np.where(inside, np.where(both, blended, new), old)
+    labels[target] = np.where(inside, new_labels, labels[target])
 
 
 def _transplant_healthy(
