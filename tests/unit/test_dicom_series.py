@@ -11,6 +11,7 @@ from brain_tumor.cases.dicom_series import find_series, read_series
 from brain_tumor.cases.readers import read_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import FileFormatError, GeometryError, InputError, SequenceError
+from pydicom.data import get_testdata_file
 
 from tests.helpers.dicom import LPS, write_dicom_series, write_enhanced_dicom
 from tests.helpers.volumes import GRIDS, SHAPE, grid, ramp_values
@@ -79,6 +80,16 @@ def test_a_single_slice_takes_its_thickness_from_the_header(tmp_path: Path) -> N
     volume = read_volume(tmp_path / "a")
     assert volume.shape == (9, 11, 1)
     np.testing.assert_allclose(volume.affine, AFFINE, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["RLE", "jp2klossless", "jpeg_ls_lossless", "bigendian"])
+def test_compressed_files_hold_the_same_voxels(kind: str) -> None:
+    plain = get_testdata_file("MR_small.dcm", download=False)
+    packed = get_testdata_file(f"MR_small_{kind}.dcm", download=False)
+    assert isinstance(plain, str)
+    assert isinstance(packed, str)
+    expected = pydicom.dcmread(plain).pixel_array.T[:, :, None]
+    np.testing.assert_array_equal(read_volume(Path(packed)).array, expected)
 
 
 def test_several_series_in_one_folder_are_told_apart(tmp_path: Path) -> None:

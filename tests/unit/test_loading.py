@@ -179,7 +179,7 @@ def test_one_file_for_two_sequences_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_4d_file_is_split_in_the_stated_order(tmp_path: Path) -> None:
-    order = (Sequence.FLAIR, Sequence.T1, Sequence.T1C, Sequence.T2)
+    order = (Sequence.T2, Sequence.FLAIR, Sequence.T1C, Sequence.T1)
     stack = np.stack([values_of(s) for s in order], axis=-1)
     path = write_nifti(tmp_path / "BRATS_001.nii.gz", stack)
     loaded = load_case(path, channels=order)

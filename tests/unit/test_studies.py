@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from brain_tumor.cases import studies as studies_module
+from brain_tumor.cases.loading import load_case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import (
     ImportReport,
@@ -300,6 +301,30 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "s" / "sequences" / "B_001" / "case.json").write_text(content, encoding="utf-8")
     with pytest.raises(StorageError, match=r"case\.json of case B_001 is damaged"):
         resolve_case(tmp_path / "s", "B_001")
+
+
+def test_a_record_that_only_names_the_reference_will_do(tmp_path: Path) -> None:
+    import_one(write_brats(tmp_path / "B_001", names=("t1", "flair")), tmp_path / "s")
+    record = tmp_path / "s" / "sequences" / "B_001" / "case.json"
+    record.write_text('{"reference": "flair", "sequences": {"t1": "t1.nii.gz"}}', encoding="utf-8")
+    loaded = resolve_case(tmp_path / "s", "B_001")
+    assert (loaded.case.reference, loaded.case.present) == (Sequence.FLAIR, (ALL[0], ALL[3]))
+    again = import_one(tmp_path / "B_001", tmp_path / "s")
+    assert again.status is ImportStatus.ALREADY_THERE
+    other = write_brats(tmp_path / "b" / "B_001", 1, ("t1", "flair"))
+    assert import_one(other, tmp_path / "s").status is ImportStatus.REFUSED
+
+
+def test_the_file_of_an_imported_reference_is_loaded_with_its_siblings(tmp_path: Path) -> None:
+    import_one(write_brats(tmp_path / "B_001", names=("t1", "flair")), tmp_path / "s")
+    loaded = load_case(tmp_path / "s" / "B_001.nii.gz")
+    assert (loaded.case.reference, loaded.case.present) == (Sequence.FLAIR, (ALL[0], ALL[3]))
+    assert loaded.warnings == ()
+    named = {Sequence.FLAIR: Path("B_001.nii.gz")}
+    alone = load_case(tmp_path / "s", sequences=named, case_id="alone")
+    assert alone.case.present == (Sequence.FLAIR,)
+    other = resolve_case(tmp_path / "s", "B_001", reference=Sequence.T1)
+    assert other.case.reference is Sequence.T1
 
 
 def test_a_reference_put_there_by_hand_gets_its_siblings(tmp_path: Path) -> None:

@@ -24,8 +24,22 @@ from brain_tumor.cases.readers import (
     read_slice,
     read_volume_with_warnings,
 )
-from brain_tumor.cases.sequences import Sequence, without_suffix
-from brain_tumor.cases.sources import CaseSource, Source, case_of_named, find_case
+from brain_tumor.cases.sequences import Sequence, recognise_sequence, without_suffix
+from brain_tumor.cases.sources import (
+    TAKEN_AS_T1C,
+    CaseSource,
+    Source,
+    case_of_named,
+    find_case,
+)
+from brain_tumor.cases.study_layout import (
+    RECORD_NAME,
+    find_reference,
+    find_siblings,
+    read_record,
+    reference_of,
+    sequences_folder,
+)
 from brain_tumor.errors import SequenceError
 
 MAX_READING_THREADS = 4
@@ -58,6 +72,8 @@ def load_case(
 ) -> LoadedCase:
     """Load a case.
 
+    A volume file that is the reference of an imported case is loaded with its siblings.
+
     Args:
         path: A volume file; a picture of one slice; or a folder with the sequences as files or as
             DICOM series, also in sub-folders.
@@ -78,6 +94,8 @@ def load_case(
         GeometryError: If an affine is unusable or the sequences lie apart.
         SequenceError: If sequences are missing, doubled or not recognised.
     """
+    if sequences is None and channels is None and _is_imported(path):
+        return resolve_case(path.parent, without_suffix(path.name), reference=reference)
     if channels is not None:
         volumes = _read_stacked(path, channels)
         named = CaseSource(case_id_from(without_suffix(path.name)), {})
@@ -87,6 +105,42 @@ def load_case(
     name = named.case_id if case_id is None else check_case_id(case_id)
     loaded = build_case(name, volumes, reference)
     return LoadedCase(loaded.case, named.warnings + loaded.warnings, named.notes)
+
+
+def resolve_case(studies: Path, case_id: str, *, reference: Sequence | None = None) -> LoadedCase:
+    """Load a case of a studies folder by its id.
+
+    Args:
+        studies: Studies folder, filled by `import_cases` or by hand.
+        case_id: Name of the reference volume without its ending.
+        reference: Sequence whose grid is kept; default: the reference volume's.
+
+    Returns:
+        The case on the grid of its reference, with the warnings of its import.
+
+    Raises:
+        NotFoundError: If there is no such case.
+        InputError: If the id is a path, or a volume cannot be used.
+        StorageError: If the case's record is damaged.
+    """
+    path = reference_of(studies, case_id)
+    record = read_record(studies, case_id)
+    siblings = find_siblings(studies, case_id)
+    warnings: list[str] = []
+    if record is not None:
+        held = record.reference
+        warnings += record.warnings
+    else:
+        named = recognise_sequence(path.name)
+        held = named or Sequence.T1C
+        if named is None:
+            warnings.append(TAKEN_AS_T1C)
+    if siblings.pop(held, None) is not None:
+        warnings.append(f"a second {held.value} beside the reference volume is not used")
+    volumes = read_sources({**siblings, held: path})
+    loaded = build_case(case_id, volumes, reference or held)
+    new = [w for w in loaded.warnings if w not in warnings]
+    return LoadedCase(loaded.case, (*warnings, *new))
 
 
 def read_sources(
@@ -134,6 +188,13 @@ def build_case(
                     "it is zero elsewhere"
                 )
     return LoadedCase(case, tuple(warnings))
+
+
+def _is_imported(path: Path) -> bool:
+    """True for the reference volume of a case with a record, as `import_cases` leaves it."""
+    case_id = without_suffix(path.name)
+    record = sequences_folder(path.parent, case_id) / RECORD_NAME
+    return path.is_file() and record.is_file() and find_reference(path.parent, case_id) == path
 
 
 def _read_stacked(path: Path, channels: tuple[Sequence, ...]) -> dict[Sequence, ReadVolume]:

@@ -21,11 +21,11 @@ from brain_tumor.cases.durable import (
     temporary_sibling,
     write_synced,
 )
-from brain_tumor.cases.loading import LoadedCase, build_case, read_sources
+from brain_tumor.cases.loading import build_case, read_sources, resolve_case
 from brain_tumor.cases.readers import read_volume
-from brain_tumor.cases.sequences import Sequence, recognise_sequence
+from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.source_trees import FoundCase, find_cases
-from brain_tumor.cases.sources import TAKEN_AS_T1C, CaseSource
+from brain_tumor.cases.sources import CaseSource
 from brain_tumor.cases.study_layout import (
     RECORD_NAME,
     SEQUENCES_FOLDER,
@@ -87,41 +87,6 @@ class ImportReport:
     notes: tuple[str, ...] = ()
     message: str = ""
     remedy: str = ""
-
-
-def resolve_case(studies: Path, case_id: str) -> LoadedCase:
-    """Load a case of a studies folder by its id.
-
-    Args:
-        studies: Studies folder, filled by `import_cases` or by hand.
-        case_id: Name of the reference volume without its ending.
-
-    Returns:
-        The case on the grid of its reference volume, with the warnings of its import.
-
-    Raises:
-        NotFoundError: If there is no such case.
-        InputError: If the id is a path, or a volume cannot be used.
-        StorageError: If the case's record is damaged.
-    """
-    path = reference_of(studies, case_id)
-    record = read_record(studies, case_id)
-    siblings = find_siblings(studies, case_id)
-    warnings: list[str] = []
-    if record is not None:
-        reference = record.reference
-        warnings += record.warnings
-    else:
-        named = recognise_sequence(path.name)
-        reference = named or Sequence.T1C
-        if named is None:
-            warnings.append(TAKEN_AS_T1C)
-    if siblings.pop(reference, None) is not None:
-        warnings.append(f"a second {reference.value} beside the reference volume is not used")
-    volumes = read_sources({**siblings, reference: path})
-    loaded = build_case(case_id, volumes, reference)
-    new = [w for w in loaded.warnings if w not in warnings]
-    return LoadedCase(loaded.case, (*warnings, *new))
 
 
 def import_cases(
@@ -211,7 +176,8 @@ def _put(
     folder = sequences_folder(studies, case_id)
     has_reference = find_reference(studies, case_id) is not None
     if stored is not None:
-        if stored.digests != record.digests or stored.reference != record.reference:
+        known = stored.digests or _digests_on_disk(studies, case_id, stored.reference)
+        if stored.reference != record.reference or known != record.digests:
             raise _taken(case_id)
         if has_reference:
             return ImportStatus.ALREADY_THERE
@@ -268,6 +234,15 @@ def _is_reference(studies: Path, case_id: str, record: CaseRecord) -> bool:
     """True if the volume that somebody put there by hand is the case's reference."""
     there = read_volume(reference_of(studies, case_id))
     return digest(there) == record.digests[record.reference]
+
+
+def _digests_on_disk(studies: Path, case_id: str, reference: Sequence) -> dict[Sequence, str]:
+    """Digests of a case whose record has none."""
+    sources = find_siblings(studies, case_id)
+    path = find_reference(studies, case_id)
+    if path is not None:
+        sources[reference] = path
+    return stored_digests({s: read_volume(source) for s, source in sources.items()})
 
 
 def _taken(case_id: str) -> InputError:

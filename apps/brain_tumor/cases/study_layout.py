@@ -35,7 +35,7 @@ class CaseRecord:
 
     Attributes:
         reference: Sequence of the reference volume.
-        digests: SHA-256 of each sequence's voxels and geometry; see `digest`.
+        digests: SHA-256 of each sequence's voxels and geometry, see `digest`; may be empty.
         imported: Time of the import, ISO 8601 in UTC.
         warnings: What was doubtful about the files.
     """
@@ -115,19 +115,24 @@ def find_siblings(studies: Path, case_id: str) -> dict[Sequence, Path]:
 def read_record(studies: Path, case_id: str) -> CaseRecord | None:
     """Record of a case; None if it has none.
 
+    Only the reference has to be there: generated and hand-made cases record no digests.
+
     Raises:
         StorageError: If the record is damaged.
     """
     path = sequences_folder(studies, case_id) / RECORD_NAME
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
+        entries = content.get("sequences", {}).items()
         return CaseRecord(
             reference=Sequence(content["reference"]),
             digests={
-                Sequence(s): str(entry["sha256"]) for s, entry in content["sequences"].items()
+                Sequence(name): str(entry["sha256"])
+                for name, entry in entries
+                if isinstance(entry, dict) and "sha256" in entry
             },
-            imported=str(content["imported"]),
-            warnings=tuple(str(w) for w in content["warnings"]),
+            imported=str(content.get("imported", "")),
+            warnings=tuple(str(w) for w in content.get("warnings", ())),
         )
     except FileNotFoundError:
         return None
