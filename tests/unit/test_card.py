@@ -1,0 +1,242 @@
+"""The model card of the sub-region bundle and its learning curve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from brain_tumor.bundles import METADATA, read_bundle
+from brain_tumor.errors import FileFormatError, ModelError, NotFoundError
+from brain_tumor.labels import Label, LabelArray
+from brain_tumor.segmentation.card import (
+    CARD,
+    CURVE,
+    METRICS,
+    card_of,
+    draw_learning_curve,
+    main,
+    render_card,
+    write_card,
+)
+from brain_tumor.segmentation.cleanup import CleanUpRule
+from brain_tumor.segmentation.evaluation import evaluate_segmentation
+from brain_tumor.segmentation.networks import build_unet
+from brain_tumor.segmentation.training.export import export_bundle
+from brain_tumor.segmentation.training.subregions import TrainingPlan
+
+from tests.helpers.evaluation_data import (
+    TWO,
+    WEAK,
+    ALegibleModel,
+    a_patient,
+    some_labels,
+    write_cubes,
+    write_twins,
+    write_whole,
+)
+
+SHIPPED = Path(__file__).parents[2] / "models/segmentation"
+LOG = (
+    '{"step": 500, "loss": 1.5, "seconds": 9.0, "cubes_WT": 0.5, "cubes_TC": 0.4, "cubes_ET": 0.3,'
+    ' "wholes_WT": null, "wholes_TC": null, "wholes_ET": null}\n'
+    '{"step": 1000, "loss": NaN, "seconds": 19.0, "cubes_WT": 0.7, "cubes_TC": 0.6,'
+    ' "cubes_ET": 0.5, "wholes_WT": 0.2, "wholes_TC": 0.1, "wholes_ET": 0.1}\n'
+)
+
+
+def oedema_only(labels: LabelArray) -> LabelArray:
+    return np.where(labels == Label.ED, labels, 0).astype(np.uint8)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle trained without fold 1, measured on fold 1 with a model that draws oedema only."""
+    plan = TrainingPlan(channels=(4, 8), fold=1, steps=321)
+    folder = tmp_path / "segmentation"
+    export_bundle(build_unet(plan.channels), plan, CleanUpRule(), "0.3.0", folder)
+    data = tmp_path / "data"
+    write_cubes(data, {f"{a_patient(1)}_lesion1": some_labels()})
+    write_whole(data, "two_sequences", some_labels(), modalities=TWO)
+    write_whole(data, "weak", some_labels(), kind=WEAK)
+    write_twins(data, {"two_sequences": a_patient(1), "weak": a_patient(1)})
+    report = evaluate_segmentation(ALegibleModel(oedema_only), data, fold=1, subsets=())
+    summary = {**report.to_json(), "model": read_bundle(folder).version.to_json()}
+    (folder / METRICS).write_text(json.dumps(summary), encoding="utf-8")
+    return folder
+
+
+def changed(bundle: Path, name: Path, **entries: Any) -> None:
+    content = json.loads((bundle / name).read_text(encoding="utf-8"))
+    (bundle / name).write_text(json.dumps({**content, **entries}), encoding="utf-8")
+
+
+def test_the_shipped_card_is_the_generated_one() -> None:
+    if not (SHIPPED / METRICS).is_file():
+        pytest.skip("models/segmentation has no metrics.json")
+    assert (SHIPPED / CARD).read_text(encoding="utf-8") == card_of(SHIPPED)
+
+
+def test_the_written_card_is_the_generated_one_and_a_changed_score_changes_it(
+    bundle: Path,
+) -> None:
+    path = write_card(bundle)
+    text = path.read_text(encoding="utf-8")
+    assert path == bundle / CARD
+    assert text == card_of(bundle)
+    metrics = json.loads((bundle / METRICS).read_text(encoding="utf-8"))
+    metrics["wholes"]["groups"][-1]["regions"]["WT"]["dice"]["mean"] = 0.123
+    (bundle / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
+    assert text != card_of(bundle)
+    assert "0.123" in card_of(bundle)
+
+
+def test_the_card_states_use_data_terms_and_references(bundle: Path) -> None:
+    text = card_of(bundle)
+    for sentence in (
+        "Not a medical device and not for diagnosis.",
+        "Menze 2015",
+        "doi:10.1109/TMI.2014.2377694",
+        "Bakas 2017",
+        "Bakas 2018",
+        "CC BY-NC-SA 3.0",
+        "- Channels: 0 t1, 1 t1c, 2 t2, 3 flair; any subset.",
+        "- Grid: 1.882 x 1.882 x 1.213 mm, RAS+, axes 16*n x 16*n x 16*n.",
+        "| 3 | 3 | enhancing tumour |",
+        "Not assessed: do not read the network's probabilities as frequencies.",
+        "These weights have not seen fold 1, on which they are measured.",
+        "321 steps",
+        "Measured on 1 cubes of 1 patients and 1 wholes of 1 patients.",
+    ):
+        assert sentence in text
+
+
+def test_headings_come_in_the_order_of_the_style_guide(bundle: Path) -> None:
+    headings = [line[3:] for line in card_of(bundle).splitlines() if line.startswith("## ")]
+    assert headings == [
+        "Intended use",
+        "Data and split",
+        "Input",
+        "Output",
+        "Scores",
+        "Calibration",
+        "Known failures",
+        "Hardware and time",
+        "Reproduce",
+        "References",
+    ]
+
+
+def test_tables_hold_the_scores_worked_out_by_hand(bundle: Path) -> None:
+    lines = card_of(bundle).splitlines()
+    # oedema is 256 of 384 voxels: Dice 512 / 640 = 0.8; one patient has no interval
+    assert "| all | 1 | 1 | 0 | 0.800 | 0.000 | 0.000 | 0.000 | 1.000 |" in lines
+    assert "| t1c+flair | 1 | 1 | 0 | 0.800 | 0.000 | 0.000 | 0.000 | 1.000 |" in lines
+    assert "| two_sequences | t1c+flair | 0.4 | 0.1 | 0.800 | 0.000 | 0.000 |" in lines
+    assert "| weak | WT | 0.3 | 0 | 0.00 | 0.00 |" in lines
+    # the core missed altogether: 24 x 22 x 20 mm have a diagonal of 38.2 mm
+    assert any(line.startswith("| HD95 mm, mean |") and "| 38.2 |" in line for line in lines)
+
+
+def test_weak_groups_stand_above_the_table_of_all(bundle: Path) -> None:
+    metrics = json.loads((bundle / METRICS).read_text(encoding="utf-8"))
+    weak = {**metrics["wholes"]["groups"][-1], "name": "fewer than four sequences"}
+    metrics["wholes"]["groups"].insert(0, weak)
+    text = render_card(
+        json.loads((bundle / METADATA).read_text(encoding="utf-8")),
+        metrics,
+        weights_sha256=metrics["model"]["sha256"],
+    )
+    assert text.index("| fewer than four sequences |") < text.index("| all |")
+
+
+def test_every_table_row_has_the_cells_of_its_header(bundle: Path) -> None:
+    width = 0
+    for line in card_of(bundle).splitlines():
+        cells = line.count("|") if line.startswith("|") else 0
+        assert cells == 0 or width in (0, cells)
+        width = cells
+
+
+def test_commands_reproduce_training_scores_and_card(bundle: Path) -> None:
+    text = card_of(bundle)
+    assert "tumorlens train segmentation --data DIR --output RUN --fold 1 --steps 321" in text
+    assert (
+        "tumorlens evaluate segmentation --data DIR --output models/segmentation/metrics.json "
+        "--fold 1"
+    ) in text
+
+
+def test_scores_of_patients_of_the_training_are_refused(bundle: Path) -> None:
+    changed(bundle, METRICS, fold=0)
+    with pytest.raises(ModelError, match="is of fold 0, but training left out fold 1"):
+        write_card(bundle)
+    changed(bundle, METRICS, fold=None)
+    with pytest.raises(ModelError, match="those of training included"):
+        write_card(bundle)
+
+
+def test_scores_of_sister_weights_are_called_so(bundle: Path) -> None:
+    changed(bundle, METRICS, model={"name": "segmentation", "version": "0", "sha256": "cd" * 32})
+    text = card_of(bundle)
+    assert f"sister weights (sha256 `{'cd' * 32}`) that have not seen fold 1" in text
+
+
+def test_calibration_is_given_where_it_was_measured(bundle: Path) -> None:
+    changed(bundle, METRICS, calibration={"expected_calibration_error": 0.04})
+    text = card_of(bundle)
+    assert "- expected calibration error: 0.04" in text
+    assert "Not assessed" not in text
+
+
+def test_failures_are_listed_one_by_one(bundle: Path) -> None:
+    failure = {"collection": "wholes", "case": "case7", "sequences": "t1c", "reason": "no head"}
+    changed(bundle, METRICS, failures=[failure])
+    assert "- No answer for case7 (t1c): no head" in card_of(bundle).splitlines()
+
+
+def test_a_bundle_without_metrics_or_with_damaged_ones_has_no_card(bundle: Path) -> None:
+    (bundle / METRICS).write_text("{", encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"metrics\.json cannot be read"):
+        write_card(bundle)
+    (bundle / METRICS).write_text("{}", encoding="utf-8")
+    with pytest.raises(FileFormatError, match="definitions"):
+        write_card(bundle)
+    (bundle / METRICS).unlink()
+    with pytest.raises(NotFoundError, match=r"no metrics\.json"):
+        write_card(bundle)
+    assert not (bundle / CARD).exists()
+
+
+def test_the_learning_curve_is_a_picture_that_the_card_shows(bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    log = tmp_path / "log.jsonl"
+    log.write_text(LOG, encoding="utf-8")
+    assert "learning_curve.png" not in card_of(bundle)
+    assert main([str(bundle), "--log", str(log)]) == 0
+    picture = (bundle / CURVE).read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    text = (bundle / CARD).read_text(encoding="utf-8")
+    assert "![Training loss and held-out Dice](learning_curve.png)" in text
+
+
+def test_of_a_step_logged_twice_the_last_record_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    log, twice = tmp_path / "log.jsonl", tmp_path / "twice.jsonl"
+    log.write_text(LOG, encoding="utf-8")
+    outdated = LOG.splitlines()[0].replace("1.5", "9.5")
+    twice.write_text(outdated + "\n" + LOG, encoding="utf-8")
+    for path in (log, twice):
+        draw_learning_curve(path, path.with_suffix(".png"))
+    pictures = [path.with_suffix(".png").read_bytes() for path in (log, twice)]
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize(("content", "sentence"), [("not json", "cannot be read"), ("\n", "empty")])
+def test_a_damaged_or_empty_log_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(content, encoding="utf-8")
+    with pytest.raises(FileFormatError, match=sentence):
+        draw_learning_curve(log, tmp_path / "curve.png")
