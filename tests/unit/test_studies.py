@@ -233,6 +233,16 @@ def test_cases_are_found_at_any_depth_and_named_by_their_folders(tmp_path: Path)
     assert [f.source.case_id for f in found if f.source] == [f.name for f in found]
 
 
+def test_dicom_files_beside_their_converted_volumes_are_not_a_second_case(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "all" / "p1" / "p1_t1c.nii", BASE)
+    write_dicom_series(tmp_path / "all" / "p1" / "dicom", BASE, grid())
+    write_dicom_series(tmp_path / "all" / "p2" / "dicom", BASE, grid(), study_uid="1.2.9")
+    write_nifti(tmp_path / "all" / "p2" / "tumour_seg.nii", BASE)
+    found = find_cases(tmp_path / "all")
+    assert [f.name for f in found] == ["p1", "p2_dicom"]
+    assert all(f.source and set(f.source.sequences) == {Sequence.T1C} for f in found)
+
+
 def test_sequence_folders_make_one_case(tmp_path: Path) -> None:
     for name in ("x_t1.nii", "x_t1ce.nii"):
         write_nifti(tmp_path / "x" / name / "brain.nii", BASE)
