@@ -92,6 +92,17 @@ def test_an_inserted_cube_brings_its_own_voxels_and_labels(cubes, masks, hosts):
     )
 
 
+def test_the_host_stays_where_the_cube_is_only_padding(cubes, masks, hosts):
+    cube, host = cubes[0], hosts[1]
+    sample = compose(cube, masks[cube.patient], host, [host], np.random.default_rng(3))
+    place = tuple(slice(a - b, a - b + 32) for a, b in zip(cube.corner, CANVAS_LOW, strict=True))
+    padding = np.zeros(CANVAS_SHAPE, dtype=bool)
+    padding[place] = ~cube.image.any(axis=0)
+    padding &= host.brain
+    assert padding.any()
+    assert (sample.image[:, padding] != 0).all()
+
+
 def test_the_tumour_beyond_the_cube_is_rendered_with_its_statistics(cubes, masks, hosts):
     cube = cubes[0]
     mask = masks[cube.patient].copy()
