@@ -1,0 +1,208 @@
+"""Where the head and the brain are in a slice, and how bright brain is.
+
+Works on slices with the skull (the brain is told from skull, scalp and face) and on
+skull-stripped ones (the head is the brain), of any plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.measure import find_contours
+
+from brain_tumor.classification.boundary_series import FloatArray, MaskArray
+from brain_tumor.classification.grid import (
+    ImageArray,
+    PixelSize,
+    biggest,
+    close_gaps,
+    dilate,
+    erode,
+    fill_holes,
+    resample,
+)
+
+GRID_MM = 2.0
+HEAD_THRESHOLD = 0.3
+"""Head is brighter than this share of the way from air to Otsu's threshold."""
+BRAIN_RANGE = (0.62, 1.4)
+"""Brain tissue, relative to its median."""
+RIM_STEPS = 3
+STRIPPED_SHARE = 0.6
+"""A head is stripped if more than this share of its outer 6 mm is as bright as brain."""
+LEAST_PART = 0.08
+"""Components of brain smaller than this share of the largest are ignored."""
+BELOW_STEPS = 6
+"""Components whose middle is farther below the largest (grid pixels) are neck or face."""
+LEAST_BRAIN_SHARE = 0.15
+LEAST_HEAD_MM2 = 2500.0
+DEEP_MM2 = 1600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Head and brain on a grid of `GRID_MM`; its pixel (0, 0) is that of the slice.
+
+    Attributes:
+        relative: Intensity on the grid relative to brain: 0 is black, 1 the median of brain.
+        head: Head with everything inside, same shape.
+        brain: Intracranial space, bays up to 2 cm closed, tumour included, same shape.
+        tumour: Tumour on the grid, same shape.
+        black: Intensity that counts as black.
+        brain_level: Median intensity of brain outside the tumour.
+        spread: Robust sd of relative brain intensity (1.4826 MAD).
+        skull_present: Whether skull and scalp surround the brain.
+        border_mm: Points on the border of the intracranial space, shape (n, 2); in a
+            skull-stripped slice the border of the brain. This is the proxy of dura and skull.
+        border_reason: Why the border is not to be used; empty if it is.
+    """
+
+    relative: ImageArray
+    head: MaskArray
+    brain: MaskArray
+    tumour: MaskArray
+    black: float
+    brain_level: float
+    spread: float
+    skull_present: bool
+    border_mm: FloatArray
+    border_reason: str
+
+    def to_relative(self, image: npt.NDArray[np.generic]) -> ImageArray:
+        """Intensities of any image of the same scan on the relative scale."""
+        scale = self.brain_level - self.black
+        relative: ImageArray = (np.asarray(image, dtype=np.float32) - self.black) / scale
+        return relative
+
+
+def find_head(
+    image: npt.NDArray[np.generic],
+    tumour: MaskArray,
+    pixel_mm: PixelSize,
+    head_mask: npt.NDArray[np.generic] | None = None,
+) -> Head | None:
+    """Find head and brain in a slice.
+
+    The head is what is brighter than air, largest component, filled. Brain is what is about as
+    bright as the median of the deep head, opened by 6 mm to cut the bridges to scalp and neck:
+    the largest component and the large ones not below it, grown back and closed; the tumour
+    belongs to it. Slices are expected upright: face or neck, if in view, at the bottom or top.
+
+    Args:
+        image: Shape (rows, columns).
+        tumour: Same shape.
+        pixel_mm: Height and width of a pixel.
+        head_mask: Head, if it is known, same shape.
+
+    Returns:
+        The head, or None if there is none: nothing brighter than its surroundings, or less than
+        `LEAST_HEAD_MM2`.
+    """
+    grid = resample(image, pixel_mm, GRID_MM)
+    lesion = resample(tumour, pixel_mm, GRID_MM) > 0.25
+    low = float(np.percentile(grid, 5))
+    if not float(grid.max()) > low:
+        return None
+    step = float(threshold_otsu(grid)) - low  # type: ignore[no-untyped-call]
+    if head_mask is None:
+        head = fill_holes(biggest(dilate(erode(grid > low + HEAD_THRESHOLD * step, 1), 1)))
+    else:
+        head = fill_holes(resample(np.asarray(head_mask) != 0, pixel_mm, GRID_MM) > 0.5)
+    if np.count_nonzero(head) * GRID_MM**2 < LEAST_HEAD_MM2:
+        return None
+    outside = grid[~head]
+    black = float(np.percentile(grid[head], 1))
+    if outside.size:
+        black = min(black, float(np.median(outside)))
+    near_lesion = dilate(lesion, 4)
+    level = _deep_level(grid, head, near_lesion, low + 2 * HEAD_THRESHOLD * step)
+    if level is None or level <= black:
+        return None
+    relative = (grid - black) / (level - black)
+    skull_present = _has_skull(relative, head)
+    brain = _brain(relative, head, lesion) if skull_present else head
+    reason = ""
+    if np.count_nonzero(brain) < LEAST_BRAIN_SHARE * np.count_nonzero(head):
+        reason = "the brain could not be told from the rest of the head"
+        brain = erode(head, 6)
+    tissue = grid[erode(brain, 3) & ~near_lesion]
+    if tissue.size >= 50:
+        level = float(np.median(tissue))
+    if level <= black:
+        return None
+    relative = (grid - black) / (level - black)
+    values = relative[brain & ~near_lesion]
+    spread = 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+    return Head(
+        relative=relative,
+        head=head,
+        brain=brain,
+        tumour=lesion,
+        black=black,
+        brain_level=level,
+        spread=spread,
+        skull_present=skull_present,
+        border_mm=outline_points_mm(brain),
+        border_reason=reason,
+    )
+
+
+def outline_points_mm(mask: MaskArray) -> FloatArray:
+    """Points on the outer border of a grid mask, about one per grid pixel, shape (n, 2)."""
+    blurred = ndimage.gaussian_filter(np.pad(mask, 3).astype(np.float32), 0.8, truncate=2.5)
+    contours = find_contours(blurred, 0.5)  # type: ignore[no-untyped-call]
+    if not contours:
+        return np.empty((0, 2))
+    points: FloatArray = (max(contours, key=len) - 3.0) * GRID_MM
+    return points
+
+
+def _deep_level(
+    grid: ImageArray, head: MaskArray, near_lesion: MaskArray, dark: float
+) -> float | None:
+    """Median of what is not dark, as deep inside the head as leaves 16 cm^2 to look at."""
+    for steps in (14, 10, 7, 4, 1):
+        values = grid[erode(head, steps) & ~near_lesion & (grid > dark)]
+        if values.size * GRID_MM**2 >= DEEP_MM2:
+            return float(np.median(values))
+    return None
+
+
+def _has_skull(relative: ImageArray, head: MaskArray) -> bool:
+    """Whether the outer 6 mm of the head are scalp and skull rather than brain."""
+    rim = relative[head & ~erode(head, RIM_STEPS)]
+    like_brain = (rim > BRAIN_RANGE[0]) & (rim < BRAIN_RANGE[1])
+    return bool(like_brain.mean() < STRIPPED_SHARE)
+
+
+def _brain(relative: ImageArray, head: MaskArray, lesion: MaskArray) -> MaskArray:
+    """Intracranial space of a slice with skull."""
+    inner = erode(head, 2)
+    like_brain = (relative > BRAIN_RANGE[0]) & (relative < BRAIN_RANGE[1])
+    parts, count = ndimage.label(erode((like_brain | lesion) & inner, 3))
+    is_brain = np.zeros(count + 1, dtype=bool)
+    is_brain[_brain_parts(parts, count)] = True
+    brain = dilate(is_brain[parts], 4)
+    brain |= lesion & dilate(brain, 2)
+    return close_gaps(fill_holes(brain), 5) & inner
+
+
+def _brain_parts(parts: npt.NDArray[np.int32], count: int) -> list[int]:
+    """Labels of the components that are brain: the largest and its large neighbours.
+
+    Deep fissures cut hemispheres and temporal lobes off; neck and face lie below the largest.
+    """
+    if count == 0:
+        return []
+    sizes = np.bincount(parts.ravel())[1:].astype(float)
+    boxes = [rows for rows, _ in ndimage.find_objects(parts)]
+    middle = np.array([0.5 * (rows.start + rows.stop) for rows in boxes])
+    # The tongue of an anterior coronal slice can be larger than the brain above it.
+    main = int((sizes * (1.0 - 0.5 * middle / len(parts))).argmax())
+    lowest = boxes[main].stop + BELOW_STEPS
+    kept = (sizes >= LEAST_PART * sizes[main]) & (middle < lowest)
+    return [int(label) for label in np.flatnonzero(kept) + 1]
