@@ -71,7 +71,8 @@ class Front:
             return
         reply = self._ask_for_token(headers) or self._refuse_length(headers)
         if reply is not None:
-            await exchange.drain()
+            if "expect" not in headers:  # else the client waits for leave before it sends
+                await exchange.drain()
             await exchange.reply(reply)
             return
         await exchange.run(self._routes)
@@ -158,7 +159,8 @@ class _Exchange:
         message = await self._receive_raw()
         self._received += len(message.get("body", b""))
         if self._received > self._limit:
-            await self.drain()
+            if message.get("more_body"):
+                await self.drain()
             raise HTTPException(413, _too_large(self._limit))
         return message
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import FileResponse, Response
-from monailabel.utils.others.generic import file_checksum
 from starlette.background import BackgroundTask
 
 from brain_tumor.cases.case_ids import check_case_id
@@ -25,7 +25,7 @@ from brain_tumor.server.validation import (
 router = APIRouter(prefix="/datastore", tags=["Cases"])
 
 LISTINGS = ("stats", "all", "train")
-CHECKSUMS = ("SHA256", "SHA512", "MD5")
+CHECKSUMS = ("sha256", "sha512", "md5")
 MAX_CASES = 100_000
 
 
@@ -71,12 +71,12 @@ def has_image(app: App, image: str, check_sum: str = "") -> Response:
     """Empty reply if it does."""
     path = app.datastore().require_image(image)
     if check_sum:
-        algorithm, _, digest = check_sum.rpartition(":")
-        algorithm = algorithm or "SHA256"
-        if algorithm not in CHECKSUMS:
+        algorithm, _, digest = check_sum.lower().rpartition(":")
+        if (algorithm := algorithm or "sha256") not in CHECKSUMS:
             raise InputError(f"checksum is {algorithm!r:.20}; expected one of {list(CHECKSUMS)}")
-        if digest.lower() != file_checksum(str(path), algo=algorithm).lower():
-            raise NotFoundError(f"case '{image}' has another checksum")
+        with path.open("rb") as stream:
+            if hashlib.file_digest(stream, algorithm).hexdigest() != digest:
+                raise NotFoundError(f"case '{image}' has another checksum")
     return json_reply({})
 
 

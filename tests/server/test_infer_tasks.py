@@ -1,0 +1,314 @@
+"""The contract that every infer task of the app keeps, now and when more are registered."""
+
+import json
+import threading
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.labels import label_names
+from brain_tumor.server.admission import InferenceGate
+from brain_tumor.server.tasks import TaskServices
+
+from tests.helpers.server import AFFINE, MODEL, Gate, ThresholdSegmenter, expected_labels
+from tests.helpers.server import parse_reply as parse
+from tests.server.conftest import InProcessApp, client_of, everything_below, refusal, same_affine
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "docs" / "reply.schema.json").read_text(encoding="utf-8")
+)
+TASKS = ["segmentation"]
+
+
+def test_the_list_of_this_suite_is_the_list_of_the_app(client):
+    assert sorted(client.get("/info/").json()["models"]) == sorted(TASKS)
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    return request.param
+
+
+def run(client, task, image="FULL", params=None, **options):
+    query = "&".join(f"{k}={v}" for k, v in {"image": image, **options}.items())
+    data = {"params": json.dumps(params or {})}
+    return client.post(f"/infer/{task}?{query}", data=data)
+
+
+class TestContract:
+    def test_info_has_what_stock_clients_read(self, client, task):
+        info = client.get("/info/").json()
+        model = info["models"][task]
+        assert set(model) == {"type", "labels", "dimension", "description", "config"}
+        assert model["dimension"] == 3
+        assert model["labels"] == info["labels"] == label_names()
+        assert "background" not in {name.lower() for name in info["labels"]}
+        assert all(isinstance(v, bool | int | float | str) for v in model["config"].values())
+
+    def test_the_reply_follows_the_documented_schema(self, client, task):
+        for image in ("FULL", "LONE"):
+            params, _ = parse(run(client, task, image))
+            jsonschema.validate(params, SCHEMA)
+            assert params["task"] == task
+            assert params["case"] == image
+
+    def test_the_reply_names_models_sequences_and_stages(self, client, task):
+        params, _ = parse(run(client, task))
+        assert params["models"][0] == MODEL.to_json()
+        assert params["sequences"] == {
+            "used": ["t1", "t1c", "t2", "flair"],
+            "missing": [],
+            "reference": "t1c",
+        }
+        assert {"load", "compute", "encode", "total"} <= set(params["timings_s"])
+        assert "Research use only" in params["notice"]
+        lone, _ = parse(run(client, task, "LONE"))
+        assert lone["sequences"]["missing"] == ["t1", "t2", "flair"]
+
+    def test_the_same_request_gives_the_same_answer_and_is_not_computed_again(
+        self, client, task, segmenter
+    ):
+        first, first_files = parse(run(client, task))
+        again, again_files = parse(run(client, task))
+        assert segmenter.calls == 1
+        assert (first.pop("cached"), again.pop("cached")) == (False, True)
+        for params in (first, again):
+            for key in ("timings_s", "files"):
+                del params[key]
+        assert first == again
+        assert first_files == again_files
+
+    def test_a_changed_file_is_computed_again(self, client, task, studies, segmenter):
+        run(client, task)
+        content = (studies / "sequences" / "FULL" / "t2.nii.gz").read_bytes()
+        (studies / "sequences" / "FULL" / "t2.nii.gz").unlink()
+        params, _ = parse(run(client, task))
+        assert params["sequences"]["missing"] == ["t2"]
+        assert params["cached"] is False
+        (studies / "sequences" / "FULL" / "T2w.nii.gz").write_bytes(content)
+        params, _ = parse(run(client, task))
+        assert params["sequences"]["missing"] == []
+        assert segmenter.calls == 3
+
+    def test_a_new_model_version_is_computed_again(self, client, task, segmenter):
+        run(client, task)
+        segmenter.version = type(MODEL)("segmentation", "0.0.2", "e" * 64)
+        assert parse(run(client, task))[0]["cached"] is False
+        assert segmenter.calls == 2
+
+    def test_json_and_image_can_be_asked_for_alone(self, client, task):
+        assert run(client, task, output="json").json()["case"] == "FULL"
+        image = run(client, task, output="image")
+        assert image.headers["content-disposition"].startswith("attachment; filename=")
+        assert image.content == parse(run(client, task))[1]["image"]
+
+    @pytest.mark.parametrize(
+        ("image", "status"),
+        [
+            ("NOPE", 404),
+            ("..%2f..%2fetc%2fpasswd", 400),
+            ("/etc/passwd", 400),
+            ("%00", 400),
+            ("sequences", 404),
+            ("", 400),
+        ],
+    )
+    def test_what_is_no_case_is_refused(self, client, task, image, status):
+        assert refusal(run(client, task, image), status)
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"image": "/etc/passwd"},
+            {"image": ["FULL"]},
+            {"model": "other"},
+            {"label_tag": "final"},
+            {"label_tag": "../../x"},
+            {"label": "/etc/passwd"},
+            {"session": {"image": "/etc/passwd"}},
+            {"result_extension": ".py"},
+            {"result_dtype": "float64"},
+            {"model_filename": "x.pt"},
+            {"unheard_of": 1},
+            {"description": "x"},
+        ],
+    )
+    def test_params_that_are_not_the_clients_business_are_refused(self, client, task, params):
+        assert "params" in refusal(run(client, task, params=params), 400, "bad_input")
+
+    @pytest.mark.parametrize("text", ["{", "[]", "7", '{"a": NaN}'])
+    def test_params_that_are_no_object_are_refused(self, client, task, text):
+        reply = client.post(f"/infer/{task}?image=FULL", data={"params": text})
+        assert "params" in refusal(reply, 400, "bad_input")
+
+    @pytest.mark.parametrize("output", ["dicom_seg", "all;rm", "ALL"])
+    def test_an_unknown_output_is_refused(self, client, task, output):
+        assert "output" in refusal(run(client, task, output=output))
+
+    @pytest.mark.parametrize("session", ["../../x", "0", "00000000-0000-0000-0000-00000000000g"])
+    def test_what_is_no_session_is_refused(self, client, task, session):
+        assert "session_id" in refusal(run(client, task, session_id=session))
+
+    def test_an_unknown_session_is_not_found(self, client, task):
+        unknown = "00000000-0000-0000-0000-000000000000"
+        assert "no session" in refusal(run(client, task, session_id=unknown), 404, "not_found")
+
+    def test_a_label_file_is_refused_by_a_task_that_takes_none(self, client, task):
+        reply = client.post(f"/infer/{task}?image=FULL", files={"label": ("a.nii.gz", b"x")})
+        assert "takes no label" in refusal(reply)
+
+
+def test_an_unknown_model_is_not_found_and_the_known_ones_are_named(client):
+    message = refusal(run(client, "nope"), 404, "not_found")
+    assert "segmentation" in message
+    refusal(run(client, "a%2fb"), 404)
+
+
+class TestSegmentation:
+    def test_the_labelmap_is_exact_and_on_the_reference_grid(self, client, tmp_path):
+        params, files = parse(run(client, "segmentation", params={"result_extension": ".nrrd"}))
+        (tmp_path / "a.nrrd").write_bytes(files["image"])
+        labels, affine = read_labelmap(tmp_path / "a.nrrd")
+        np.testing.assert_array_equal(labels, expected_labels())
+        same_affine(affine, AFFINE)
+        section = params["segmentation"]
+        assert section["scheme"] == "subregions"
+        assert section["labels"] == {"necrotic core": 1, "oedema": 2, "enhancing tumour": 3}
+        # 216, 64 and 56 voxels of 5 microlitres
+        assert section["volumes_ml"] == pytest.approx({"WT": 1.08, "TC": 0.32, "ET": 0.28})
+        assert params["label_names"] == label_names()
+
+    @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd"])
+    def test_the_client_chooses_the_format(self, client, tmp_path, suffix):
+        params, files = parse(run(client, "segmentation", params={"result_extension": suffix}))
+        assert params["files"][0]["filename"].endswith(suffix)
+        assert "FULL" not in params["files"][0]["filename"]
+        (tmp_path / f"a{suffix}").write_bytes(files["image"])
+        labels, affine = read_labelmap(tmp_path / f"a{suffix}")
+        np.testing.assert_array_equal(labels, expected_labels())
+        same_affine(affine, AFFINE)
+
+    def test_a_lone_t1c_gives_the_undivided_core(self, client, tmp_path):
+        params, files = parse(run(client, "segmentation", "LONE"))
+        (tmp_path / "a.nrrd").write_bytes(files["image"])
+        labels, _ = read_labelmap(tmp_path / "a.nrrd")
+        wanted = np.isin(expected_labels(), (1, 3)) * 4
+        np.testing.assert_array_equal(labels, wanted)
+        assert params["segmentation"]["scheme"] == "core"
+        assert params["segmentation"]["labels"] == {"tumour core": 4}
+        assert params["segmentation"]["volumes_ml"] == pytest.approx({"TC": 0.32})
+
+    def test_warnings_of_files_and_model_arrive_together(self, client):
+        params, _ = parse(run(client, "segmentation", "LONE"))
+        assert any("taken as t1c" in warning for warning in params["warnings"])
+        assert "made by a threshold" in params["warnings"]
+
+    def test_the_uncertainty_comes_as_a_further_part_after_the_labelmap(self, client, tmp_path):
+        reply = run(client, "segmentation", params={"uncertainty": True})
+        params, files = parse(reply)
+        assert list(files) == ["image", "uncertainty"]
+        assert [f["name"] for f in params["files"]] == ["image", "uncertainty"]
+        (tmp_path / "u.nrrd").write_bytes(files["uncertainty"])
+        steps, _ = read_labelmap(tmp_path / "u.nrrd")
+        assert set(np.unique(steps)) == {0, 128}
+        assert params["uncertainty"]["scale"] == pytest.approx(1 / 255)
+        assert "uncertainty" not in parse(run(client, "segmentation"))[0]
+
+    def test_a_result_is_saved_as_the_original_label_on_request(self, client, app):
+        run(client, "segmentation", params={"save_label": True, "label_tag": "original"})
+        assert app.datastore().status()["label_tags"] == {"original": 1}
+        info = app.datastore().get_label_info("FULL", "original")
+        assert info["model"] == "segmentation"
+        assert list(info["params"]["label_names"]) == list(label_names())
+        assert app.datastore().get_labeled_images() == []
+
+    def test_the_next_label_knows_which_model_proposed(self, client, app):
+        run(client, "segmentation")
+        assert app.datastore().get_image_info("FULL")["proposed_by"] == MODEL.to_json()
+
+    def test_an_uploaded_volume_is_used_and_forgotten(self, client, studies, app):
+        before = everything_below(studies)
+        content = (studies / "LONE.nii.gz").read_bytes()
+        reply = client.post(
+            "/infer/segmentation", files={"file": ("scan_flair.nii.gz", content, "x/y")}
+        )
+        params, files = parse(reply)
+        assert params["case"] == "upload"
+        assert params["sequences"]["used"] == ["flair"]
+        assert files["image"]
+        assert everything_below(studies) == before
+        assert app.datastore().get_labeled_images() == []
+
+    @pytest.mark.parametrize("name", ["notes.txt", "../../x.py", "a.nii.gz"])
+    def test_a_failing_upload_leaves_nothing_behind(self, client, studies, name, tmp_path):
+        before = everything_below(tmp_path)
+        reply = client.post("/infer/segmentation", files={"file": (name, b"not a volume")})
+        assert refusal(reply, 400)
+        assert everything_below(tmp_path) == before
+
+    def test_a_failing_model_leaves_nothing_behind_and_tells_no_secret(
+        self, client, segmenter, studies, monkeypatch
+    ):
+        monkeypatch.setattr(segmenter, "segment", lambda case: 1 // 0)
+        before = everything_below(studies)
+        content = (studies / "LONE.nii.gz").read_bytes()
+        reply = client.post("/infer/segmentation", files={"file": ("t1c.nii.gz", content)})
+        assert "reference" in refusal(reply, 500, "internal")
+        assert everything_below(studies) == before
+
+
+class TestBusy:
+    def test_a_server_with_enough_work_says_so(self, studies):
+        gate = Gate()
+        app = InProcessApp(studies, ThresholdSegmenter(gate))
+        services = TaskServices(InferenceGate(at_once=1, waiting=0), app.services.cache)
+        app._infers["segmentation"]._services = services
+        client, replies = client_of(app), []
+        thread = threading.Thread(target=lambda: replies.append(run(client, "segmentation")))
+        thread.start()
+        assert gate.entered.acquire(timeout=60)
+        refused = run(client, "segmentation", "LONE")
+        assert "1 inferences run or wait" in refusal(refused, 503, "busy")
+        assert refused.headers["retry-after"] == "5"
+        gate.leave.set()
+        thread.join(60)
+        assert parse(replies[0])[0]["case"] == "FULL"
+        # what is known already needs no place
+        assert parse(run(client, "segmentation"))[0]["cached"] is True
+
+    def test_a_second_request_for_the_same_case_waits_and_gets_the_first_ones_result(self, studies):
+        gate = Gate()
+        segmenter = ThresholdSegmenter(gate)
+        client, replies = client_of(InProcessApp(studies, segmenter)), []
+        threads = [
+            threading.Thread(target=lambda: replies.append(run(client, "segmentation")))
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        assert gate.entered.acquire(timeout=60)
+        gate.leave.set()
+        for thread in threads:
+            thread.join(60)
+        assert segmenter.calls == 1
+        assert sorted(parse(reply)[0]["cached"] for reply in replies) == [False, True, True]
+
+
+def test_the_stock_contract_of_infer_still_holds(app):
+    result = app.infer({"model": "segmentation", "image": "FULL"})
+    path = Path(result["file"])
+    try:
+        labels, _ = read_labelmap(path)
+        np.testing.assert_array_equal(labels, expected_labels())
+        assert result["params"]["case"] == "FULL"
+    finally:
+        path.unlink()
+
+
+def test_the_stock_contract_of_infer_takes_no_path(app):
+    from brain_tumor.errors import InputError
+
+    with pytest.raises(InputError):
+        app.infer({"model": "segmentation", "image": "/etc/passwd"})

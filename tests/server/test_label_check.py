@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.errors import FileFormatError, GeometryError, LabelError, VolumeError
+from brain_tumor.server.label_check import accept_label, renumber
+
+from tests.helpers.server import AFFINE, SHAPE, a_phantom, expected_labels, write_label
+from tests.helpers.volumes import write_nifti
+
+
+@pytest.fixture
+def image(tmp_path):
+    return write_nifti(tmp_path / "image.nii.gz", a_phantom(), AFFINE)
+
+
+def info(*segments):
+    return {"label_info": [{"name": name, "idx": index} for name, index in segments]}
+
+
+def test_a_right_label_is_stored_byte_by_byte(tmp_path, image):
+    path = write_label(tmp_path / "label.nii.gz")
+    accepted = accept_label(path, image, {})
+    assert accepted.content == path.read_bytes()
+    assert (accepted.suffix, accepted.scheme) == (".nii.gz", "subregions")
+
+
+def test_an_empty_label_is_a_label(tmp_path, image):
+    path = write_label(tmp_path / "label.nii.gz", np.zeros(SHAPE, dtype=np.uint8))
+    assert accept_label(path, image, {}).scheme == "subregions"
+
+
+def test_a_float_label_with_whole_values_is_taken(tmp_path, image):
+    path = write_label(tmp_path / "label.nii", expected_labels().astype(np.float32))
+    assert accept_label(path, image, {}).suffix == ".nii"
+
+
+def test_rounding_of_headers_is_no_other_grid(tmp_path, image):
+    shifted = AFFINE.copy()
+    shifted[0, 3] += 0.01
+    accept_label(write_label(tmp_path / "label.nii.gz", affine=shifted), image, {})
+
+
+def shifted(mm):
+    affine = AFFINE.copy()
+    affine[2, 3] += mm
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("labels", "affine", "error", "sentence"),
+    [
+        (expected_labels()[1:], AFFINE, GeometryError, r"\(15, 14, 12\) voxels; expected"),
+        (expected_labels(), shifted(2.0), GeometryError, "2.00 mm away"),
+        (expected_labels()[::-1].copy(), np.eye(4), GeometryError, "mm away"),
+        (expected_labels() + 4, AFFINE, LabelError, r"\[4, 5, 6, 7\]"),
+        (np.full(SHAPE, 300, np.int16), AFFINE, LabelError, "300"),
+        (np.full(SHAPE, 0.5, np.float32), AFFINE, LabelError, "fractions"),
+        (np.full(SHAPE, np.nan, np.float32), AFFINE, LabelError, "NaN"),
+        (np.zeros((4, 5), np.uint8), AFFINE, VolumeError, "dimensions"),
+        (np.zeros((4, 5, 6, 2), np.uint8), AFFINE, VolumeError, "dimensions"),
+    ],
+)
+def test_a_wrong_label_is_refused_in_one_sentence(tmp_path, image, labels, affine, error, sentence):
+    path = write_label(tmp_path / "label.nii.gz", labels, affine)
+    with pytest.raises(error, match=sentence):
+        accept_label(path, image, {})
+
+
+def test_core_and_sub_regions_are_not_mixed(tmp_path, image):
+    labels = expected_labels()
+    labels[labels == 1] = 4
+    with pytest.raises(LabelError, match=r"\[2, 3, 4\]"):
+        accept_label(write_label(tmp_path / "label.nii.gz", labels), image, {})
+
+
+def test_a_truncated_label_is_refused(tmp_path, image):
+    path = write_label(tmp_path / "label.nii.gz")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(FileFormatError, match=r"cut short|damaged"):
+        accept_label(path, image, {})
+
+
+def test_segments_are_told_by_name_not_by_number(tmp_path, image):
+    # a scene that lost its first segment exports 1 = oedema, 2 = enhancing tumour
+    labels = expected_labels()
+    labels[labels == 1] = 3
+    exported = (labels - 1) * (labels > 0)
+    path = write_label(tmp_path / "label.nii.gz", exported.astype(np.uint8))
+    accepted = accept_label(path, image, info(("Oedema", 1), ("enhancing tumour ", 2)))
+    (tmp_path / "stored.nii.gz").write_bytes(accepted.content)
+    stored, affine = read_labelmap(tmp_path / "stored.nii.gz")
+    np.testing.assert_array_equal(stored, labels)
+    np.testing.assert_allclose(affine, AFFINE, atol=1e-4)
+
+
+def a_line(*values):
+    return np.array(values, dtype=np.uint8).reshape(-1, 1, 1)
+
+
+def test_values_that_fit_their_names_stay_the_very_same_array():
+    line = a_line(0, 1, 2, 3)
+    names = [("necrotic core", 1), ("oedema", 2), ("enhancing tumour", 3), ("tumour core", 4)]
+    assert renumber(line, info(*names)["label_info"]) is line
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, "x", [1], [{"idx": 1}]])
+def test_without_names_the_values_stay(nothing):
+    line = a_line(0, 1)
+    assert renumber(line, nothing) is line
+
+
+def test_swapped_names_swap_values():
+    line = a_line(0, 1, 2)
+    swapped = renumber(line, info(("oedema", 1), ("necrotic core", 2))["label_info"])
+    assert swapped.ravel().tolist() == [0, 2, 1]
+
+
+def test_the_stock_plugins_numbers_count_skipped_segments_then_positions_are_the_values():
+    # background was skipped: idx says 2 and 3, the exported values are 1 and 2
+    line = a_line(0, 1, 2)
+    names = info(("oedema", 2), ("enhancing tumour", 3))["label_info"]
+    assert renumber(line, names).ravel().tolist() == [0, 2, 3]
+
+
+def test_a_sparse_list_with_true_values_is_believed():
+    line = a_line(0, 3)
+    assert renumber(line, info(("enhancing tumour", 3))["label_info"]) is line
+
+
+def test_a_list_that_can_be_read_two_ways_is_refused():
+    names = info(("necrotic core", 2), ("oedema", 3))["label_info"]
+    with pytest.raises(LabelError, match="can be read as"):
+        renumber(a_line(0, 2), names)
+
+
+def test_a_segment_that_is_no_label_is_refused_if_it_has_voxels():
+    names = info(("necrotic core", 1), ("my notes", 2))["label_info"]
+    assert renumber(a_line(0, 1), names).ravel().tolist() == [0, 1]
+    with pytest.raises(LabelError, match="my notes"):
+        renumber(a_line(0, 1, 2), names)
