@@ -60,7 +60,8 @@ class PhantomSpec:
         variability: How far the head may be from the template, 0 for not at all.
         render_step_mm: Finer voxels are rendered first and averaged, so that thick slices show
             partial volume: no rendered voxel is much larger than this.
-        plan: Tumour to grow instead of a random one; its type must be `tumor`.
+        plan: Tumour to grow instead of a random one; its type must be `tumor`, its place is that
+            before mirroring.
     """
 
     seed: int = 0
@@ -111,7 +112,7 @@ class Phantom:
         case: The sequences on one grid.
         labelmap: Exact `Label` values, shape of the case.
         tumor_type: Type of the tumour, None when healthy.
-        plan: Centre, size and nature of the tumour, None when healthy.
+        plan: Centre, size and nature of the tumour as rendered, None when healthy.
         spec: What it was made from.
     """
 
@@ -173,6 +174,8 @@ def make_phantom(spec: PhantomSpec, case_id: str | None = None) -> Phantom:
         labelmap[kept < 0.5] = 0
     name = case_id or f"{spec.tumor.value if spec.tumor else 'healthy'}-{spec.seed:04d}"
     case = Case(case_id=name, reference=spec.reference, volumes=volumes)
+    if plan is not None and spec.mirrored:
+        plan = plan.mirrored()
     return Phantom(case, labelmap, spec.tumor, plan, spec)
 
 

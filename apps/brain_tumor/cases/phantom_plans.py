@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,11 @@ class TumorPlan:
     pushed_share: float = 0.5
     suprasellar_mm: float = 0.0
     falx_side: int = 0
+
+    def mirrored(self) -> TumorPlan:
+        """The same tumour in the head reflected left to right."""
+        x, y, z = self.centre_mm
+        return replace(self, centre_mm=(-x, y, z), falx_side=-self.falx_side)
 
 
 def plan_tumor(
@@ -82,7 +87,7 @@ def _plan_glioma(deformation: Deformation, rng: np.random.Generator) -> TumorPla
         elongation=_elongation(rng, 0.16),
         irregularity=float(rng.uniform(0.8, 1.2)),
         rim_mm=float(rng.uniform(2.6, 4.2)),
-        oedema_mm=float(rng.uniform(14, 24)),
+        oedema_mm=float(rng.uniform(9, 19)),
         pushed_share=float(rng.uniform(0.45, 0.75)),
     )
 

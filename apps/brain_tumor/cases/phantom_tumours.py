@@ -93,11 +93,12 @@ def push_field(plan: TumorPlan, deformation: Deformation) -> LatticeField:
     radius = np.maximum(centre_radius, full)
     shift = radius - np.cbrt(radius**3 - np.float32(plan.pushed_share) * full**3)
     shift *= np.minimum(centre_radius / full, 1)
-    shift *= smoothstep(centre_radius, PUSH_HALF_EXTENT_MM - 8, 45)
+    distance = np.linalg.norm(offset, axis=1)
+    shift *= smoothstep(distance, PUSH_HALF_EXTENT_MM - 8, 45)
     if plan.tumor_type is not TumorType.PITUITARY:
         skull = template().distances(deformation(nodes))[1]
         shift *= smoothstep(-skull, 0, 14)
-    heading = offset / np.maximum(np.linalg.norm(offset, axis=1), 1e-3)[:, None]
+    heading = offset / np.maximum(distance, 1e-3)[:, None]
     values = -(heading * shift[:, None]).T.reshape(3, count, count, count)
     return LatticeField(np.ascontiguousarray(values, np.float32), vector3(low), PUSH_STEP_MM)
 

@@ -1,12 +1,9 @@
 """Sample studies: a studies folder of generated cases, one of each kind the product meets.
 
-Layout of the folder::
+Next to the layout of `study_layout` it holds the truth, out of the server's sight::
 
-    <case_id>.nii.gz                        reference volume (T1c)
-    sequences/<case_id>/{t1,t2,flair}.nii.gz siblings, where the case has them
-    sequences/<case_id>/case.json           which sequence the reference is, and where they are
-    ground_truth/<case_id>.nii.gz           exact labelmap; never listed as a study
-    ground_truth/index.json                 tumour type, centre and volumes of every case
+    <studies>/ground_truth/<case_id>.nii.gz     exact labelmap
+    <studies>/ground_truth/index.json           tumour type, centre and volumes of every case
 """
 
 from __future__ import annotations
@@ -14,7 +11,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,24 +22,34 @@ from tqdm import tqdm
 
 from brain_tumor.cases.durable import write_durably
 from brain_tumor.cases.phantom import Phantom, PhantomSpec, make_phantom
+from brain_tumor.cases.readers import read_volume
 from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.study_layout import (
+    RECORD_NAME,
+    CaseRecord,
+    digest,
+    find_reference,
+    find_siblings,
+    read_record,
+    sequences_folder,
+    stored_digests,
+)
 from brain_tumor.cases.volume import Volume
 from brain_tumor.cases.writers import write_labelmap, write_volume
+from brain_tumor.errors import InputError, StorageError
 from brain_tumor.labels import Label, TumorType
 
 logger = logging.getLogger(__name__)
 
-SEQUENCES_FOLDER = "sequences"
 GROUND_TRUTH_FOLDER = "ground_truth"
-CASE_FILE = "case.json"
-INDEX_FILE = "index.json"
+INDEX_NAME = "index.json"
 
 SAMPLES: Mapping[str, PhantomSpec] = MappingProxyType(
     {
         "glioma-four-sequences": PhantomSpec(seed=7),
         "glioma-t1c-flair": PhantomSpec(seed=5, sequences=(Sequence.T1C, Sequence.FLAIR)),
         "meningioma-t1c": PhantomSpec(
-            seed=2, tumor=TumorType.MENINGIOMA, sequences=(Sequence.T1C,), skull_stripped=False
+            seed=6, tumor=TumorType.MENINGIOMA, sequences=(Sequence.T1C,), skull_stripped=False
         ),
         "pituitary-t1c": PhantomSpec(
             seed=2, tumor=TumorType.PITUITARY, sequences=(Sequence.T1C,), skull_stripped=False
@@ -52,42 +60,7 @@ SAMPLES: Mapping[str, PhantomSpec] = MappingProxyType(
         "healthy-four-sequences": PhantomSpec(seed=4, tumor=None),
     }
 )
-"""Name and content of the sample studies."""
-
-
-@dataclass(frozen=True)
-class SampleFiles:
-    """Where the files of one sample study belong.
-
-    Attributes:
-        reference: Reference volume.
-        siblings: The other sequences.
-        case_file: Description of the case, written last of the study's own files.
-        truth: Exact labelmap.
-    """
-
-    reference: Path
-    siblings: Mapping[Sequence, Path]
-    case_file: Path
-    truth: Path
-
-    def complete(self) -> bool:
-        """Whether every file is there; each one is written whole or not at all."""
-        needed = (self.reference, *self.siblings.values(), self.case_file, self.truth)
-        return all(path.is_file() for path in needed)
-
-
-def sample_files(folder: Path, case_id: str, spec: PhantomSpec) -> SampleFiles:
-    """Paths of a sample study inside a studies folder."""
-    own = folder / SEQUENCES_FOLDER / case_id
-    siblings = {s: own / f"{s.value}.nii.gz" for s in Sequence if s in spec.sequences}
-    del siblings[spec.reference]
-    return SampleFiles(
-        reference=folder / f"{case_id}.nii.gz",
-        siblings=siblings,
-        case_file=own / CASE_FILE,
-        truth=folder / GROUND_TRUTH_FOLDER / f"{case_id}.nii.gz",
-    )
+"""Case id and content of the sample studies."""
 
 
 def write_samples(
@@ -104,45 +77,77 @@ def write_samples(
         Reference volume of every study, in the order of samples.
 
     Raises:
+        InputError: If a case with other voxels has the id of a sample study.
         StorageError: If a file cannot be written; complete studies stay.
     """
-    references = []
-    truths: dict[str, Any] = _read_index(folder)
+    truths = _read_index(folder)
     with tqdm(samples.items(), desc="Sample studies", unit="case", disable=not progress) as bar:
         for case_id, spec in bar:
             bar.set_postfix_str(case_id)
-            files = sample_files(folder, case_id, spec)
-            references.append(files.reference)
-            if files.complete() and case_id in truths:
+            if case_id in truths and _is_complete(folder, case_id, spec):
                 logger.debug("sample study %s is complete", case_id)
                 continue
             phantom = make_phantom(spec, case_id)
+            volumes = _whole_numbers(phantom)
+            _refuse_if_taken(folder, phantom, volumes)
             truths[case_id] = _truth(phantom)
-            _write_study(phantom, files)
-            _write_json(folder / GROUND_TRUTH_FOLDER / INDEX_FILE, truths)
-    return references
+            _write_truth(folder, phantom, truths)
+            _write_study(folder, phantom, volumes)
+    return [folder / f"{case_id}.nii.gz" for case_id in samples]
 
 
-def _write_study(phantom: Phantom, files: SampleFiles) -> None:
-    for path in (files.reference, files.case_file, files.truth):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _is_complete(folder: Path, case_id: str, spec: PhantomSpec) -> bool:
+    """Whether every file is there; each one is written whole or not at all."""
+    with suppress(StorageError):
+        record = read_record(folder, case_id)
+        return (
+            record is not None
+            and set(record.digests) == set(spec.sequences)
+            and {*find_siblings(folder, case_id), record.reference} == set(spec.sequences)
+            and find_reference(folder, case_id) is not None
+            and _truth_path(folder, case_id).is_file()
+        )
+    return False
+
+
+def _whole_numbers(phantom: Phantom) -> dict[Sequence, Volume]:
+    """Volumes as stored: scanners write whole numbers, and they need half the space."""
+    return {s: Volume(np.rint(v.array), v.affine) for s, v in phantom.case.volumes.items()}
+
+
+def _refuse_if_taken(folder: Path, phantom: Phantom, volumes: Mapping[Sequence, Volume]) -> None:
     case = phantom.case
-    write_labelmap(files.truth, phantom.labelmap, case.affine)
-    for sequence, path in files.siblings.items():
-        write_volume(path, _whole_numbers(case.volumes[sequence]))
-    description = {
-        "case_id": case.case_id,
-        "reference": case.reference.value,
-        "sequences": {s.value: path.name for s, path in files.siblings.items()},
-        "generated": True,
-    }
-    _write_json(files.case_file, description)
-    # The volume that makes the study visible comes last.
-    write_volume(files.reference, _whole_numbers(case.volumes[case.reference]))
+    there = find_reference(folder, case.case_id)
+    if there is not None and digest(read_volume(there)) != digest(volumes[case.reference]):
+        raise InputError(
+            f"case id {case.case_id} is taken by a case with other voxels; it was not changed",
+            remedy="Choose another folder for the sample studies, or remove that case.",
+        )
 
 
-def _whole_numbers(volume: Volume) -> Volume:
-    return Volume(np.rint(volume.array), volume.affine)
+def _write_study(folder: Path, phantom: Phantom, volumes: Mapping[Sequence, Volume]) -> None:
+    """Siblings, record and, last, the reference volume, which makes the case visible."""
+    case = phantom.case
+    own = sequences_folder(folder, case.case_id)
+    for sequence, volume in volumes.items():
+        if sequence is not case.reference:
+            write_volume(own / f"{sequence.value}.nii.gz", volume)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    record = CaseRecord(case.reference, stored_digests(volumes), made)
+    write_durably(own / RECORD_NAME, record.to_bytes(case.case_id))
+    if find_reference(folder, case.case_id) is None:
+        write_volume(folder / f"{case.case_id}.nii.gz", volumes[case.reference])
+
+
+def _write_truth(folder: Path, phantom: Phantom, truths: Mapping[str, Any]) -> None:
+    path = _truth_path(folder, phantom.case.case_id)
+    write_labelmap(path, phantom.labelmap, phantom.case.affine)
+    text = json.dumps(truths, indent=2) + "\n"
+    write_durably(path.with_name(INDEX_NAME), text.encode("utf-8"))
+
+
+def _truth_path(folder: Path, case_id: str) -> Path:
+    return folder / GROUND_TRUTH_FOLDER / f"{case_id}.nii.gz"
 
 
 def _truth(phantom: Phantom) -> dict[str, Any]:
@@ -159,14 +164,10 @@ def _truth(phantom: Phantom) -> dict[str, Any]:
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / GROUND_TRUTH_FOLDER / INDEX_FILE
+    """Truths written before; a missing or damaged index counts as empty and is written anew."""
+    path = folder / GROUND_TRUTH_FOLDER / INDEX_NAME
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return index if isinstance(index, dict) else {}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_durably(path, text.encode("utf-8"))
