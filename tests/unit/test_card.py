@@ -108,7 +108,8 @@ def test_the_card_states_use_data_terms_and_references(bundle: Path) -> None:
         "Not assessed: do not read the network's probabilities as frequencies.",
         "These weights have not seen fold 1, on which they are measured.",
         "321 steps",
-        "Measured on 1 cubes of 1 patients and 1 wholes of 1 patients.",
+        "Measured: cubes: 1 of 1 patients; wholes: 1 of 1 patients.",
+        "smallest component 0.1 mL, least peak 0.7, smallest enhancing 0.05 mL.",
     ):
         assert sentence in text
 

@@ -74,16 +74,20 @@ def _render(
 
 ## Intended use
 
-A first outline of a glioma's necrotic core, oedema and enhancing tumour for an annotator to
-correct, and their volumes for research. {metadata["intended_use"]}
+{metadata["intended_use"]}
+
+The model outlines the necrotic core, oedema and enhancing tumour of a glioma and gives their
+volumes, from whichever of the four sequences there are.
 
 ## Data and split
 
 - BraTS 2020 training data (lesion cubes, whole expert masks) and whole BraTS cases. Free for
   research after registration, citation required (Menze 2015, Bakas 2017, Bakas 2018). BraTS 2013
   cases: CC BY-NC-SA 3.0. Treat the weights as research use only.
-- Split by patient into {metrics["folds"]} folds by a hash of the patient's id; a whole case is in
-  the fold of the cubes of the same patient. {_honesty(metadata, metrics, sha256)}
+- Split by patient into {metrics["folds"]} folds by a hash of the patient's id (patients with an
+  expert whole case are spread by hand); a whole case is in the fold of the same patient's cubes.
+- {_honesty(metadata, metrics, sha256)} Training logs their Dice, but the weights
+  are those of the last step, not of the best.
 - {_measured(metrics)}
 
 ## Input
@@ -190,8 +194,8 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     for name in (CUBE_COLLECTION, WHOLE_COLLECTION):
         groups = metrics[name]["groups"]
         if groups:
-            parts.append(f"{groups[-1]['cases']} {name} of {groups[-1]['patients']} patients")
-    return "Measured on " + (" and ".join(parts) or "no case") + "."
+            parts.append(f"{name}: {groups[-1]['cases']} of {groups[-1]['patients']} patients")
+    return "Measured: " + ("; ".join(parts) or "no case") + "."
 
 
 def _input(metadata: Mapping[str, Any]) -> str:
@@ -213,9 +217,11 @@ def _output(metadata: Mapping[str, Any]) -> str:
 
 def _clean_up(metadata: Mapping[str, Any]) -> str:
     rule = metadata.get("clean_up", {})
-    return (
-        ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in rule.items()) or "none"
-    )
+    parts = []
+    for name, value in rule.items():
+        words = name.removesuffix("_ml").replace("_", " ")
+        parts.append(f"{words} {value:g}{' mL' if name.endswith('_ml') else ''}")
+    return ", ".join(parts) or "none"
 
 
 def _calibration(metrics: Mapping[str, Any]) -> str:
