@@ -195,6 +195,12 @@ def test_a_piece_that_is_nowhere_sure_is_dropped_whatever_its_size():
     assert [np.count_nonzero(kept[:, 2 * row]) for row in range(2)] == [0, 5]
 
 
+def test_pieces_of_a_lone_slice_are_kept_by_the_same_rule():
+    kept = keep_pieces(pieces((40, 0.9), (3, 0.9))[:, :, 0], CleanUp(0.5, 0.1, 0.7))
+    assert kept.shape == (40, 4)
+    assert np.count_nonzero(kept) == 40
+
+
 def test_nothing_above_the_threshold_is_nothing():
     assert not keep_pieces(pieces((10, 0.4)), CleanUp()).any()
 

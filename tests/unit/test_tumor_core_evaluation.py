@@ -214,14 +214,18 @@ def metadata_and_metrics():
         "version": "0.1.0",
         "task": "Tumour core",
         "network": {"channels": [4, 8], "res_units": 1},
-        "input": {
-            "sequences": ["t1c"],
-            "pixel_mm": 1.25,
-            "normalisation": "per slice",
-            "orientation": "display",
-            "skull": "with or without",
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "spacing_mm": [1.25, 1.25],
+                    "format": "per slice",
+                    "orientation": "display",
+                    "skull": "with or without",
+                    "channel_def": {"0": "t1c"},
+                }
+            },
+            "outputs": {"pred": {"label": 4}},
         },
-        "output": {"label": 4},
         "clean_up": {"threshold": 0.5, "smallest_share": 0.1, "least_peak": 0.7},
         "training": {
             "held_out": "fold 0 of 5 by patient",
@@ -236,7 +240,7 @@ def metadata_and_metrics():
         "folds": 5,
         "seen_in_training": False,
         **summarise([A_ROW, A_VOLUME]),
-        "speed": {"slice 256x256": {"threads": 1.0, "min_s": 0.02, "median_s": 0.03}},
+        "speed": {"slice 256x256": {"threads": 1.0, "load": 2.5, "min_s": 0.02, "median_s": 0.03}},
         "dice_bf16_against_fp32": 0.9987,
     }
     return metadata, metrics
@@ -257,6 +261,17 @@ def test_the_card_says_when_the_patients_measured_were_seen_in_training():
     assert "not a measure of accuracy" in render_card(
         metadata, {**metrics, "seen_in_training": True}
     )
+
+
+def test_the_card_admits_what_was_decided_on_the_fold_it_reports():
+    metadata, metrics = metadata_and_metrics()
+    assert "Nothing was decided by these scores" in render_card(metadata, metrics)
+    metadata["training"] |= {"continued_from_step": 40, "clean_up_tuned_on": "fold 0"}
+    card = render_card(metadata, metrics)
+    assert "Nothing was decided" not in card
+    assert "stopped at step 40" in card
+    assert "clean-up rule was chosen by its scores" in card
+    assert "as validation" in card
 
 
 def test_the_card_is_written_from_the_files_of_the_bundle(tmp_path):

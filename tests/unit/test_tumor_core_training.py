@@ -246,7 +246,7 @@ def test_a_training_writes_a_bundle_that_can_be_read(a_data_folder, tmp_path):
     run = train(a_data_folder, tmp_path / "run", options, CoreNetworkArguments((4, 8), 1))
     bundle = read_bundle(run)
     assert bundle.version.name == "tumor_core"
-    assert bundle.metadata["network"] == {"channels": [4, 8], "res_units": 1}
+    assert bundle.metadata["network"] == {"name": "UNet", "channels": [4, 8], "res_units": 1}
     assert bundle.metadata["training"]["held_out"] == "fold 0 of 5 by patient"
     assert bundle.metadata["training"]["steps"] == 2
     history = (run / "history.jsonl").read_text().splitlines()
@@ -262,6 +262,7 @@ def test_a_second_stage_starts_from_the_weights_and_continues_the_history(a_data
     second = train(a_data_folder, tmp_path / "second", still, small, start=first)
     assert [line["step"] for line in read_history(second / "history.jsonl")] == [2, 5]
     assert read_bundle(second).metadata["training"]["steps"] == 5
+    assert read_bundle(second).metadata["training"]["continued_from_step"] == 2
     for name, value in read_bundle(first).weights().items():
         torch.testing.assert_close(read_bundle(second).weights()[name], value, atol=1e-3, rtol=0)
 

@@ -276,7 +276,7 @@ def keep_pieces(probability: ScalarArray, rule: CleanUp) -> BoolArray:
     """Threshold a probability map and drop small or half-hearted pieces.
 
     Args:
-        probability: 0-1, shape (I, J, K).
+        probability: 0-1, a volume or a slice.
         rule: Which pieces stay.
 
     Returns:
@@ -286,7 +286,7 @@ def keep_pieces(probability: ScalarArray, rule: CleanUp) -> BoolArray:
     if not core.any():
         return core
     box = ndimage.find_objects(core.view(np.uint8))[0]
-    labels, count = ndimage.label(core[box], structure=np.ones((3, 3, 3)))
+    labels, count = ndimage.label(core[box], structure=np.ones((3,) * core.ndim))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     peaks = np.zeros(count + 1, dtype=np.float32)
     np.maximum.at(peaks, labels.ravel(), probability[box].ravel())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -335,7 +336,7 @@ def compare_precisions(bundle_path: Path, cases: Sequence[Case]) -> float:
 
 
 def time_segmenter(segmenter: Segmenter, case: Case, *, repeats: int = 3) -> dict[str, float]:
-    """Shortest and median seconds of `segment`, after one warm-up, with the present threads."""
+    """Shortest and median seconds of `segment` after a warm-up, and under which conditions."""
     segmenter.segment(case)
     seconds = []
     for _ in range(repeats):
@@ -344,6 +345,7 @@ def time_segmenter(segmenter: Segmenter, case: Case, *, repeats: int = 3) -> dic
         seconds.append(time.perf_counter() - started)
     return {
         "threads": float(torch.get_num_threads()),
+        "load": os.getloadavg()[0],
         "min_s": min(seconds),
         "median_s": float(np.median(seconds)),
     }

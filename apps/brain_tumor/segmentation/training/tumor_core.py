@@ -13,12 +13,14 @@ import argparse
 import json
 import logging
 import math
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import monai
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,7 +28,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from brain_tumor.bundles import METADATA, WEIGHTS
+from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.errors import FileFormatError, InputError
+from brain_tumor.labels import LABEL_STYLES, Label
 from brain_tumor.segmentation.training.slice_augmentation import Batch, BatchMaker
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
@@ -47,6 +51,7 @@ from brain_tumor.segmentation.tumor_core_slices import normalise_slices
 
 logger = logging.getLogger(__name__)
 
+FIRST_VERSION = "0.1.0"
 HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
 
@@ -270,7 +275,8 @@ def train(
     if losses:
         checkpoint(done)
     spent = minutes_before + _minutes_since(started)
-    write_metadata(output_dir / METADATA, options, arguments, steps_before + done, spent)
+    path = output_dir / METADATA
+    write_metadata(path, options, arguments, steps_before + done, spent, steps_before)
     return output_dir
 
 
@@ -357,30 +363,65 @@ def write_metadata(
     arguments: CoreNetworkArguments,
     steps_done: int,
     minutes: float,
+    continued_from_step: int = 0,
 ) -> None:
-    """Write the bundle's metadata: network, input contract and how it was trained."""
+    """Write the bundle's metadata: network, input contract and how it was trained.
+
+    Args:
+        path: `configs/metadata.json` of the bundle.
+        options: Schedule of the last stage.
+        arguments: Network size.
+        steps_done: Steps of all stages.
+        minutes: Duration of all stages.
+        continued_from_step: Steps of the stages before the last.
+    """
     held_out = "none" if options.fold is None else f"fold {options.fold} of {FOLDS} by patient"
+    pixels = f"{arguments.divisor}*n"
     metadata = {
         "name": "tumor_core",
-        "version": "0.1.0",
+        "version": FIRST_VERSION,
         "task": "Tumour core from a T1-weighted image with contrast agent, slice by slice",
-        "network": arguments.to_json(),
-        "input": {
-            "sequences": ["t1c"],
-            "channels": 1,
-            "pixel_mm": WORKING_PIXEL_MM,
-            "normalisation": "per slice: (x - median) / (p90 - p10) of the foreground, -3 to 5",
-            "orientation": "display: axial P/L, coronal I/L, sagittal I/P (rows/columns)",
-            "skull": "with or without",
-        },
-        "output": {"channels": ["logit of tumour core"], "label": 4, "scheme": "core"},
+        "description": "Residual 2-D U-Net, read in every plane that resolves, then averaged",
+        "authors": "TumorLens",
+        "copyright": "Apache-2.0; weights for research use only (terms of the training data)",
+        "intended_use": "Research; a proposal for an annotator to correct. Not for diagnosis.",
+        "monai_version": monai.__version__,
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": np.__version__,
+        "python_version": platform.python_version(),
+        "network": {"name": "UNet", **arguments.to_json()},
         "clean_up": asdict(CleanUp()),
         "training": {
             "held_out": held_out,
             "options": asdict(options),
             "steps": steps_done,
             "minutes": round(minutes, 1),
+            "continued_from_step": continued_from_step,
             "data": ["cheng", "t1ce_gbm", "glioma3d"],
+        },
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "per slice (x - median) / (p90 - p10) of the foreground, -3 to 5",
+                    "num_channels": 1,
+                    "spatial_shape": [pixels, pixels],
+                    "spacing_mm": [WORKING_PIXEL_MM, WORKING_PIXEL_MM],
+                    "orientation": "rows and columns towards: axial P and L, coronal I and L, "
+                    "sagittal I and P",
+                    "skull": "with or without",
+                    "channel_def": {"0": MriSequence.T1C.value},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "image",
+                    "format": "logits",
+                    "num_channels": 1,
+                    "channel_def": {"0": LABEL_STYLES[Label.CORE].name},
+                    "label": int(Label.CORE),
+                }
+            },
         },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
