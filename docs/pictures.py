@@ -1,6 +1,6 @@
 """Draw the pictures of README.md from a sample study and the shipped models.
 
-    python docs/pictures.py
+python docs/pictures.py
 """
 
 from __future__ import annotations

@@ -150,6 +150,7 @@ channels {_join(plan["channels"])}. Runs on a CPU; bfloat16 where the CPU has it
 {_speed(metrics)}{curve}
 ## Reproduce
 
+{_notes(metadata)}
 ```
 {_commands(metadata, fold)}
 ```
@@ -236,6 +237,11 @@ def _speed(metrics: Mapping[str, Any]) -> str:
     if not found:
         return "Time is measured apart from accuracy, in `benchmarks/`.\n"
     return "\n".join(f"- {name}: {value}" for name, value in found.items()) + "\n"
+
+
+def _notes(metadata: Mapping[str, Any]) -> str:
+    notes = [f"{note}\n" for note in metadata["training"].get("notes", ())]
+    return "\n".join([*notes, ""]) if notes else ""
 
 
 def _commands(metadata: Mapping[str, Any], fold: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.preprocessing import WORKING_SPACING_MM
-from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.labels import LABEL_STYLES, Label
 from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.training.folds import FOLDS
@@ -25,7 +26,13 @@ CLASSES = (Label.BACKGROUND, Label.NCR, Label.ED, Label.ET)
 
 
 def export_bundle(
-    network: nn.Module, plan: TrainingPlan, rule: CleanUpRule, version: str, bundle: Path
+    network: nn.Module,
+    plan: TrainingPlan,
+    rule: CleanUpRule,
+    version: str,
+    bundle: Path,
+    *,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write metadata and weights of the sub-region network.
 
@@ -37,6 +44,7 @@ def export_bundle(
         rule: Clean-up rule tuned on validation patients.
         version: Semantic version.
         bundle: Folder, for example `models/segmentation`.
+        notes: Sentences for the card on what the plan does not tell about the run.
     """
     for file in (METADATA, WEIGHTS):
         (bundle / file).parent.mkdir(parents=True, exist_ok=True)
@@ -59,18 +67,18 @@ def export_bundle(
         "python_version": platform.python_version(),
         "network": {"name": "UNet", "channels": list(plan.channels)},
         "clean_up": asdict(rule),
-        "training": {"held_out": held_out, "plan": asdict(plan)},
+        "training": {"held_out": held_out, "plan": asdict(plan), "notes": list(notes)},
         "network_data_format": {
             "inputs": {
                 "image": {
                     "type": "image",
                     "format": "z-scored over the foreground, 0 in the background and for a "
                     "missing sequence",
-                    "num_channels": len(Sequence),
+                    "num_channels": len(MriSequence),
                     "spatial_shape": ["16*n", "16*n", "16*n"],
                     "spacing_mm": [round(s, 6) for s in WORKING_SPACING_MM],
                     "orientation": "RAS+",
-                    "channel_def": {str(i): s.value for i, s in enumerate(Sequence)},
+                    "channel_def": {str(i): s.value for i, s in enumerate(MriSequence)},
                 }
             },
             "outputs": {

@@ -1,0 +1,89 @@
+"""Write the results block of README.md from the models' metrics and the benchmarks.
+
+python docs/update_readme.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+GROUPS = ("all", "small", "two")
+
+
+def results(root: Path = ROOT) -> str:
+    """Results in Markdown."""
+    segmentation = _read(root / "models/segmentation/metrics.json")
+    core = _read(root / "models/tumor_core/metrics.json")
+    parts = [_segmentation(segmentation), _core(core)]
+    serve = root / "benchmarks/results/serve.json"
+    if serve.exists():
+        parts.append(_serving(_read(serve)))
+    return "\n\n".join(parts)
+
+
+def _segmentation(metrics: dict[str, Any]) -> str:
+    rows = ["| sub-regions, Dice | patients | WT | TC | ET |", "|---|---|---|---|---|"]
+    for collection, name in (("wholes", "whole unseen cases"), ("cubes", "unseen lesion cubes")):
+        for group in metrics[collection]["groups"]:
+            cells = [_dice(group, region) for region in ("WT", "TC", "ET")]
+            label = f"{name}: {group['name']}"
+            rows.append(f"| {label} | {group['patients']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _dice(group: dict[str, Any], region: str) -> str:
+    score = group["regions"][region]["dice"]
+    if score["mean"] is None:
+        return "-"
+    interval = score["ci95"]
+    text = f"{score['mean']:.2f}"
+    return f"{text} ({interval[0]:.2f}-{interval[1]:.2f})" if interval else text
+
+
+def _core(metrics: dict[str, Any]) -> str:
+    rows = [
+        "| tumour core on one T1c slice, Dice | patients | slices | mean |",
+        "|---|---|---|---|",
+    ]
+    groups = metrics["slices"]
+    order = sorted(groups, key=lambda name: name == "all slices")
+    for name in order:
+        group = groups[name]
+        low, high = group["dice_mean_ci95"]
+        mean = f"{group['dice_mean']:.2f} ({low:.2f}-{high:.2f})"
+        rows.append(f"| {name} | {group['patients']} | {group['slices']} | {mean} |")
+    return "\n".join(rows)
+
+
+def _serving(result: dict[str, Any]) -> str:
+    ours, environment = result["ours"], result["environment"]
+    peer = result["peer"]["files_to_labelmap_s"]["median"]
+    return (
+        f"Serving a 240 x 240 x 155 case of four sequences on {environment['cores']} cores "
+        f"({environment['cpu']}), files on disk to labelmap received over HTTP: "
+        f"{ours['request_to_labelmap_s']['median']:.1f} s, {result['times_faster']:.0f} times "
+        f"faster than {result['peer']['what']} in the same run ({peer:.0f} s). `/info/` meanwhile: "
+        f"p95 {1000 * ours['info_during_infer_s']['p95']:.0f} ms. Ready after "
+        f"{ours['ready_s']:.0f} s; {ours['idle_memory_gb']:.1f} GB idle."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def updated(readme: str, block: str) -> str:
+    """README with the block between its marks replaced."""
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    return pattern.sub(f"{BEGIN}\n{block}\n{END}", readme)
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(updated(path.read_text(encoding="utf-8"), results()), encoding="utf-8")
