@@ -71,6 +71,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
                 f"studies is the address {studies!r:.80}; expected a folder",
                 remedy="Import the studies first: tumorlens import SOURCE --studies DIR.",
             )
+        self.app_dir = app_dir
         self._root = Path(studies).resolve()
         apply_to_stock(self._root / PRIVATE_FOLDER / "sessions")
         self.limits: ServerLimits = server_limits(os.environ)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from brain_tumor.cases.durable import storage_errors
 from brain_tumor.errors import InputError
-from brain_tumor.server.access import HOST_ENV, TOKEN_ENV
+from brain_tumor.server.access import HOST_ENV, TOKEN_ENV, access_policy
 from brain_tumor.server.atomic import make_folder
-from brain_tumor.server.settings import quiet_environment
+from brain_tumor.server.settings import quiet_environment, server_limits
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
@@ -58,6 +58,9 @@ def serve(
     os.environ[HOST_ENV] = host
     if token is not None:
         os.environ[TOKEN_ENV] = token
+    allowed = list(origins)
+    access_policy(os.environ, [], allowed)  # both only to tell mistakes before the long imports
+    server_limits(os.environ)
     _set_up_logging()
 
     import uvicorn
@@ -67,7 +70,7 @@ def serve(
     settings.MONAI_LABEL_STUDIES = str(studies.resolve())
     settings.MONAI_LABEL_SERVER_PORT = port
     settings.MONAI_LABEL_APP_CONF = {}
-    settings.MONAI_LABEL_CORS_ORIGINS = list(origins) or settings.MONAI_LABEL_CORS_ORIGINS
+    settings.MONAI_LABEL_CORS_ORIGINS = allowed or settings.MONAI_LABEL_CORS_ORIGINS
     # child processes for trainings read these
     os.environ["MONAI_LABEL_APP_DIR"] = settings.MONAI_LABEL_APP_DIR
     os.environ["MONAI_LABEL_STUDIES"] = settings.MONAI_LABEL_STUDIES
