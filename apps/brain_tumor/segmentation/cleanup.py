@@ -62,14 +62,18 @@ def clean_up(
         New labels.
     """
     cleaned = labels.copy()
-    components, count = ndimage.label(cleaned > 0, structure=CONNECTIVITY)
-    if count:
-        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_ml
-        peaks = ndimage.maximum(tumour_probability, components, index=np.arange(1, count + 1))
-        kept = np.asarray(peaks) >= rule.least_peak
-        kept &= (sizes >= rule.smallest_component_ml) | (sizes == sizes.max())
-        cleaned[~np.concatenate([[True], kept])[components]] = Label.BACKGROUND
-    enhancing = cleaned == Label.ET
+    found = ndimage.find_objects(np.asarray(cleaned > 0, dtype=np.uint8))
+    if not found:
+        return cleaned
+    box = found[0]
+    part = cleaned[box]  # a view: changing it changes the result
+    components, count = ndimage.label(part > 0, structure=CONNECTIVITY)
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_ml
+    peaks = ndimage.maximum(tumour_probability[box], components, index=np.arange(1, count + 1))
+    kept = np.asarray(peaks) >= rule.least_peak
+    kept &= (sizes >= rule.smallest_component_ml) | (sizes == sizes.max())
+    part[~np.concatenate([[True], kept])[components]] = Label.BACKGROUND
+    enhancing = part == Label.ET
     if 0 < np.count_nonzero(enhancing) * voxel_ml < rule.smallest_enhancing_ml:
-        cleaned[enhancing] = Label.NCR
+        part[enhancing] = Label.NCR
     return cleaned

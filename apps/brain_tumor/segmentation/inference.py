@@ -24,7 +24,7 @@ from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.networks import network_from_metadata
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 
-RELEVANT_PROBABILITY = 0.02
+RELEVANT_PROBABILITY = 0.05
 """Only where a tumour is at least this likely are maps brought to the native grid."""
 
 MARGIN_VOXELS = 2
@@ -123,9 +123,7 @@ class SubregionSegmenter:
         if self._mirrored:
             probabilities = (probabilities + self._probabilities(inputs.flip(2)).flip(2)) / 2
         outside = torch.from_numpy(~working.foreground)
-        probabilities[0, :, outside] = 0.0
-        probabilities[0, int(Label.BACKGROUND), outside] = 1.0
-        return WorkingPrediction(probabilities[0], working)
+        return WorkingPrediction(_certain(probabilities[0], outside, Label.BACKGROUND), working)
 
     def predict_labels(self, image: ScalarArray) -> LabelArray:
         """Labels of normalised intensities that need no preprocessing.
@@ -154,10 +152,8 @@ class SubregionSegmenter:
         voxel_ml = float(abs(np.linalg.det(prediction.case.affine[:3, :3]))) / 1000.0
         cleaned = clean_up(labels, tumour, voxel_ml, self._rule)
         for changed, value in _changes(labels, cleaned):
-            where = torch.from_numpy(changed)
-            probabilities[:, where] = 0.0
-            probabilities[int(value), where] = 1.0
-        return prediction
+            probabilities = _certain(probabilities, torch.from_numpy(changed), value)
+        return WorkingPrediction(probabilities, prediction.case)
 
 
 class StageTimer:
@@ -174,6 +170,13 @@ class StageTimer:
             yield
         finally:
             self.seconds[name] = time.perf_counter() - started
+
+
+def _certain(probabilities: torch.Tensor, where: torch.Tensor, label: Label) -> torch.Tensor:
+    """Probabilities with certainty of one label at some voxels."""
+    one_hot = torch.zeros(len(probabilities), 1, 1, 1)
+    one_hot[int(label)] = 1.0
+    return torch.where(where, one_hot, probabilities)
 
 
 def _changes(
