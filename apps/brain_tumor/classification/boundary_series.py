@@ -11,6 +11,7 @@ pixel.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -163,9 +164,9 @@ def trace_boundary(
     longest = max(contours, key=len)
     corner = np.array([rows[0] - margin, columns[0] - margin])
     outline = (longest + corner) * size
-    area, centroid = polygon_area_centroid(outline)
-    scale = np.sqrt(count * size.prod() / abs(area))
-    return boundary_from_outline((outline - centroid) * scale + centroid, points=points)
+    boundary = boundary_from_outline(outline, points=points)
+    area = count * float(size.prod())
+    return _scaled(boundary, math.sqrt(area / boundary.area_mm2))
 
 
 def boundary_from_outline(outline_mm: FloatArray, *, points: int = POINTS) -> Boundary:
@@ -262,6 +263,18 @@ def information_weighted_series(
     weights /= weights.mean()
     values = radii * weights
     return BoundarySeries(radii, raw, weights, values / values.mean())
+
+
+def _scaled(boundary: Boundary, scale: float) -> Boundary:
+    """The boundary scaled about its centroid."""
+    return Boundary(
+        points_mm=(boundary.points_mm - boundary.centroid_mm) * scale + boundary.centroid_mm,
+        normals=boundary.normals,
+        curvature_per_mm=boundary.curvature_per_mm / scale,
+        perimeter_mm=boundary.perimeter_mm * scale,
+        area_mm2=boundary.area_mm2 * scale**2,
+        centroid_mm=boundary.centroid_mm,
+    )
 
 
 def _local_information(

@@ -113,7 +113,7 @@ def largest_lyapunov_exponent(
         dimension: Dimension of the embedding.
         delay: Samples; by default the decorrelation delay.
         theiler: Neighbours closer in time than this are ignored; by default dimension x delay.
-        steps: Samples that a pair is followed; by default 6 x delay, at least 10, at most n / 4.
+        steps: Samples that a pair is followed; by default 6 x delay, at least 15, at most n / 4.
         periodic: Whether the series is a closed curve.
 
     Returns:
@@ -131,7 +131,7 @@ def largest_lyapunov_exponent(
         dimension=dimension,
         delay=delay,
         theiler=dimension * delay if theiler is None else theiler,
-        steps=steps or min(max(6 * delay, 10), max(10, len(x) // 4)),
+        steps=steps or min(max(6 * delay, 15), max(15, len(x) // 4)),
         periodic=periodic,
     )
     region = linear_region(curve)

@@ -34,6 +34,8 @@ BRAIN_RANGE = (0.62, 1.4)
 RIM_STEPS = 3
 STRIPPED_SHARE = 0.6
 """A head is stripped if more than this share of its outer 6 mm is as bright as brain."""
+FLAT = 1e-5
+"""Relative range of intensities below which a picture is empty."""
 LEAST_PART = 0.08
 """Components of brain smaller than this share of the largest are ignored."""
 BELOW_STEPS = 6
@@ -87,7 +89,7 @@ def find_head(
 ) -> Head | None:
     """Find head and brain in a slice.
 
-    The head is what is brighter than air, largest component, filled. Brain is what is about as
+    The head is what is brighter than air, filled, largest component. Brain is what is about as
     bright as the median of the deep head, opened by 6 mm to cut the bridges to scalp and neck:
     the largest component and the large ones not below it, grown back and closed; the tumour
     belongs to it. Slices are expected upright: face or neck, if in view, at the bottom or top.
@@ -105,11 +107,12 @@ def find_head(
     grid = resample(image, pixel_mm, GRID_MM)
     lesion = resample(tumour, pixel_mm, GRID_MM) > 0.25
     low = float(np.percentile(grid, 5))
-    if not float(grid.max()) > low:
+    if float(grid.max()) - low <= FLAT * float(np.abs(grid).max()):
         return None
     step = float(threshold_otsu(grid)) - low  # type: ignore[no-untyped-call]
     if head_mask is None:
-        head = fill_holes(biggest(dilate(erode(grid > low + HEAD_THRESHOLD * step, 1), 1)))
+        bright = dilate(erode(grid > low + HEAD_THRESHOLD * step, 1), 1)
+        head = biggest(fill_holes(bright))
     else:
         head = fill_holes(resample(np.asarray(head_mask) != 0, pixel_mm, GRID_MM) > 0.5)
     if np.count_nonzero(head) * GRID_MM**2 < LEAST_HEAD_MM2:

@@ -212,9 +212,27 @@ def _smallest_rectangle_area(corners: FloatArray) -> float:
 
 
 def _radial_variation(here: FloatArray, there: FloatArray, lengths: FloatArray) -> float:
-    """Sd over mean of the distance to the centroid, integrated along the edges (Simpson)."""
-    ends = [np.linalg.norm(p, axis=1) for p in (here, 0.5 * (here + there), there)]
-    weights = lengths / lengths.sum()
-    mean = float(((ends[0] + 4 * ends[1] + ends[2]) / 6.0) @ weights)
-    square = float(((ends[0] ** 2 + 4 * ends[1] ** 2 + ends[2] ** 2) / 6.0) @ weights)
+    """Sd over mean of the distance to the centroid along the edges, in closed form.
+
+    Args:
+        here: Vertices relative to the centroid, shape (n, 2).
+        there: The following vertices, same shape.
+        lengths: Length of each edge, shape (n,).
+    """
+    used = lengths > 0.0
+    start, end, length = here[used], there[used], lengths[used]
+    along = (end - start) / length[:, None]
+    first, last = (start * along).sum(axis=1), (end * along).sum(axis=1)
+    height = np.abs(start[:, 0] * along[:, 1] - start[:, 1] * along[:, 0])
+    height = np.maximum(height, 1e-12 * length)
+
+    def integral(t: FloatArray) -> FloatArray:
+        value: FloatArray = 0.5 * (
+            t * np.sqrt(t**2 + height**2) + height**2 * np.arcsinh(t / height)
+        )
+        return value
+
+    perimeter = float(length.sum())
+    mean = float((integral(last) - integral(first)).sum()) / perimeter
+    square = float(((last**3 - first**3) / 3.0 + height**2 * length).sum()) / perimeter
     return math.sqrt(max(0.0, square - mean**2)) / mean

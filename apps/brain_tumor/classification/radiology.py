@@ -36,6 +36,8 @@ LEAST_MARGIN_CONTRAST = 0.1
 
 OEDEMA_REACH_MM = 40.0
 OEDEMA_EXCESS = 3.0
+PARTIAL_VOLUME_MM = 4.0
+"""A bright seam that reaches no farther than this is the blurred edge of the tumour itself."""
 
 _ENHANCEMENT_UNITS = {
     "ring_enhancement_index": "1",
@@ -270,6 +272,8 @@ def oedema_features(
     labels, _ = ndimage.label(bright | head.tumour)
     touching = np.unique(labels[head.tumour])
     oedema = np.isin(labels, touching[touching > 0]) & ~head.tumour
+    if not (oedema & (away > PARTIAL_VOLUME_MM)).any():
+        oedema[:] = False
     area = float(np.count_nonzero(oedema))
     extent = float(np.quantile(away[oedema], 0.95)) if area else 0.0
     return {
