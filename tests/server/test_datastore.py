@@ -22,7 +22,9 @@ def accept_all(label, image, info):
 
 
 def open_store(studies):
-    return StudyDatastore(studies, check_label=accept_all, check_image=lambda image: None)
+    store = StudyDatastore(studies, check_label=accept_all, check_image=lambda image: None)
+    store.recover()
+    return store
 
 
 @pytest.fixture
@@ -434,6 +436,21 @@ class TestManyAtOnce:
             "P002",
             "P003",
         ]
+
+    def test_a_process_that_starts_meanwhile_disturbs_no_writer(self, store, studies, monkeypatch):
+        """A training opens the folder while the server is between two renames."""
+        submit(store, b"one")
+        real = Path.replace
+
+        def open_another_before_each_rename(self, target):
+            StudyDatastore(studies, check_label=accept_all, check_image=lambda image: None)
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "replace", open_another_before_each_rename)
+        submit(store, b"two", suffix=".nrrd")
+        monkeypatch.undo()
+        assert [v.event for v in store.history.versions("P001", "final")] == ["saved", "saved"]
+        assert current(studies, suffix=".nrrd") == b"two"
 
     def test_readers_do_not_wait_for_a_writer(self, store):
         entered, leave, seen = threading.Event(), threading.Event(), []

@@ -7,10 +7,12 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
@@ -19,7 +21,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor import __version__
 from brain_tumor.cases.case import Case
-from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.labels import label_names
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.server.admission import InferenceGate
@@ -59,6 +61,12 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         studies: Studies folder.
         conf: Options from `--conf`; none is used.
 
+    Attributes:
+        limits: Sizes that the server takes.
+        services: Gate and cache of the tasks.
+        batches: Work on many cases in the background.
+        folder_lock: Held by the process that serves the studies folder.
+
     Raises:
         InputError: If studies is an address of a DICOM server.
         StorageError: If the studies folder cannot be used.
@@ -77,7 +85,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.limits: ServerLimits = server_limits(os.environ)
         self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
         self._segmenter = self.load_segmenter()
-        self._closing = threading.Event()
+        self.folder_lock: FileLock | None = None
         super().__init__(
             app_dir=app_dir,
             studies=str(self._root),
@@ -175,7 +183,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         reply = task.run(case_input, options, background=background)
         image = next((part for part in reply.parts if part.name == "image"), None)
         if stored_as is not None and image is not None:
-            self.datastore().record_proposal(stored_as, reply.params["models"][0])
+            self._note_proposal(stored_as, reply.params["models"][0])
             if options.get("save_label"):
                 self._save_proposal(stored_as, image.filename, image.content, reply)
         logger.info(
@@ -232,13 +240,10 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
     def on_init_complete(self) -> None:
         """Begin to serve: tidy up, then warm up and keep house in the background."""
         shutil.rmtree(self.staging, ignore_errors=True)
+        self.datastore().recover()
         for name, work in (("housekeeping", self._keep_house), ("warm-up", self._warm_up)):
             threading.Thread(target=work, name=name, daemon=True).start()
         logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
-
-    def close(self) -> None:
-        """End the background work."""
-        self._closing.set()
 
     def cleanup_sessions(self) -> None:
         """Remove expired sessions."""
@@ -251,8 +256,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
                 self.cleanup_sessions()
             except Exception:
                 logger.exception("cleaning the sessions failed")
-            if self._closing.wait(HOUSEKEEPING_S):
-                return
+            time.sleep(HOUSEKEEPING_S)
 
     def _warm_up(self) -> None:
         """Pay the first request's one-time cost now; a failure shows again in that request."""
@@ -270,6 +274,13 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         options = task.check_options({"save_label": True})
         case_input = stored_input(self.datastore(), image)
         self.run_task(task, case_input, options, stored_as=image, background=True)
+
+    def _note_proposal(self, image: str, model: Mapping[str, str]) -> None:
+        """Note which model proposed; a disk that takes nothing does not spoil the result."""
+        try:
+            self.datastore().record_proposal(image, model)
+        except (StorageError, BusyError):
+            logger.warning("could not note which model proposed a label", exc_info=True)
 
     def _save_proposal(self, image: str, filename: str, content: bytes, reply: TaskReply) -> None:
         """Store a result as the case's `original` label."""

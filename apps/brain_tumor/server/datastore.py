@@ -116,13 +116,24 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             for tag in (FINAL, ORIGINAL):
                 make_folder(studies / LABELS_FOLDER / tag)
             make_folder(studies / PRIVATE_FOLDER, 0o700)
-            for folder in (studies, *(studies / LABELS_FOLDER).glob("*/")):
-                remove_leftovers(folder)
-            self._history.tidy()
         self._index = StudyIndex(studies)
-        finish_cut_off_writes(self._index, self._history)
         self.refresh()
         self._index.ensure_on_disk()
+
+    def recover(self) -> None:
+        """Finish or forget what a killed process left half-done.
+
+        Only for the process that serves the folder: it must not disturb one that is writing.
+
+        Raises:
+            StorageError: If the folder cannot be read or written.
+        """
+        with self._index.mutex, storage_errors(self._root.name):
+            for folder in (self._root, *(self._root / LABELS_FOLDER).glob("*/")):
+                remove_leftovers(folder)
+            self._history.tidy()
+            finish_cut_off_writes(self._index, self._history)
+            self.refresh()
 
     @property
     def _datastore(self) -> LocalDatastoreModel:
@@ -143,7 +154,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
 
     def list_images(self) -> list[str]:
         """Ids of all cases, sorted."""
-        self.refresh()
+        self._glance()
         return sorted(self._datastore.objects)
 
     def get_labeled_images(
@@ -155,7 +166,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             label_tag: Tag, default `final`.
             labels: Unused; part of MONAI Label's interface.
         """
-        self.refresh()
+        self._glance()
         tag = label_tag or FINAL
         return sorted(k for k, v in self._datastore.objects.items() if tag in v.labels)
 
@@ -200,6 +211,21 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             raise NotFoundError(f"case '{label_id}' has no label with the tag '{label_tag}'")
         return Path(path)
 
+    def read_label(self, label_id: str, label_tag: str) -> tuple[str, bytes]:
+        """File name and content of a label; whole, also while it is being replaced.
+
+        Raises:
+            InputError: If the id or the tag is none.
+            NotFoundError: If there is no such label.
+        """
+        path = self.require_label(label_id, label_tag)
+        try:
+            return path.name, path.read_bytes()
+        except FileNotFoundError:  # replaced by a file with another suffix since
+            with self._index.mutex, storage_errors(path.name):
+                path = self.require_label(label_id, label_tag)
+                return path.name, path.read_bytes()
+
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Copy of a label's information."""
         info: dict[str, Any] = copy.deepcopy(super().get_label_info(label_id, label_tag))
@@ -207,7 +233,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
 
     def status(self) -> dict[str, Any]:
         """Counts of cases and labels, as MONAI Label's clients show them."""
-        self.refresh()
+        self._glance()
         objects = self._datastore.objects
         counts: dict[str, int] = {}
         for case in objects.values():
@@ -217,7 +243,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
 
     def json(self) -> dict[str, Any]:
         """The index."""
-        self.refresh()
+        self._glance()
         index: dict[str, Any] = super().json()
         return index
 
@@ -432,21 +458,26 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             self.update_image_info(image_id, {"proposed_by": dict(model)})
 
     def refresh(self) -> None:
-        """Notice files that were added to or taken from the folder by other programs.
+        """Notice files that other programs added to the folder or took from it.
 
-        Costs one listing of the folders, and nothing more when that is unchanged.
+        Costs one listing of the folders, and nothing more when the index agrees with it.
         """
-        if not self._index.mutex.acquire(blocking=False):
-            return  # somebody changes the index just now; readers need not wait for the disk
-        try:
+        with self._index.mutex:
             self._index.load()
             with storage_errors(self._root.name):
-                listing = list_studies(self._root)
-            if differs(self._datastore, listing):
-                with self._index.transaction() as change:
-                    reconcile(change, self._history, listing)
-        finally:
-            self._index.mutex.release()
+                agrees = not differs(self._datastore, list_studies(self._root))
+            if agrees:
+                return
+            with self._index.transaction() as change:  # listed again: nobody writes now
+                reconcile(change, self._history, list_studies(self._root))
+
+    def _glance(self) -> None:
+        """Refresh, unless the index is being changed: readers need not wait for the disk."""
+        if self._index.mutex.acquire(blocking=False):
+            try:
+                self.refresh()
+            finally:
+                self._index.mutex.release()
 
     def _put_label(
         self, image_id: str, tag: str, content: bytes, suffix: str, new: NewVersion

@@ -19,6 +19,7 @@ APP_FOLDER = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8000
 MAX_PORT = 65535
+GRACE_S = 30  # for running inferences when the server is told to stop
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -88,6 +89,7 @@ def serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
     )
 
 

@@ -29,8 +29,6 @@ from brain_tumor.server.stock import StockRoutes
 
 logger = logging.getLogger(__name__)
 
-_LOCK_KEY = "server_lock"
-
 
 def serve_through_front(app: ServerApp) -> None:
     """Put the front before the stock application that is starting around an app.
@@ -101,7 +99,7 @@ def hold_studies(app: ServerApp) -> None:
                 "another TumorLens server works on this studies folder",
                 remedy="Stop it, or serve another folder.",
             ) from error
-    setattr(app, _LOCK_KEY, lock)  # released when the process ends
+    app.folder_lock = lock  # released when the process ends
 
 
 def announce(policy: AccessPolicy) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
 from brain_tumor.server.replies import FilePart, file_reply, json_reply, media_type
-from brain_tumor.server.routes.common import App, receive_file, send_file, staging_folder
+from brain_tumor.server.routes.common import App, receive_file, staging_folder
 from brain_tumor.server.validation import (
     check_client_id,
     check_info,
@@ -54,7 +54,8 @@ def save_label(
 @router.get("/label", summary="Download a label")
 def get_label(app: App, label: str, tag: str) -> Response:
     """Current file of a label."""
-    return send_file(app.datastore().require_label(label, tag))
+    name, content = app.datastore().read_label(label, tag)
+    return file_reply(FilePart("image", name, media_type(name), content))
 
 
 @router.head("/label", summary="Does a label exist?")

@@ -17,7 +17,7 @@ from brain_tumor.server.validation import safe_filename
 
 router = APIRouter(prefix="/session", tags=["Sessions"])
 
-MAX_FILES = 2000
+MAX_FILES = 1000  # the form parser takes no more either
 
 
 @router.put("/", summary="Upload one volume, several sequences or an archive of them")
@@ -29,7 +29,10 @@ def create_session(
 ) -> Response:
     """Open a session. Sequences are recognised by their file names."""
     if len(files) > MAX_FILES:
-        raise InputError(f"{len(files)} files; expected at most {MAX_FILES}")
+        raise InputError(
+            f"{len(files)} files; expected at most {MAX_FILES}",
+            remedy="Send them as one zip archive.",
+        )
     if expiry < 0:
         raise InputError(f"expiry is {expiry}; expected seconds")
     names = [safe_filename(upload.filename, f"volume-{i}") for i, upload in enumerate(files)]

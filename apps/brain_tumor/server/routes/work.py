@@ -39,8 +39,8 @@ SAMPLE_PARAMETERS = {
 
 
 @router.get("/info/", summary="Models, labels, strategies and state of the studies folder")
-async def info(app: App) -> Response:
-    """Answered without a thread, so that it never waits for one."""
+def info(app: App) -> Response:
+    """What stock clients ask for before everything else."""
     return json_reply(app.info())
 
 

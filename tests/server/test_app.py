@@ -1,0 +1,168 @@
+"""The app's own life: settings, start, background work."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.errors import BusyError, InputError, StorageError
+from brain_tumor.server import app as app_module
+from brain_tumor.server.serving import announce, hold_studies
+from brain_tumor.server.settings import ServerLimits, quiet_environment, server_limits
+from brain_tumor.server.warm_up import synthetic_case
+
+from tests.helpers.server import ThresholdSegmenter
+from tests.server.conftest import InProcessApp, client_of
+
+DEADLINE_S = 60
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_stock_features_that_break_are_switched_off(app):
+    from monailabel.config import settings
+
+    assert settings.MONAI_LABEL_TRACKING_ENABLED is False
+    assert settings.MONAI_LABEL_AUTO_UPDATE_SCORING is False
+    assert settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD is False
+    assert app._batch_infer is None
+    assert app._infers_threadpool is None
+
+
+def test_a_wish_of_the_user_is_kept_and_a_need_of_the_app_is_not():
+    environ = {"OMP_WAIT_POLICY": "active", "MONAI_LABEL_TRACKING_ENABLED": "true"}
+    decided = quiet_environment(environ)
+    assert "OMP_WAIT_POLICY" not in decided
+    assert decided["MONAI_LABEL_TRACKING_ENABLED"] == "false"
+    assert quiet_environment({})["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_limits_come_from_the_environment():
+    assert server_limits({}) == ServerLimits()
+    limits = server_limits({"TUMORLENS_MAX_UPLOAD_MB": "3", "TUMORLENS_CACHE_MB": "5"})
+    assert limits.max_body_bytes == 3 * 1024**2
+    assert limits.max_unpacked_bytes == 12 * 1024**2
+    assert limits.cache_bytes == 5 * 1024**2
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", ""])
+def test_a_limit_that_is_no_number_is_refused(text):
+    with pytest.raises(InputError, match="TUMORLENS_CACHE_MB"):
+        server_limits({"TUMORLENS_CACHE_MB": text})
+
+
+def test_sessions_are_kept_in_a_private_folder_of_the_studies(app, studies):
+    folder = studies / ".tumorlens" / "sessions"
+    assert folder.is_dir()
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_dicom_server_is_no_studies_folder(segmenter):
+    with pytest.raises(InputError, match="expected a folder"):
+        InProcessApp("https://pacs.example/dicom-web", segmenter)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, segmenter):
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(StorageError):
+        InProcessApp(tmp_path / "file" / "studies", segmenter)
+
+
+def test_the_start_warms_up_tidies_and_keeps_house(app, studies, segmenter, monkeypatch):
+    cleaned = []
+    monkeypatch.setattr(app_module, "HOUSEKEEPING_S", 0.01)
+    monkeypatch.setattr(app, "cleanup_sessions", lambda: cleaned.append(1) or 1 // 0)
+    app.staging.mkdir()
+    (app.staging / "left-behind").write_bytes(b"x")
+    app.on_init_complete()
+    assert not app.staging.exists()
+    wait_until(lambda: segmenter.calls == 1)
+    wait_until(lambda: len(cleaned) >= 3)  # one failure does not end it
+
+
+def test_a_failing_warm_up_does_not_stop_the_server(studies, monkeypatch, caplog):
+    segmenter = ThresholdSegmenter()
+    monkeypatch.setattr(segmenter, "segment", lambda case: 1 // 0)
+    app = InProcessApp(studies, segmenter)
+    app._warm_up()
+    assert "warming up segmentation failed" in caplog.text
+    assert client_of(app).get("/info/").status_code == 200
+
+
+def test_the_warm_up_case_has_all_sequences_and_no_patient():
+    case = synthetic_case()
+    assert case.present == tuple(Sequence)
+    assert case.shape == (64, 64, 64)
+    assert np.isfinite(case.volumes[Sequence.T1].array).all()
+
+
+def test_one_server_holds_a_studies_folder(app, studies):
+    hold_studies(app)
+    other = InProcessApp(studies, ThresholdSegmenter())  # a training may open the folder
+    with pytest.raises(BusyError, match="another TumorLens server"):
+        hold_studies(other)
+    app.folder_lock.release()
+    hold_studies(other)
+    other.folder_lock.release()
+
+
+def test_a_generated_token_is_shown_once_on_the_terminal(capsys, caplog):
+    from brain_tumor.server.access import access_policy
+
+    policy = access_policy({"TUMORLENS_HOST": "0.0.0.0"}, [])
+    announce(policy)
+    assert capsys.readouterr().err.count(policy.token) == 1
+    assert policy.token not in caplog.text
+    announce(access_policy({"TUMORLENS_TOKEN": "a-token-of-some-length"}, []))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_result_is_given_even_if_its_provenance_cannot_be_stored(client, app, monkeypatch):
+    def refuse(*_):
+        raise StorageError("disk full")
+
+    monkeypatch.setattr(app.datastore(), "record_proposal", refuse)
+    assert client.post("/infer/segmentation?image=FULL").status_code == 200
+
+
+def test_the_loader_of_monailabel_finds_the_app_class():
+    """The loader wants `MONAILabelApp` among the direct bases of one class in main.py."""
+    import ast
+
+    import brain_tumor
+
+    source = Path(brain_tumor.__file__).with_name("main.py").read_text(encoding="utf-8")
+    classes = [n for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
+    assert [c.name for c in classes] == ["BrainTumorApp"]
+    assert "MONAILabelApp" in [b.id for b in classes[0].bases if isinstance(b, ast.Name)]
+
+
+def test_the_launcher_sets_the_environment_before_torch_is_imported():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import brain_tumor.server.launcher; "
+        "sys.exit('torch' in sys.modules or 'monailabel' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, env={**os.environ})
+    assert result.returncode == 0
+
+
+def test_the_launcher_refuses_what_makes_no_sense(tmp_path, monkeypatch):
+    from brain_tumor.server.launcher import serve
+
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(InputError, match="port is 70000"):
+        serve(tmp_path, port=70000)
+    with pytest.raises(InputError, match="TUMORLENS_TOKEN has 3"):
+        serve(tmp_path, token="abc")
+    with pytest.raises(InputError, match="origin"):
+        serve(tmp_path, token="a-token-of-some-length", origins=["*"])
