@@ -14,13 +14,12 @@ from brain_tumor.classification.grid import (
 )
 from brain_tumor.classification.head import find_head
 from brain_tumor.classification.location import (
-    Plane,
     guess_plane,
     head_box,
     location_features,
     sella_in_volume_mm,
 )
-from brain_tumor.classification.midline import midline_shift, mirror_axis
+from brain_tumor.classification.midline import Plane, midline_shift, mirror_axis
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
     cut_lesion,
@@ -147,11 +146,21 @@ def test_midline_shift_is_the_displacement_of_the_ventricles(shift_mm):
     assert found.share_of_width == pytest.approx(found.shift_mm / 126.0, rel=0.05)
 
 
+def a_sagittal_head():
+    """A head with a face to the left, a neck below and no symmetry inside."""
+    image, mask = HeadDrawing(tumour_mm=(90.0, 120.0)).draw()
+    rows, columns = np.indices(image.shape)
+    image = np.minimum(image, 1.2 * BRAIN)
+    blocks = np.random.default_rng(1).choice([0.3, 1.0, 1.9], (14, 14))
+    lower = (rows > 120) & (image > 20.0)
+    image[lower] *= np.kron(blocks, np.ones((16, 16)))[lower]
+    image[(rows > 120) & (rows < 200) & (columns > 14) & (columns < 80)] = 180.0
+    image[(rows > 190) & (columns > 90) & (columns < 150)] = 90.0
+    return image.astype(np.float32), mask
+
+
 def test_an_asymmetric_slice_has_no_midline_and_says_so():
-    drawing = HeadDrawing()
-    image, mask = drawing.draw()
-    blocks = np.random.default_rng(0).uniform(0.3, 1.7, (14, 14))
-    image = np.minimum(image, BRAIN) * np.kron(blocks, np.ones((16, 16)))
+    image, mask = a_sagittal_head()
     head = find_head(image, mask, MM)
     axis = mirror_axis(head)
     found = location_features(trace_boundary(mask, MM), head.to_relative(image), head, axis, MM)
@@ -159,6 +168,25 @@ def test_an_asymmetric_slice_has_no_midline_and_says_so():
     assert found["midline_shift_mm"].reason == "no mirror plane in this slice"
     assert not found["lateral_offset_mm"].measured
     assert guess_plane(axis, head_box(head, axis)) is Plane.SAGITTAL
+
+
+def test_a_known_plane_decides_about_the_mirror_plane():
+    _, _, head, axis, _ = look(HeadDrawing())
+    assert axis.symmetric
+    assert not mirror_axis(head, Plane.SAGITTAL).symmetric
+    assert mirror_axis(head, Plane.AXIAL).symmetric
+
+
+def test_head_far_below_the_brain_makes_a_coronal_slice():
+    drawing = HeadDrawing(tumour_mm=(90.0, 120.0))
+    _, _, head, axis, _ = look(drawing)
+    assert guess_plane(axis, head_box(head, axis)) is Plane.AXIAL
+    image, mask = drawing.draw()
+    tall = np.vstack([image, np.full((60, image.shape[1]), 4.0)])
+    tall[180:276, 80:145] = 190.0
+    head = find_head(tall, np.vstack([mask, np.zeros((60, image.shape[1]), dtype=bool)]), MM)
+    axis = mirror_axis(head)
+    assert guess_plane(axis, head_box(head, axis)) is Plane.CORONAL
 
 
 def test_a_tumour_on_the_dura_touches_it_and_a_deep_one_does_not():

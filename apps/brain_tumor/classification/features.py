@@ -26,9 +26,9 @@ from brain_tumor.classification.fractal import (
 )
 from brain_tumor.classification.grid import PixelSize, resample
 from brain_tumor.classification.head import find_head
-from brain_tumor.classification.location import Plane, location_features
+from brain_tumor.classification.location import location_features
 from brain_tumor.classification.measurement import Measurement, measured_or, missing
-from brain_tumor.classification.midline import mirror_axis
+from brain_tumor.classification.midline import Plane, mirror_axis
 from brain_tumor.classification.morphology import plane_shape
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
@@ -204,7 +204,7 @@ def _image_features(
         }
     work, work_mask, work_size = _working_resolution(picture, tumour, size)
     relative = head.to_relative(work)
-    axis = mirror_axis(head)
+    axis = mirror_axis(head, plane)
     found = enhancement_features(cut_lesion(relative, work_mask, work_size))
     found["contralateral_ratio"] = contralateral_ratio(head, axis)
     found |= margin_features(boundary, relative, head, work_size)

@@ -31,9 +31,12 @@ HEAD_THRESHOLD = 0.3
 """Head is brighter than this share of the way from air to Otsu's threshold."""
 BRAIN_RANGE = (0.62, 1.4)
 """Brain tissue, relative to its median."""
-RIM_STEPS = 3
-STRIPPED_SHARE = 0.6
-"""A head is stripped if more than this share of its outer 6 mm is as bright as brain."""
+RIM_STEPS = 4
+LEAST_SCALP_SHARE = 0.12
+MOST_BRAIN_SHARE = 0.6
+"""A head has its skull if more than the first share of its outer 8 mm is brighter than brain, as
+fat of the scalp is, and at most the second as bright as brain. Of slices with skull 99 % have
+0.14 or more of the first, of stripped ones 96 % have 0.11 or less."""
 FLAT = 1e-5
 """Relative range of intensities below which a picture is empty."""
 LEAST_PART = 0.08
@@ -176,10 +179,11 @@ def _deep_level(
 
 
 def _has_skull(relative: ImageArray, head: MaskArray) -> bool:
-    """Whether the outer 6 mm of the head are scalp and skull rather than brain."""
+    """Whether the outer 8 mm of the head are scalp and skull rather than brain."""
     rim = relative[head & ~erode(head, RIM_STEPS)]
     like_brain = (rim > BRAIN_RANGE[0]) & (rim < BRAIN_RANGE[1])
-    return bool(like_brain.mean() < STRIPPED_SHARE)
+    scalp = rim >= BRAIN_RANGE[1]
+    return bool(scalp.mean() > LEAST_SCALP_SHARE and like_brain.mean() <= MOST_BRAIN_SHARE)
 
 
 def _brain(relative: ImageArray, head: MaskArray, lesion: MaskArray) -> MaskArray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from brain_tumor.classification.boundary_series import Boundary, FloatArray, Mas
 from brain_tumor.classification.grid import ImageArray, PixelSize, erode, sample
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.measurement import Measurement, PixelPlace, measured_or, missing
-from brain_tumor.classification.midline import MirrorAxis, midline_shift
+from brain_tumor.classification.midline import MirrorAxis, Plane, midline_shift
 
 CONTACT_MM = 5.0
 CONTACT_FADE_MM = 2.0
@@ -44,14 +43,6 @@ SELLA_BRAIN_FRONT = 0.385
 """Share of the length of the brain from the front, and of its height from the top, in a
 skull-stripped slice or volume: sella at MNI (0, 3, -34) in a brain of y -107 to 72, z -70 to 80."""
 SELLA_BRAIN_TOP = 0.76
-
-
-class Plane(StrEnum):
-    """Orientation of a slice."""
-
-    AXIAL = "axial"
-    CORONAL = "coronal"
-    SAGITTAL = "sagittal"
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +154,7 @@ def location_features(
         boundary: Outline of the tumour.
         relative: Intensity relative to brain at full resolution, shape (rows, columns).
         head: Head of the slice.
-        axis: Its mirror axis.
+        axis: Its mirror axis, found with the same plane.
         pixel_mm: Height and width of a pixel of `relative`.
         plane: Orientation, if it is known.
 
@@ -235,7 +226,7 @@ def _lateral(
     pixel_mm: PixelSize,
 ) -> dict[str, Measurement]:
     """Distance of the centroid and of the outline from the mirror plane."""
-    if plane is Plane.SAGITTAL or not axis.symmetric:
+    if not axis.symmetric:
         reason = "no mirror plane in this slice"
         return {
             "lateral_offset_mm": missing("mm", reason),
@@ -263,7 +254,7 @@ def _midline(
 ) -> dict[str, Measurement]:
     """Displacement of the middle of the brain at the levels of the tumour."""
     shift, reason = None, "no mirror plane in this slice"
-    if axis.symmetric and plane is not Plane.SAGITTAL:
+    if axis.symmetric:
         levels = (boundary.points_mm - axis.point_mm) @ axis.direction
         window = (
             float(levels.min()) - LEVEL_MARGIN_MM,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,9 @@ RADII_MM = np.arange(4.0, 120.0, 4.0)
 LARGEST_TILT_DEG = 45.0
 SIDEWAYS_MM = np.arange(-12.0, 12.5, 2.0)
 LEAST_SYMMETRY = 0.4
-"""Least correlation of a slice with its mirror image; sagittal slices stay below."""
+LEAST_SYMMETRY_KNOWN_PLANE = 0.2
+"""Least correlation of a slice with its mirror image; sagittal slices stay below the first. In a
+slice known to be axial or coronal the second is enough."""
 
 HALF_WIDTH_MM = 36.0
 LARGEST_SHIFT_MM = 16.0
@@ -35,6 +38,14 @@ LEAST_MATCH = 0.5
 """Least local mirror correlation at which a level counts."""
 
 
+class Plane(StrEnum):
+    """Orientation of a slice."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+
+
 @dataclass(frozen=True, eq=False)
 class MirrorAxis:
     """Line about which the head is most symmetric.
@@ -43,21 +54,18 @@ class MirrorAxis:
         point_mm: Point on the line, (row, column).
         direction: Unit vector along the line, towards the bottom of the image.
         symmetry: Correlation of the head's intensities with their mirror image, up to 1.
+        symmetric: Whether the slice has a mirror plane at all.
     """
 
     point_mm: FloatArray
     direction: FloatArray
     symmetry: float
+    symmetric: bool
 
     @property
     def across(self) -> FloatArray:
         """Unit vector across the line, towards the right of the image."""
         return np.array([-self.direction[1], self.direction[0]])
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether the slice has a mirror plane at all."""
-        return self.symmetry >= LEAST_SYMMETRY
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,16 @@ class MidlineShift:
     place_mm: FloatArray
 
 
-def mirror_axis(head: Head) -> MirrorAxis:
+def mirror_axis(head: Head, plane: Plane | None = None) -> MirrorAxis:
     """The line of best mirror symmetry, within 45 degrees of the image's vertical.
 
     Head outline and intensities are read on rays from the centre of the head; mirroring about a
     line through the centre is then a shift, and all lines are tried at once by one Fourier
-    transform. The line is moved sideways to halve the head afterwards. The tumour counts as
-    brain.
+    transform. The line is then moved sideways to the best fit. The tumour counts as brain.
+
+    Args:
+        head: Head of the slice.
+        plane: Orientation of the slice, if it is known.
     """
     centre = np.array(ndimage.center_of_mass(head.head)) * GRID_MM
     angles = np.arange(ANGLES) * (2.0 * math.pi / ANGLES)
@@ -99,13 +110,17 @@ def mirror_axis(head: Head) -> MirrorAxis:
     best = int(score.argmax())
     lean = math.radians(tilt[best] + _peak_offset(score, best) * (180.0 / ANGLES))
     direction = np.array([math.cos(lean), -math.sin(lean)])
-    return _centred(head, np.asarray(tissue, dtype=float), centre, direction)
+    centre, symmetry = _centred(head, np.asarray(tissue, dtype=float), centre, direction)
+    enough = LEAST_SYMMETRY if plane is None else LEAST_SYMMETRY_KNOWN_PLANE
+    return MirrorAxis(
+        centre, direction, symmetry, symmetry >= enough and plane is not Plane.SAGITTAL
+    )
 
 
 def _centred(
     head: Head, tissue: FloatArray, centre_mm: FloatArray, direction: FloatArray
-) -> MirrorAxis:
-    """The line moved sideways to where the mirror image fits best, with its symmetry."""
+) -> tuple[FloatArray, float]:
+    """A point on the line moved sideways to where the mirror image fits best, and the fit."""
     across = np.array([-direction[1], direction[0]])
     fits = _mirror_fit(head, tissue, centre_mm, across, SIDEWAYS_MM, stride=4)
     best = int(fits.argmax())
@@ -113,7 +128,7 @@ def _centred(
     if 0 < best < len(fits) - 1:
         offset += _peak_offset(fits, best) * (SIDEWAYS_MM[1] - SIDEWAYS_MM[0])
     symmetry = _mirror_fit(head, tissue, centre_mm, across, np.array([offset]), stride=2)
-    return MirrorAxis(centre_mm + offset * across, direction, float(symmetry[0]))
+    return centre_mm + offset * across, float(symmetry[0])
 
 
 def _mirror_fit(
