@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from brain_tumor.cases.case import Case
+from brain_tumor.cases.interpolation import interpolate
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray, Volume, spacing_from_affine
 from brain_tumor.errors import VolumeError
@@ -208,9 +209,7 @@ def sample_on_grid(
         tensor = F.avg_pool3d(tensor, factors)
         shift = (np.array(factors, dtype=np.float64) - 1) / 2
         source = source @ _translation(shift) @ np.diag([*factors, 1.0])
-    theta = _sampling_matrix(source, tuple(tensor.shape[2:]), affine, shape)
-    grid = F.affine_grid(theta, [1, 1, *shape], align_corners=True)
-    sampled = F.grid_sample(tensor, grid, mode="bilinear", align_corners=True)[0, 0]
+    sampled = interpolate(tensor[0], source, affine, shape)[0]
     return np.asarray(sampled.numpy() + low, dtype=np.float32)
 
 
@@ -234,11 +233,9 @@ def to_native_grid(
     low = np.clip(np.floor(native.min(axis=0)), 0, np.array(shape) - 1).astype(int)
     high = np.clip(np.ceil(native.max(axis=0)) + 1, low + 1, shape).astype(int)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    part_shape = tuple(int(b - a) for a, b in zip(low, high, strict=True))
+    part_shape = (int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2]))
     target = case_affine @ _translation(low.astype(np.float64))
-    theta = _sampling_matrix(working_affine, tuple(maps.shape[1:]), target, part_shape)
-    grid = F.affine_grid(theta, [1, 1, *part_shape], align_corners=True)
-    part = F.grid_sample(maps[None], grid, mode="bilinear", align_corners=True)[0]
+    part = interpolate(maps, working_affine, target, part_shape)
     return part, (box[0], box[1], box[2])
 
 
@@ -269,24 +266,6 @@ def _spacing_along(source: Affine, target: Affine) -> tuple[float, float, float]
     steps = np.linalg.norm(np.linalg.inv(target[:3, :3]) @ directions, axis=0)
     x, y, z = 1.0 / steps
     return float(x), float(y), float(z)
-
-
-def _sampling_matrix(
-    source: Affine, source_shape: tuple[int, ...], target: Affine, target_shape: tuple[int, ...]
-) -> torch.Tensor:
-    """Matrix for `affine_grid` (x last axis first, -1..1 between corner voxel centres)."""
-    voxel = np.linalg.inv(source) @ target
-    full = _unit_to_voxel(source_shape, inverse=True) @ voxel @ _unit_to_voxel(target_shape)
-    swap = np.eye(4)[[2, 1, 0, 3]]
-    return torch.from_numpy((swap @ full @ swap)[None, :3].astype(np.float32))
-
-
-def _unit_to_voxel(shape: tuple[int, ...], *, inverse: bool = False) -> Affine:
-    half = np.array([max(n - 1, 1) / 2 for n in shape], dtype=np.float64)
-    centre = np.array([(n - 1) / 2 for n in shape], dtype=np.float64)
-    matrix = np.diag([*half, 1.0])
-    matrix[:3, 3] = centre
-    return np.asarray(np.linalg.inv(matrix) if inverse else matrix)
 
 
 def _translation(offset: npt.NDArray[np.float64]) -> Affine:
