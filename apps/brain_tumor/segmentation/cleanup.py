@@ -18,7 +18,7 @@ CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 
 @dataclass(frozen=True)
 class CleanUpRule:
-    """Rule tuned on validation patients; part of a bundle's metadata.
+    """Rule for stray pieces; part of a bundle's metadata. The defaults were set beforehand, not tuned.
 
     Attributes:
         smallest_component_ml: A component of the whole tumour under this volume is removed,

@@ -41,7 +41,7 @@ def export_bundle(
     Args:
         network: Trained network.
         plan: Plan of its run.
-        rule: Clean-up rule tuned on validation patients.
+        rule: Clean-up rule.
         version: Semantic version.
         bundle: Folder, for example `models/segmentation`.
         notes: Sentences for the card on what the plan does not tell about the run.
