@@ -22,7 +22,7 @@ def write_brats_data(folder: Path) -> Path:
     masks[:, 52:56, 55:65, 70:80] = 4
     corner = [(a + b) // 2 - 16 for a, b in BOX]
     cube = masks[(slice(None), *(slice(c, c + 32) for c in corner))]
-    image = np.full((len(PATIENTS), 4, 32, 32, 32), 80, dtype=np.uint8)  # z = 0
+    image = np.full((len(PATIENTS), 4, 32, 32, 32), 82, dtype=np.uint8)  # z = 0.1
     image[:, 1][cube == 4] = 160  # z = 4 on t1ce
     image[:, 3][cube == 2] = 120  # z = 2 on flair
     image[:, :, :, :, :2] = 0  # two planes outside the brain

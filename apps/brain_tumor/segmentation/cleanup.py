@@ -18,7 +18,9 @@ CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 
 @dataclass(frozen=True)
 class CleanUpRule:
-    """Rule for stray pieces; part of a bundle's metadata. The defaults were set beforehand, not tuned.
+    """Rule for stray pieces; part of a bundle's metadata.
+
+    The defaults were set beforehand, not tuned.
 
     Attributes:
         smallest_component_ml: A component of the whole tumour under this volume is removed,
