@@ -143,6 +143,15 @@ def test_every_label_lies_inside_the_stripped_brain() -> None:
             assert not brain[[0, -1]].any()
 
 
+@pytest.mark.parametrize("tumor", [TumorType.MENINGIOMA, TumorType.PITUITARY])
+def test_stripping_the_skull_keeps_the_whole_tumour(tumor: TumorType) -> None:
+    stripped, whole = (
+        a_phantom(coarse_spec(tumor, skull_stripped=s, sequences=T1C_ONLY)) for s in (True, False)
+    )
+    kept, all_of_it = (volume_ml(p, p.labelmap == Label.ET) for p in (stripped, whole))
+    assert kept == pytest.approx(all_of_it, rel=0.06)
+
+
 def test_enhancing_rim_surrounds_the_necrosis() -> None:
     phantom = a_phantom(coarse_spec(spacing_mm=2.0, sequences=T1C_ONLY))
     necrosis = phantom.labelmap == Label.NCR

@@ -27,23 +27,14 @@ def blur(image: FloatArray, side_weight: float) -> FloatArray:
     for axis in range(image.ndim):
         if result.shape[axis] < 2 or side_weight == 0:
             continue
-        lower = np.concatenate(
-            [_planes(result, axis, 0, 1), _planes(result, axis, 0, -1)], axis=axis
-        )
-        upper = np.concatenate(
-            [_planes(result, axis, 1, None), _planes(result, axis, -1, None)], axis=axis
-        )
-        result = np.float32(1 - 2 * side_weight) * result + np.float32(side_weight) * (
-            lower + upper
-        )
+        spread = np.float32(side_weight) * result
+        result = result - np.float32(2) * spread
+        planes, from_planes = np.moveaxis(result, axis, 0), np.moveaxis(spread, axis, 0)
+        planes[1:] += from_planes[:-1]
+        planes[:-1] += from_planes[1:]
+        planes[0] += from_planes[0]
+        planes[-1] += from_planes[-1]
     return result
-
-
-def _planes(image: FloatArray, axis: int, start: int, stop: int | None) -> FloatArray:
-    index: list[slice] = [slice(None)] * image.ndim
-    index[axis] = slice(start, stop)
-    planes: FloatArray = image[tuple(index)]
-    return planes
 
 
 def block_mean(image: FloatArray, factors: tuple[int, int, int]) -> FloatArray:
@@ -125,4 +116,7 @@ def add_rician_noise(image: FloatArray, sigma: float, rng: np.random.Generator) 
         return image
     real = image + np.float32(sigma) * rng.standard_normal(image.shape, dtype=np.float32)
     imaginary = np.float32(sigma) * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.hypot(real, imaginary)
+    real *= real
+    imaginary *= imaginary
+    real += imaginary
+    return np.sqrt(real, out=real)

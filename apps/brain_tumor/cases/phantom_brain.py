@@ -29,7 +29,8 @@ def sulcus_mm(points: Points, surface_mm: FloatArray, rng: np.random.Generator) 
     """Approximate distance from the nearest of an individual's extra sulci; large in the depth.
 
     The sulci are the zero set of noise that is constant along rays from the middle of the
-    cerebrum, so that they stand upright on the surface of the brain.
+    cerebrum, so that they stand upright on the surface of the brain. The cerebellum and the
+    middle of the base get none.
     """
     offset = points - np.array([0, -15, 8], dtype=np.float32)
     distance = np.sqrt(np.einsum("ij,ij->i", offset, offset))
@@ -40,8 +41,9 @@ def sulcus_mm(points: Points, surface_mm: FloatArray, rng: np.random.Generator) 
     steep = np.float32(12) * np.abs(folds)
     below = np.maximum(-surface_mm - depth_mm, 0)
     taper = np.float32(0.75) + np.float32(0.5) * smoothstep(surface_mm, -8, 0)
-    cerebellum = (points[:, 2] < -12) & (points[:, 1] < -34)
-    result: FloatArray = np.where(cerebellum, 50, steep / taper + np.float32(0.6) * below)
+    x, y, z = points.T
+    smooth_surface = (z < -12) & ((y < -34) | ((np.abs(x) < 34) & (np.abs(y) < 34)))
+    result: FloatArray = np.where(smooth_surface, 50, steep / taper + np.float32(0.6) * below)
     return result.astype(np.float32)
 
 
@@ -72,7 +74,7 @@ def brain_fractions(
     log_csf = np.log(csf + PROBABILITY_FLOOR)
     log_gm = np.log(gm + PROBABILITY_FLOOR)
     log_wm = np.log(wm + PROBABILITY_FLOOR)
-    log_csf += cortex * (0.9 * noise[0] + 0.2) + 3.5 * np.exp(-((sulcus / 0.8) ** 2))
+    log_csf += cortex * (0.9 * noise[0] + 0.2) + 3.0 * np.exp(-((sulcus / 1.15) ** 2))
     log_wm += cortex * 0.5 * noise[1] - 2.0 * np.exp(-((sulcus / 3.2) ** 2))
     log_csf += 3.5 * np.exp(-((fissure_mm(points) / 1.1) ** 2))
     sharpness = 1 + 1.3 * cortex

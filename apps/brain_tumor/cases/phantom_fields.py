@@ -44,8 +44,12 @@ class LatticeField:
         """Values at points in mm, shape (N, 3) -> (C, N)."""
         nodes = np.array(self.values.shape[1:], dtype=np.float32)
         scale = np.float32(2.0) / (np.maximum(nodes - 1, 1) * np.float32(self.spacing_mm))
-        unit = (points - np.asarray(self.origin_mm, dtype=np.float32)) * scale - np.float32(1)
-        grid = torch.from_numpy(np.ascontiguousarray(unit[:, ::-1]))[None, None, None]
+        shift = np.asarray(self.origin_mm, dtype=np.float32) * scale + np.float32(1)
+        unit = np.empty_like(points)  # grid_sample wants z, y, x, each from -1 to 1
+        for axis in range(3):
+            np.multiply(points[:, axis], scale[axis], out=unit[:, 2 - axis])
+            unit[:, 2 - axis] -= shift[axis]
+        grid = torch.from_numpy(unit)[None, None, None]
         with torch.no_grad():
             sampled = F.grid_sample(
                 torch.from_numpy(self.values)[None],

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from brain_tumor.cases.phantom_fields import (
     FloatArray,
-    LatticeField,
     Points,
     Vector3,
     capsule_mm,
@@ -89,7 +88,8 @@ def paint_head(maps: TissueMaps, outline_mm: FloatArray, rng: np.random.Generato
     depth = -outline_mm[outside]
     coarse = smooth_noise(rng, 22.0, channels=3)
     texture = smooth_noise(rng, 5.0, channels=2)
-    thick, fascia, waviness = coarse(points)
+    wobble = coarse(points)
+    thick, fascia, waviness = wobble
     grain, cells = texture(points)
 
     beyond = coverage(-skull, 1.0)
@@ -98,7 +98,7 @@ def paint_head(maps: TissueMaps, outline_mm: FloatArray, rng: np.random.Generato
     maps.lay(Tissue.FAT, beyond * planes * np.float32(0.85), outside)
     _paint_scalp(maps, outside, points, depth, waviness)
     _paint_skull(maps, outside, points, skull, thick, grain)
-    _paint_face(maps, outside, points, cells, coarse)
+    _paint_face(maps, outside, points, cells, wobble)
     _paint_sella(maps)
     maps.lay(Tissue.SKIN, coverage(depth - np.float32(SKIN_MM), 1.2) * beyond, outside)
     maps.fractions[:, outside] *= coverage(-depth, 1.2)
@@ -148,10 +148,10 @@ def _paint_face(
     outside: npt.NDArray[np.int64],
     points: Points,
     cells: FloatArray,
-    coarse: LatticeField,
+    wobble: FloatArray,
 ) -> None:
     base = np.flatnonzero((points[:, 2] < 0) & (points[:, 1] > -60))
-    folded = _right_side(points[base] + 1.2 * coarse(points[base]).T)
+    folded = _right_side(points[base] + np.float32(1.2) * wobble[:, base].T)
 
     def region(low: Vector3, high: Vector3) -> tuple[npt.NDArray[np.int64], Points, FloatArray]:
         chosen = np.flatnonzero(((folded > low) & (folded < high)).all(axis=1))

@@ -86,7 +86,7 @@ def _plan_glioma(deformation: Deformation, rng: np.random.Generator) -> TumorPla
         radius_mm=radius,
         elongation=_elongation(rng, 0.16),
         irregularity=float(rng.uniform(0.8, 1.2)),
-        rim_mm=float(rng.uniform(2.6, 4.2)),
+        rim_mm=float(rng.uniform(3.2, 5.2)),
         oedema_mm=float(rng.uniform(9, 19)),
         pushed_share=float(rng.uniform(0.45, 0.75)),
     )
