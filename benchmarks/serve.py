@@ -105,9 +105,9 @@ def measure_server(studies: Path, repeats: int) -> dict:
                     raise SystemExit("server did not start") from None
                 time.sleep(0.1)
         ready = time.perf_counter() - started
-        infer(url)  # includes what is left of the warm-up
-        time.sleep(2)
+        time.sleep(10)  # the warm-up ends
         idle_gb = psutil.Process(server.pid).memory_info().rss / 1e9
+        infer(url)
         totals, stages, infos = [], [], []
         for _ in range(repeats):
             for path in studies.rglob("*.nii.gz"):
@@ -203,10 +203,10 @@ def main() -> None:
     repeats = 1 if arguments.quick else arguments.repeats
     folder = Path(tempfile.mkdtemp(prefix="bench-serve-"))
     try:
-        write_case(folder / "source")
-        import_cases(folder / "source", folder / "studies")
+        write_case(folder / CASE)
+        import_cases(folder / CASE, folder / "studies")
         ours = measure_server(folder / "studies", repeats)
-        peer = measure_peer(folder / "source", max(1, repeats - 3))
+        peer = measure_peer(folder / CASE, max(1, repeats - 3))
     finally:
         shutil.rmtree(folder)
     ratio = peer["files_to_labelmap_s"]["median"] / ours["request_to_labelmap_s"]["median"]

@@ -31,6 +31,7 @@ from brain_tumor.cases.volume import Affine
 from brain_tumor.labels import label_names
 from brain_tumor.server.admission import InferenceGate
 from brain_tumor.server.cache import ByteCache
+from brain_tumor.server.memory import return_free_memory
 from brain_tumor.server.replies import FilePart, media_type, to_plain
 from brain_tumor.server.validation import STOCK_PARAMETERS, Parameter, check_params
 
@@ -228,7 +229,10 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         if held is not None:
             return held
         with self._services.gate.admitted(queue=not background):
-            return self._cached(case_input, options) or self.make(case_input, options)
+            try:
+                return self._cached(case_input, options) or self.make(case_input, options)
+            finally:
+                return_free_memory()
 
     def make(self, case_input: CaseInput, options: Mapping[str, Any]) -> Outcome[ResultT]:
         """Compute a result and keep it; the caller is admitted."""
