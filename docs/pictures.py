@@ -16,13 +16,14 @@ from brain_tumor.labels import LABEL_STYLES, Label
 from brain_tumor.segmentation.segmenter import load_segmenter
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 PICTURES = Path(__file__).parent / "pictures"
 SEED = 11
 
 
 def main() -> None:
+    """Write every picture."""
     phantom = make_phantom(PhantomSpec(seed=SEED))
     result = load_segmenter(models_folder()).segment(phantom.case)
     k = int(np.argmax((phantom.labelmap == Label.ET).sum(axis=(0, 1))))
