@@ -11,7 +11,7 @@ from brain_tumor.errors import BusyError, InputError, StorageError
 from brain_tumor.server import app as app_module
 from brain_tumor.server.serving import announce, hold_studies
 from brain_tumor.server.settings import ServerLimits, quiet_environment, server_limits
-from brain_tumor.server.warm_up import synthetic_case
+from brain_tumor.server.warm_up import synthetic_cases
 
 from tests.helpers.server import ThresholdSegmenter
 from tests.server.conftest import InProcessApp, client_of
@@ -83,7 +83,7 @@ def test_the_start_warms_up_tidies_and_keeps_house(app, studies, segmenter, monk
     (app.staging / "left-behind").write_bytes(b"x")
     app.on_init_complete()
     assert not app.staging.exists()
-    wait_until(lambda: segmenter.calls == 1)
+    wait_until(lambda: segmenter.calls == 2)
     wait_until(lambda: len(cleaned) >= 3)  # one failure does not end it
 
 
@@ -96,11 +96,12 @@ def test_a_failing_warm_up_does_not_stop_the_server(studies, monkeypatch, caplog
     assert client_of(app).get("/info/").status_code == 200
 
 
-def test_the_warm_up_case_has_all_sequences_and_no_patient():
-    case = synthetic_case()
-    assert case.present == tuple(Sequence)
-    assert case.shape == (64, 64, 64)
-    assert np.isfinite(case.volumes[Sequence.T1].array).all()
+def test_the_warm_up_reaches_both_models_without_a_patient():
+    full, lone = synthetic_cases()
+    assert full.present == tuple(Sequence)
+    assert lone.present == (Sequence.T1C,)
+    assert full.shape == lone.shape == (64, 64, 64)
+    assert np.isfinite(full.volumes[Sequence.T1].array).all()
 
 
 def test_one_server_holds_a_studies_folder(app, studies):

@@ -70,7 +70,7 @@ def test_a_path_that_climbs_reaches_no_route(path):
     assert seen == []
 
 
-def ask(front, path):
+def ask(front, path, headers=()):
     """One request as a server would pass it on, before any client tidies the path."""
     import anyio
 
@@ -88,7 +88,7 @@ def ask(front, path):
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1:8000")],
+        "headers": [(b"host", b"127.0.0.1:8000"), *headers],
         "client": ("127.0.0.1", 1),
         "scheme": "http",
     }
@@ -157,6 +157,13 @@ class TestBodies:
         files = {"file": ("a.nii.gz", b"x" * 3000)}
         message = refusal(client.put("/datastore/image", files=files), 413, "too_large")
         assert "MiB" in message
+
+    def test_the_announcement_alone_is_enough(self):
+        async def routes(scope, receive, send):
+            raise AssertionError("reached the routes")
+
+        announced = [(b"content-length", b"101")]
+        assert ask(Front(routes, AccessPolicy(), 100), "/x", announced)["status"] == 413
 
     def test_a_body_that_grows_over_the_limit_is_refused_while_it_arrives(self, client, app):
         def chunks():

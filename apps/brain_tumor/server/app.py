@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor import __version__
-from brain_tumor.cases.case import Case
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.labels import label_names
 from brain_tumor.segmentation.result import Segmenter
@@ -41,7 +41,7 @@ from brain_tumor.server.tasks import (
     TaskReply,
     TaskServices,
 )
-from brain_tumor.server.warm_up import synthetic_case
+from brain_tumor.server.warm_up import synthetic_cases
 
 logger = logging.getLogger(__name__)
 
@@ -260,8 +260,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
 
     def _warm_up(self) -> None:
         """Pay the first request's one-time cost now; a failure shows again in that request."""
-        case: Case = synthetic_case()
-        for task in self._infers.values():
+        for task, case in product(self._infers.values(), synthetic_cases()):
             try:
                 task.warm_up(case)
             except Exception:

@@ -1,4 +1,4 @@
-"""A tiny case without a patient, to run everything once before the first request."""
+"""Tiny cases without a patient, to run everything once before the first request."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ SIZE_VOXELS = 64
 SPACING_MM = 3.0
 
 
-def synthetic_case() -> Case:
-    """A bright ball in noise, in all four sequences, 64 voxels of 3 mm a side."""
+def synthetic_cases() -> tuple[Case, ...]:
+    """A bright ball in noise, 64 voxels of 3 mm a side: in all four sequences, and in t1c alone.
+
+    These are the two kinds of case that different models read.
+    """
     centre = (SIZE_VOXELS - 1) / 2
     grid = np.indices((SIZE_VOXELS,) * 3, dtype=np.float32) - centre
     radius = np.sqrt((grid**2).sum(axis=0))
     noise = np.random.default_rng(0).normal(0.0, 1.0, radius.shape)
     array = (np.where(radius < SIZE_VOXELS / 3, 100.0, 0.0) + noise).astype(np.float32)
     volume = Volume(array, np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0]))
-    return Case("warm-up", Sequence.T1C, dict.fromkeys(Sequence, volume))
+    return (
+        Case("warm-up", Sequence.T1C, dict.fromkeys(Sequence, volume)),
+        Case("warm-up", Sequence.T1C, {Sequence.T1C: volume}),
+    )
