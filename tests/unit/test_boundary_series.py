@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from brain_tumor.classification.boundary_series import (
     InformationMeasure,
-    boundary_from_outline,
     information_weighted_series,
+)
+from brain_tumor.classification.outline import (
+    boundary_from_outline,
     largest_component,
     polygon_area_centroid,
     trace_boundary,

@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 from brain_tumor.classification.chaos import (
-    approximate_entropy,
     chaos_descriptors,
     correlation_dimension,
-    decorrelation_delay,
-    embed,
     largest_lyapunov_exponent,
     linear_region,
+)
+from brain_tumor.classification.embedding import decorrelation_delay, embed
+from brain_tumor.classification.entropy import (
+    approximate_entropy,
     permutation_entropy,
     sample_entropy,
 )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brain_tumor.classification.boundary_series import trace_boundary
 from brain_tumor.classification.grid import (
     biggest,
     close_gaps,
@@ -20,6 +19,7 @@ from brain_tumor.classification.location import (
     sella_in_volume_mm,
 )
 from brain_tumor.classification.midline import Plane, midline_shift, mirror_axis
+from brain_tumor.classification.outline import trace_boundary
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
     cut_lesion,

@@ -1,26 +1,34 @@
-"""Descriptors of irregularity of a series: Lyapunov exponent, entropies, correlation dimension.
+"""Descriptors of chaos of a series: largest Lyapunov exponent and correlation dimension.
 
 Every function takes one series, shape (n,), and returns NaN where the descriptor is undefined
-(a constant or too short series, no matches). `periodic=True` reads the series as a closed curve:
-every delay wraps round, so the result does not depend on the starting point.
+(a constant or too short series). `periodic=True` reads the series as a closed curve: every delay
+wraps round, so the result does not depend on the starting point.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist
 
-from brain_tumor.classification.boundary_series import FloatArray
+from brain_tumor.classification.embedding import (
+    MIN_LENGTH,
+    decorrelation_delay,
+    distance_blocks,
+    embed,
+    slope,
+    varies,
+)
+from brain_tumor.classification.entropy import (
+    approximate_entropy,
+    entropies_of_closed,
+    permutation_entropy,
+    sample_entropy,
+)
+from brain_tumor.classification.outline import FloatArray
 
-MIN_LENGTH = 16
-FLAT = 1e-9
-"""Relative sd below which a series counts as constant."""
-BLOCK = 1024
 MIN_PAIRS = 200
 
 
@@ -46,51 +54,23 @@ class ChaosDescriptors:
 
 
 def chaos_descriptors(series: npt.ArrayLike, *, periodic: bool = False) -> ChaosDescriptors:
-    """All descriptors of this module, with the embedding shared between them."""
+    """Lyapunov exponent, entropies and correlation dimension with one delay for all."""
     x = np.asarray(series, dtype=float)
     if not varies(x):
         return ChaosDescriptors(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     delay = decorrelation_delay(x, periodic=periodic)
+    if periodic:
+        approximate, sample = entropies_of_closed(x, order=2, tolerance=0.2)
+    else:
+        approximate, sample = approximate_entropy(x), sample_entropy(x)
     return ChaosDescriptors(
         lyapunov_per_sample=largest_lyapunov_exponent(x, delay=delay, periodic=periodic),
-        approximate_entropy=approximate_entropy(x, periodic=periodic),
-        sample_entropy=sample_entropy(x, periodic=periodic),
+        approximate_entropy=approximate,
+        sample_entropy=sample,
         permutation_entropy=permutation_entropy(x, delay=max(1, delay // 2), periodic=periodic),
         correlation_dimension=correlation_dimension(x, delay=delay, periodic=periodic),
         delay=delay,
     )
-
-
-def varies(x: FloatArray) -> bool:
-    """Whether a series is long enough and not constant."""
-    return len(x) >= MIN_LENGTH and bool(x.std() > FLAT * max(1.0, float(np.abs(x).max())))
-
-
-def decorrelation_delay(x: FloatArray, *, periodic: bool = False) -> int:
-    """First lag at which the autocorrelation falls below 1/e.
-
-    Returns:
-        Samples, 1 to n / 4; n / 4 if it never falls.
-    """
-    centred = x - x.mean()
-    n = len(centred)
-    spectrum = np.fft.rfft(centred, n if periodic else 2 * n)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 4 + 1]
-    below = np.flatnonzero(correlation < correlation[0] / math.e)
-    return max(1, int(below[0])) if len(below) else max(1, n // 4)
-
-
-def embed(x: FloatArray, dimension: int, delay: int, *, periodic: bool = False) -> FloatArray:
-    """Delay vectors (x_i, x_{i+delay}, ...).
-
-    Returns:
-        Shape (n, dimension) if periodic, else (n - (dimension - 1) delay, dimension).
-    """
-    span = (dimension - 1) * delay
-    count = len(x) if periodic else len(x) - span
-    index = np.arange(max(count, 0))[:, None] + np.arange(dimension) * delay
-    vectors: FloatArray = x[index % len(x)]
-    return vectors
 
 
 def largest_lyapunov_exponent(
@@ -154,7 +134,7 @@ def divergence_curve(
     if usable < MIN_LENGTH:
         return np.full(steps + 1, np.nan)
     nearest = np.empty(usable, dtype=int)
-    for rows, distance in _distance_blocks(vectors[:usable], "sqeuclidean"):
+    for rows, distance in distance_blocks(vectors[:usable], "sqeuclidean"):
         distance[_near_in_time(rows, usable, theiler, periodic=periodic)] = np.inf
         distance[distance <= 0.0] = np.inf
         best = distance.argmin(axis=1)
@@ -187,64 +167,6 @@ def linear_region(curve: FloatArray, *, share: float = 0.7) -> npt.NDArray[np.in
     return np.arange(max(end, 3))
 
 
-def approximate_entropy(
-    series: npt.ArrayLike, *, order: int = 2, tolerance: float = 0.2, periodic: bool = False
-) -> float:
-    """Approximate entropy ApEn(order, tolerance x sd) in nats; self-matches count.
-
-    References:
-        Pincus 1991, doi:10.1073/pnas.88.6.2297.
-    """
-    x = np.asarray(series, dtype=float)
-    if not varies(x):
-        return math.nan
-    radius = tolerance * float(x.std())
-    phi = []
-    for length in (order, order + 1):
-        vectors = embed(x, length, 1, periodic=periodic)
-        counts = _match_counts(vectors, radius)
-        phi.append(float(np.log(counts / len(vectors)).mean()))
-    return phi[0] - phi[1]
-
-
-def sample_entropy(
-    series: npt.ArrayLike, *, order: int = 2, tolerance: float = 0.2, periodic: bool = False
-) -> float:
-    """Sample entropy SampEn(order, tolerance x sd) in nats; NaN if nothing matches.
-
-    References:
-        Richman and Moorman 2000, doi:10.1152/ajpheart.2000.278.6.H2039.
-    """
-    x = np.asarray(series, dtype=float)
-    if not varies(x):
-        return math.nan
-    radius = tolerance * float(x.std())
-    longer = embed(x, order + 1, 1, periodic=periodic)
-    shorter = embed(x, order, 1, periodic=periodic)[: len(longer)]
-    matches = [int(_match_counts(v, radius).sum()) - len(v) for v in (shorter, longer)]
-    if min(matches) <= 0:
-        return math.nan
-    return math.log(matches[0] / matches[1])
-
-
-def permutation_entropy(
-    series: npt.ArrayLike, *, order: int = 3, delay: int = 1, periodic: bool = False
-) -> float:
-    """Permutation entropy over ln(order!), 0 to 1.
-
-    References:
-        Bandt and Pompe 2002, doi:10.1103/PhysRevLett.88.174102.
-    """
-    x = np.asarray(series, dtype=float)
-    if not varies(x):
-        return math.nan
-    ranks = np.argsort(embed(x, order, delay, periodic=periodic), axis=1, kind="stable")
-    codes = ranks @ (order ** np.arange(order))
-    share = np.bincount(codes) / len(codes)
-    share = share[share > 0]
-    return abs(float((share * np.log(share)).sum())) / math.log(math.factorial(order))
-
-
 def correlation_dimension(
     series: npt.ArrayLike,
     *,
@@ -269,7 +191,7 @@ def correlation_dimension(
     theiler = dimension * delay if theiler is None else theiler
     vectors = embed(x, dimension, delay, periodic=periodic)
     pairs = []
-    for rows, distance in _distance_blocks(vectors, "sqeuclidean"):
+    for rows, distance in distance_blocks(vectors, "sqeuclidean"):
         keep = ~_near_in_time(rows, len(vectors), theiler, periodic=periodic)
         keep &= np.arange(len(vectors)) > rows[:, None]
         pairs.append(distance[keep].astype(np.float32))
@@ -286,21 +208,6 @@ def correlation_dimension(
     return slope(np.log(radius), np.log(share))
 
 
-def slope(x: FloatArray, y: FloatArray) -> float:
-    """Least-squares slope of y against x."""
-    centred = x - x.mean()
-    return float(centred @ y / (centred @ centred))
-
-
-def _distance_blocks(
-    vectors: FloatArray, metric: str
-) -> Iterator[tuple[npt.NDArray[np.intp], FloatArray]]:
-    """Rows of the distance matrix, `BLOCK` at a time, so that memory stays bounded."""
-    for first in range(0, len(vectors), BLOCK):
-        rows = np.arange(first, min(first + BLOCK, len(vectors)))
-        yield rows, cdist(vectors[rows], vectors, metric)
-
-
 def _near_in_time(
     rows: npt.NDArray[np.intp], count: int, window: int, *, periodic: bool
 ) -> npt.NDArray[np.bool_]:
@@ -310,12 +217,3 @@ def _near_in_time(
     if periodic:
         near |= apart >= count - window
     return near
-
-
-def _match_counts(vectors: FloatArray, radius: float) -> npt.NDArray[np.intp]:
-    """Vectors within `radius` of each vector by the largest coordinate, itself included."""
-    counts = [
-        np.count_nonzero(distance <= radius, axis=1)
-        for _, distance in _distance_blocks(vectors, "chebyshev")
-    ]
-    return np.concatenate(counts)

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.classification.boundary_series import (
-    MIN_PIXELS,
-    Boundary,
-    MaskArray,
-    information_weighted_series,
-    largest_component,
-    trace_boundary,
-)
+from brain_tumor.classification.boundary_series import information_weighted_series
 from brain_tumor.classification.chaos import chaos_descriptors
 from brain_tumor.classification.feature_table import FEATURE_IDS, FEATURES, FeatureGroup
 from brain_tumor.classification.fractal import (
@@ -30,6 +23,13 @@ from brain_tumor.classification.location import location_features
 from brain_tumor.classification.measurement import Measurement, measured_or, missing
 from brain_tumor.classification.midline import Plane, mirror_axis
 from brain_tumor.classification.morphology import plane_shape
+from brain_tumor.classification.outline import (
+    MIN_PIXELS,
+    Boundary,
+    MaskArray,
+    largest_component,
+    trace_boundary,
+)
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
     cut_lesion,

@@ -10,8 +10,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.classification.boundary_series import FloatArray, MaskArray
-from brain_tumor.classification.chaos import slope, varies
+from brain_tumor.classification.embedding import slope, varies
+from brain_tumor.classification.outline import FloatArray, MaskArray
 
 BOX_OFFSETS = 4
 BOX_ANGLES = np.arange(6) * (math.pi / 12.0)
@@ -139,7 +139,7 @@ def curve_box_dimension(points_mm: FloatArray) -> float:
     if diameter <= 0.0:
         return math.nan
     closed = np.vstack([centred, centred[:1]])
-    steps = np.arange(3)[:, None] / 3.0
+    steps = np.arange(2)[:, None] / 2.0
     dense = (closed[:-1, None, :] + steps * np.diff(closed, axis=0)[:, None, :]).reshape(-1, 2)
     sizes = diameter / BOXES_PER_DIAMETER
     numbers = np.zeros(len(sizes))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from brain_tumor.classification.boundary_series import FloatArray, MaskArray
+from brain_tumor.classification.outline import FloatArray, MaskArray
 
 ImageArray = npt.NDArray[np.float32]
 PixelSize = tuple[float, float]

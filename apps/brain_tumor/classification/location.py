@@ -12,26 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
-from brain_tumor.classification.boundary_series import Boundary, FloatArray, MaskArray
-from brain_tumor.classification.grid import ImageArray, PixelSize, erode, sample
+from brain_tumor.classification.dura import dura_features
+from brain_tumor.classification.grid import ImageArray, PixelSize, erode
 from brain_tumor.classification.head import GRID_MM, Head
-from brain_tumor.classification.measurement import Measurement, PixelPlace, measured_or, missing
+from brain_tumor.classification.measurement import Measurement, PixelPlace, missing, place_in_pixels
 from brain_tumor.classification.midline import MirrorAxis, Plane, midline_shift
+from brain_tumor.classification.outline import Boundary, FloatArray, MaskArray
 
-CONTACT_MM = 5.0
-CONTACT_FADE_MM = 2.0
-"""An outline no farther than this from the border of the brain touches it: the border is known to
-about 2 mm and the subarachnoid space adds as much. Contact length counts in full up to 3 mm and
-fades to nothing at 7 mm, so that it does not jump."""
 CORONAL_SPACE_MM = 40.0
 """A symmetric slice with more head than this below the brain is coronal."""
 LEVEL_MARGIN_MM = 10.0
-
-TAIL_MM = (3.0, 20.0)
-TAIL_REST_MM = 30.0
-TAIL_DEPTH_MM = np.arange(-3.0, 4.5, 1.0)
 
 SELLA_AXIAL = 0.39
 """Share of the length of the head from the front; medians over the pituitary adenomas of Cheng's
@@ -167,10 +158,10 @@ def location_features(
     down, right = box.coordinates(centroid)
     sella = sella_in_slice_mm(head, box, plane)
     top, bottom = box.head[0], box.head[1]
-    here = _place(centroid, pixel_mm)
+    here = place_in_pixels(centroid, pixel_mm)
     features = {
         "sella_distance_mm": Measurement(
-            float(np.linalg.norm(centroid - sella)), "mm", _place(sella, pixel_mm)
+            float(np.linalg.norm(centroid - sella)), "mm", place_in_pixels(sella, pixel_mm)
         ),
         "depth_below_top_mm": Measurement(down - top, "mm", here),
         "height_in_head": Measurement((down - top) / max(bottom - top, GRID_MM), "1", here),
@@ -182,13 +173,8 @@ def location_features(
     }
     features |= _lateral(boundary, right, box, axis, plane, pixel_mm)
     features |= _midline(boundary, head, axis, plane, pixel_mm)
-    features |= _border(boundary, relative, head, pixel_mm)
+    features |= dura_features(boundary, relative, head, pixel_mm)
     return features
-
-
-def _place(point_mm: FloatArray, pixel_mm: PixelSize) -> PixelPlace:
-    """Pixel coordinates of a point in mm."""
-    return float(point_mm[0]) / pixel_mm[0], float(point_mm[1]) / pixel_mm[1]
 
 
 def _surface_distance(centroid: FloatArray, head: Head, pixel_mm: PixelSize) -> Measurement:
@@ -197,7 +183,7 @@ def _surface_distance(centroid: FloatArray, head: Head, pixel_mm: PixelSize) -> 
     outline = (np.argwhere(edge) - 1) * GRID_MM
     distances = np.linalg.norm(outline - centroid, axis=1)
     nearest = int(distances.argmin())
-    return Measurement(float(distances[nearest]), "mm", _place(outline[nearest], pixel_mm))
+    return Measurement(float(distances[nearest]), "mm", place_in_pixels(outline[nearest], pixel_mm))
 
 
 def _central_position(centroid: FloatArray, head: Head, here: PixelPlace) -> Measurement:
@@ -237,12 +223,12 @@ def _lateral(
     across = (boundary.points_mm - axis.point_mm) @ axis.across
     nearest = int(np.abs(across).argmin())
     crosses = float(across.min()) <= 0.0 <= float(across.max())
-    here = _place(boundary.centroid_mm, pixel_mm)
+    here = place_in_pixels(boundary.centroid_mm, pixel_mm)
     return {
         "midline_distance_mm": Measurement(
             0.0 if crosses else float(abs(across[nearest])),
             "mm",
-            _place(boundary.points_mm[nearest], pixel_mm),
+            place_in_pixels(boundary.points_mm[nearest], pixel_mm),
         ),
         "lateral_offset_mm": Measurement(abs(right), "mm", here),
         "lateral_offset": Measurement(abs(right) / half, "1", here),
@@ -267,64 +253,8 @@ def _midline(
             "midline_shift_mm": missing("mm", reason),
             "midline_shift_share": missing("1", reason),
         }
-    place = _place(shift.place_mm, pixel_mm)
+    place = place_in_pixels(shift.place_mm, pixel_mm)
     return {
         "midline_shift_mm": Measurement(shift.shift_mm, "mm", place),
         "midline_shift_share": Measurement(shift.share_of_width, "1", place),
     }
-
-
-def _border(
-    boundary: Boundary, relative: ImageArray, head: Head, pixel_mm: PixelSize
-) -> dict[str, Measurement]:
-    """Distance to and contact with the border of the brain, and the dural tail."""
-    units = {
-        "border_distance_mm": "mm",
-        "border_contact_mm": "mm",
-        "border_contact_ratio": "1",
-        "dural_tail_index": "1",
-    }
-    reason = head.border_reason or ("" if len(head.border_mm) else "the brain has no border")
-    if reason:
-        return {name: missing(unit, reason) for name, unit in units.items()}
-    distances, nearest = cKDTree(head.border_mm).query(boundary.points_mm)
-    closest = int(distances.argmin())
-    fading = 0.5 + (CONTACT_MM - distances) / (2.0 * CONTACT_FADE_MM)
-    share = float(np.clip(fading, 0.0, 1.0).mean())
-    place = _place(head.border_mm[nearest[closest]], pixel_mm)
-    touching = distances[closest] <= CONTACT_MM
-    return {
-        "border_distance_mm": Measurement(float(distances[closest]), "mm", place),
-        "border_contact_mm": Measurement(share * boundary.perimeter_mm, "mm", place),
-        "border_contact_ratio": Measurement(share, "1", place),
-        "dural_tail_index": (
-            _dural_tail(boundary, relative, head, pixel_mm)
-            if touching
-            else missing("1", "the tumour does not reach the border of the brain")
-        ),
-    }
-
-
-def _dural_tail(
-    boundary: Boundary, relative: ImageArray, head: Head, pixel_mm: PixelSize
-) -> Measurement:
-    """Excess brightness of the border beside the tumour over the rest of the border.
-
-    At every border point the brightest value from 3 mm inside to 4 mm outside is taken. The tail
-    is the border 3-20 mm from the tumour, the rest is more than 30 mm away; the index is the mean
-    of the first less the median of the second, in units of brain intensity.
-    """
-    border = head.border_mm
-    tangent = np.roll(border, -2, axis=0) - np.roll(border, 2, axis=0)
-    normal = np.stack([tangent[:, 1], -tangent[:, 0]], axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    points = border[:, None, :] + TAIL_DEPTH_MM[:, None] * normal[:, None, :]
-    brightest = sample(relative, points, pixel_mm).max(axis=1)
-    away, _ = cKDTree(boundary.points_mm).query(border)
-    tail = (away >= TAIL_MM[0]) & (away <= TAIL_MM[1])
-    rest = away > TAIL_REST_MM
-    if np.count_nonzero(tail) < 4 or np.count_nonzero(rest) < 20:
-        return missing("1", "too little border of the brain beside the tumour")
-    index = float(brightest[tail].mean() - np.median(brightest[rest]))
-    peak = np.flatnonzero(tail)[brightest[tail].argmax()]
-    return measured_or(index, "1", "no border", place=_place(border[peak], pixel_mm))

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from brain_tumor.errors import InputError
 
 PixelPlace = tuple[float, float]
@@ -64,3 +67,8 @@ def measured_or(
     """A measurement if the value is finite, else a missing one with the reason."""
     value = float(value)
     return Measurement(value, unit, place) if math.isfinite(value) else missing(unit, reason)
+
+
+def place_in_pixels(point_mm: npt.NDArray[np.float64], pixel_mm: tuple[float, float]) -> PixelPlace:
+    """Pixel coordinates of a point (row, column) in mm."""
+    return float(point_mm[0]) / pixel_mm[0], float(point_mm[1]) / pixel_mm[1]

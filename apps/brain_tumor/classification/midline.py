@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from brain_tumor.classification.boundary_series import FloatArray
 from brain_tumor.classification.grid import sample
 from brain_tumor.classification.head import GRID_MM, Head
+from brain_tumor.classification.outline import FloatArray
 
 ANGLES = 144
 RADII_MM = np.arange(4.0, 120.0, 4.0)

@@ -14,7 +14,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from brain_tumor.classification.boundary_series import FloatArray, MaskArray
+from brain_tumor.classification.outline import FloatArray, MaskArray
 from brain_tumor.errors import InputError
 
 SURFACE_SMOOTHING_MM = 1.5

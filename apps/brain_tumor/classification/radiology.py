@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from brain_tumor.classification.boundary_series import Boundary, FloatArray, MaskArray
 from brain_tumor.classification.grid import ImageArray, PixelSize, resample, sample
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.measurement import Measurement, PixelPlace, missing
 from brain_tumor.classification.midline import MirrorAxis
+from brain_tumor.classification.outline import Boundary, FloatArray, MaskArray
 
 RIM_MM = (0.5, 3.0)
 """Depths of the rim; the first half millimetre is partial volume."""
