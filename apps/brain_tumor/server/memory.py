@@ -10,7 +10,7 @@ from functools import cache
 
 @cache
 def _trim() -> Callable[[int], int] | None:
-    """glibc's `malloc_trim`, or None where there is none."""
+    """Glibc's `malloc_trim`, or None where there is none."""
     if not sys.platform.startswith("linux"):
         return None
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
