@@ -115,6 +115,8 @@ def test_weights_have_mean_one_and_single_out_the_ends_of_an_ellipse():
     assert series.values.mean() == pytest.approx(1.0)
     # The radius of an ellipse is steepest between the axes and flat on them.
     assert series.weights[32] > 3.0 * series.weights[0]
+    # Information runs over the whole of [0, 1], so weights run from 0.1 to 1.1 before scaling.
+    assert series.weights.max() / series.weights.min() == pytest.approx(11.0)
 
 
 def test_no_strength_leaves_the_plain_radial_series():

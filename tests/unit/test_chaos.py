@@ -193,6 +193,12 @@ def test_higuchi_dimension_of_noise_brownian_motion_and_a_line():
     assert higuchi_dimension(np.arange(300.0)) == pytest.approx(1.0)
 
 
+def test_higuchi_dimension_of_closed_series_wraps_round():
+    assert higuchi_dimension(white_noise(4000), periodic=True) == pytest.approx(2.0, abs=0.03)
+    smooth = np.cos(2.0 * np.pi * np.arange(512) / 512)
+    assert higuchi_dimension(smooth, periodic=True) == pytest.approx(1.0, abs=0.01)
+
+
 def test_katz_dimension_of_a_line_is_one_and_of_a_zigzag_is_worked_out_by_hand():
     assert katz_dimension(3.0 * np.arange(200.0)) == pytest.approx(1.0)
     # 20 steps of 1, never farther than 1 from the start: ln 20 / (ln 20 + ln(1 / 20)) has no

@@ -33,6 +33,8 @@ def test_every_feature_has_a_unique_id_words_and_a_known_unit():
         assert definition.unit in {"1", "mm", "mm2"}
         assert definition.id.endswith(f"_{definition.unit}") == (definition.unit != "1")
     assert feature("compactness").unit == "1"
+    with pytest.raises(InputError, match="'size' does not exist"):
+        feature("size")
 
 
 def test_the_vector_has_every_feature_in_order_with_the_unit_of_the_table(a_vector):

@@ -56,6 +56,13 @@ def test_resampling_keeps_a_ramp_in_mm():
     np.testing.assert_allclose(coarse[1:-1, 1:-1], inner, atol=1e-4)
 
 
+def test_resampling_averages_fine_stripes():
+    stripes = np.tile([0.0, 1.0], (8, 16))
+    coarse = resample(stripes, (1.0, 0.5), 1.0)
+    # A column of the new grid is a quarter, a half and a quarter of three old ones.
+    np.testing.assert_allclose(coarse[:, 1:-1], 0.5)
+
+
 def test_sampling_reads_between_pixels_and_fills_outside():
     image = np.array([[0.0, 10.0], [20.0, 30.0]])
     points = np.array([[1.0, 1.0], [0.0, 9.0]])
@@ -216,6 +223,7 @@ def test_a_bright_strip_of_dura_beside_the_tumour_is_a_dural_tail():
     found = location_features(
         trace_boundary(mask, MM), head.to_relative(tailed), head, mirror_axis(head), MM
     )
+    assert plain == pytest.approx(0.0, abs=0.1)
     assert found["dural_tail_index"].value > plain + 0.3
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from brain_tumor.errors import InputError
+
 
 class FeatureGroup(StrEnum):
     """What kind of thing a feature measures; ablations leave whole groups out."""
@@ -70,7 +72,12 @@ FEATURES: tuple[FeatureDefinition, ...] = (
     ),
     *_group(
         FeatureGroup.CHAOS,
-        ("lyapunov", "largest Lyapunov exponent of the outline", "1", "a less predictable outline"),
+        (
+            "lyapunov",
+            "Lyapunov exponent per turn of the outline",
+            "1",
+            "a less predictable outline",
+        ),
         ("approximate_entropy", "approximate entropy of the outline", "1", "less repetition"),
         ("sample_entropy", "sample entropy of the outline", "1", "less repetition"),
         ("permutation_entropy", "permutation entropy of the outline", "1", "less order"),
@@ -167,5 +174,11 @@ _BY_ID = {feature.id: feature for feature in FEATURES}
 
 
 def feature(feature_id: str) -> FeatureDefinition:
-    """Definition of one feature; KeyError for an unknown id."""
+    """Definition of one feature.
+
+    Raises:
+        InputError: If there is no such feature.
+    """
+    if feature_id not in _BY_ID:
+        raise InputError(f"feature '{feature_id}' does not exist; expected an id of FEATURES")
     return _BY_ID[feature_id]
