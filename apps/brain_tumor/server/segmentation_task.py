@@ -12,7 +12,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
-from brain_tumor.labels import LABEL_STYLES, SCHEME_LABELS, LabelScheme
+from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.tasks import CaseInferTask, Outcome, TaskServices
@@ -59,14 +59,7 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
         """Scheme, volumes and model of the labelmap."""
         result = outcome.result
         sections: dict[str, Any] = {
-            "segmentation": {
-                "model": result.model.name,
-                "version": result.model.version,
-                "reason": result.reason,
-                "scheme": result.scheme,
-                "labels": _scheme_names(result.scheme),
-                "volumes_ml": result.volumes_ml,
-            },
+            "segmentation": segmentation_section(result),
             "warnings": list(result.warnings),
             "timings_s": dict(result.timings_s),
         }
@@ -91,8 +84,3 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
             content = encode_scalar_map(result.uncertainty, affine, suffix)
             parts.append(self.part("uncertainty", suffix, content))
         return parts
-
-
-def _scheme_names(scheme: LabelScheme) -> dict[str, int]:
-    """Segment names and values that a labelmap of a scheme may hold."""
-    return {LABEL_STYLES[label].name: int(label) for label in sorted(SCHEME_LABELS[scheme])}
