@@ -4,6 +4,7 @@ from brain_tumor.server.access import AccessPolicy
 from brain_tumor.server.app import ServerApp
 from brain_tumor.server.serving import build_front
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.testclient import TestClient
 
 from tests.helpers.server import ThresholdSegmenter, write_studies
@@ -25,6 +26,9 @@ class InProcessApp(ServerApp):
 def a_stock_app():
     """Stand-in for the stock application: a page, a failure and an error of each kind."""
     stock = FastAPI(openapi_url=None)
+    stock.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_credentials=True, allow_methods=["*"]
+    )
 
     @stock.get("/")
     def page():

@@ -125,6 +125,12 @@ def test_a_listed_origin_may_read_and_may_ask_before(app):
     assert "access-control-allow-origin" not in client.get("/info/").headers
 
 
+def test_the_stock_page_reflects_no_origin(client):
+    reply = client.get("/", headers={"Origin": LOCAL})
+    assert reply.status_code == 200
+    assert not [name for name in reply.headers if name.startswith("access-control")]
+
+
 def test_another_machine_gets_nothing_without_a_token(app):
     client = client_of(app, client=("192.168.0.7", 1))
     refusal(client.get("/info/"), 403, "forbidden")
