@@ -229,6 +229,24 @@ def test_bad_input_is_refused_with_a_sentence(change, error, words):
         slice_features(**arguments)
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (20, 300), (128, 128)])
+@pytest.mark.parametrize("kind", ["noise", "black", "ramp", "speckle"])
+def test_no_picture_breaks_the_measurement(shape, kind):
+    rng = np.random.default_rng(0)
+    image = {
+        "noise": rng.standard_normal(shape),
+        "black": np.zeros(shape),
+        "ramp": np.add.outer(np.arange(shape[0]), np.arange(shape[1])),
+        "speckle": rng.random(shape) > 0.5,
+    }[kind]
+    corner, everything = np.zeros(shape), np.ones(shape)
+    corner[-3:, -3:] = 1
+    for mask in (corner, everything, ndimage.gaussian_filter(rng.standard_normal(shape), 3) > 0):
+        for pixel_mm in (1.0, (2.0, 0.7), 6.0):
+            vector = slice_features(image, mask, pixel_mm)
+            assert vector["area_mm2"].measured
+
+
 def test_the_input_is_left_as_it_was():
     image, mask = DRAWING.draw()
     before = image.copy(), mask.copy()

@@ -136,6 +136,7 @@ def find_head(
     if np.count_nonzero(brain) < LEAST_BRAIN_SHARE * np.count_nonzero(head):
         reason = "the brain could not be told from the rest of the head"
         brain = erode(head, 6)
+        brain = brain if brain.any() else head
     tissue = grid[erode(brain, 3) & ~near_lesion]
     if tissue.size >= 50:
         level = float(np.median(tissue))
