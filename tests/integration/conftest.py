@@ -19,7 +19,8 @@ def server(request, tmp_path_factory):
     """Server without a token on loopback; tests leave its cases as they are."""
     folder = tmp_path_factory.mktemp(request.param)
     studies, app, port = write_studies(folder / "studies"), write_app(folder / "app"), free_port()
-    command = COMMANDS[request.param](studies, app, "127.0.0.1", port)
+    host = {"tumorlens": "127.0.0.1", "monailabel": None}[request.param]  # the defaults
+    command = COMMANDS[request.param](studies, app, host, port)
     temporary = folder / "tmp"
     temporary.mkdir()
     with running(

@@ -194,6 +194,11 @@ class TestBodies:
         assert client.post("/activelearning/first", json={"client_id": "x" * 100}).json()["id"]
 
 
+def test_a_json_body_has_a_limit_of_its_own(client):
+    reply = client.post("/activelearning/first", json={"client_id": "x" * 1024**2})
+    assert "1 MiB" in refusal(reply, 413, "too_large")
+
+
 def test_addresses_work_with_and_without_the_final_slash(client):
     assert client.get("/info").json()["name"] == "TumorLens"
     assert client.get("/datastore").json() == client.get("/datastore/").json()

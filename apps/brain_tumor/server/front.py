@@ -33,6 +33,9 @@ _PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Private-Network": "true",
     "Access-Control-Max-Age": "600",
 }
+MAX_JSON_BYTES = 1024**2
+"""JSON bodies hold options; they are parsed in memory."""
+
 _SLASHED = frozenset({"/info", "/datastore", "/train", "/session", "/scoring"})
 _UNSLASHED = frozenset({"/batch/infer/"})
 """Addresses that clients write with or without the final slash."""
@@ -59,7 +62,9 @@ class Front:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        exchange = _Exchange(scope, receive, send, self._max_body_bytes)
+        is_json = headers.get("content-type", "").startswith("application/json")
+        limit = min(self._max_body_bytes, MAX_JSON_BYTES) if is_json else self._max_body_bytes
+        exchange = _Exchange(scope, receive, send, limit)
         try:
             exchange.readable_by = self._admit(scope, headers)
         except (AccessError, InputError) as error:
@@ -69,7 +74,7 @@ class Front:
         if reply is not None:
             await exchange.reply(reply)
             return
-        reply = self._ask_for_token(headers) or self._refuse_length(headers)
+        reply = self._ask_for_token(headers) or _refuse_length(headers, limit)
         if reply is not None:
             if "expect" not in headers:  # else the client waits for leave before it sends
                 await exchange.drain()
@@ -100,13 +105,6 @@ class Front:
         except AccessError as error:
             challenge = {"WWW-Authenticate": "Bearer"}
             return error_reply(error, status=401, code="unauthorised", headers=challenge)
-        return None
-
-    def _refuse_length(self, headers: Headers) -> Response | None:
-        """Reply that refuses a body announced as too long, or None."""
-        announced = headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self._max_body_bytes:
-            return status_reply(413, _too_large(self._max_body_bytes))
         return None
 
 
@@ -193,6 +191,14 @@ def _preflight(scope: Scope, headers: Headers, readable_by: str | None) -> Respo
     if not asks or readable_by is None:
         return None
     return Response(status_code=204, headers=_PREFLIGHT_HEADERS)
+
+
+def _refuse_length(headers: Headers, limit: int) -> Response | None:
+    """Reply that refuses a body announced as too long, or None."""
+    announced = headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        return status_reply(413, _too_large(limit))
+    return None
 
 
 def _behind_front(scope: Scope) -> Scope:
