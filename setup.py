@@ -50,7 +50,14 @@ setup(
         "uvicorn>=0.54",
     ],
     extras_require={
-        "test": ["httpx>=0.28", "hypothesis>=6.150", "mypy>=2.4", "pytest>=9.2", "ruff>=0.17"],
+        "test": [
+            "httpx>=0.28",
+            "jsonschema>=3.2",
+            "hypothesis>=6.150",
+            "mypy>=2.4",
+            "pytest>=9.2",
+            "ruff>=0.17",
+        ],
         "train": ["matplotlib>=3.10", "pandas>=2.3"],
         "bench": ["matplotlib>=3.10", "psutil>=7"],
     },

@@ -70,7 +70,6 @@ def bad_volumes():
 BAD_VOLUMES = bad_volumes()
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in matmul:RuntimeWarning")
 @pytest.mark.parametrize("name", BAD_VOLUMES)
 def test_a_bad_volume_is_one_clear_sentence_on_every_way_in(client, studies, tmp_path, name):
     import re

@@ -131,7 +131,9 @@ def _affine(header: Any, shape: Shape) -> tuple[Affine, tuple[str, ...]]:
             "left and right may be exchanged"
         )
     scale = _MM_PER_UNIT.get(_length_unit(header), 1.0)
-    return np.diag([scale, scale, scale, 1.0]) @ affine, tuple(warnings)
+    scaled = np.array(affine, dtype=np.float64)
+    scaled[:3] *= scale
+    return scaled, tuple(warnings)
 
 
 def _disagreement(sform: Affine, qform: Affine, shape: Shape) -> list[str]:
