@@ -12,7 +12,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-GROUPS = ("all", "small", "two")
 
 
 def results(root: Path = ROOT) -> str:
