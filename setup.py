@@ -55,8 +55,11 @@ setup(
             "jsonschema>=3.2",
             "hypothesis>=6.150",
             "mypy>=2.4",
+            "PySide6-Essentials>=6.8,<6.12",  # 6.12 aborts Python 3.11 in its event loop
             "pytest>=9.2",
             "ruff>=0.17",
+            "slicer-core==5.11.0.6",  # the real Slicer core, for the extension's tests
+            "vtk==9.6.0",  # the one that slicer-core was built against
         ],
         "train": ["matplotlib>=3.10", "pandas>=2.3"],
         "bench": ["matplotlib>=3.10", "psutil>=7"],
