@@ -1,0 +1,1 @@
+"""The learning loop: corrections ledger, acquisition, retraining, promotion gate, registry."""
