@@ -1,0 +1,1 @@
+"""Why the models say what they say: heatmaps, evidence and checked sentences."""

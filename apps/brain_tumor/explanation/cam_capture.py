@@ -1,0 +1,205 @@
+"""Activations of one layer and the gradient of a score with respect to them.
+
+The network is shared between threads and lives under a server that runs in inference mode. So a
+forward hook only acts in the call that placed it, is taken away also after an error, and cuts the
+graph at the layer: the layer's output becomes a leaf, gradients flow from the score to that leaf
+and no further, and no parameter ever gets a `.grad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from brain_tumor.errors import InputError, ModelError
+
+Objective = Callable[[torch.Tensor], torch.Tensor]
+"""From the network's output to one score per sample, shape (N,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerGradients:
+    """A layer's activations and the gradient of a score, both float32.
+
+    Attributes:
+        activations: Shape (N, C, *spatial).
+        gradients: Derivative of each sample's score by its own activations; same shape.
+        scores: The scores, shape (N,).
+        output: What the network returned, without graph.
+    """
+
+    activations: torch.Tensor
+    gradients: torch.Tensor
+    scores: torch.Tensor
+    output: torch.Tensor
+
+
+@dataclass
+class _Recording:
+    activations: list[torch.Tensor] = field(default_factory=list)
+
+    def only_activation(self) -> torch.Tensor:
+        if len(self.activations) != 1:
+            raise ModelError(
+                f"the layer ran {len(self.activations)} times in one pass; expected once",
+                remedy="Choose a layer of this network that runs once.",
+            )
+        return self.activations[0]
+
+
+_RECORDING: ContextVar[_Recording | None] = ContextVar("recording", default=None)
+"""The recording of the current call; other threads and other calls see another value."""
+
+_PLACING = Lock()
+"""torch numbers hooks without a lock: two placed at once could get one number, and one be lost."""
+
+
+def layer_gradients(
+    network: nn.Module,
+    layer: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    objectives: Sequence[Objective],
+    *,
+    bf16: bool = False,
+) -> tuple[LayerGradients, ...]:
+    """Gradients of several scores at one layer, from one forward pass.
+
+    Args:
+        network: In evaluation mode; no sample's score may depend on another sample.
+        layer: Sub-module whose output is one tensor (N, C, *spatial); runs once a pass.
+        inputs: Positional arguments of the network, the first dimension is the batch.
+        objectives: Scores to explain; each maps the output to shape (N,).
+        bf16: Run in bfloat16 autocast; scores are computed in float32.
+
+    Returns:
+        One result per objective.
+
+    Raises:
+        ModelError: If the network is in training mode, or the layer is not part of the pass, runs
+            more than once or gives no tensor of features.
+        InputError: If an objective does not give one score per sample.
+    """
+    if network.training:
+        raise ModelError("the network is in training mode; explanations need it in evaluation mode")
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        usable = [outside_inference_mode(tensor) for tensor in inputs]
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+        with _recording(layer, cut=True) as recording, autocast:
+            output = network(*usable)
+        leaf = recording.only_activation()
+        results = []
+        output = output.float()
+        for number, objective in enumerate(objectives):
+            score = objective(output)
+            if score.shape != (len(leaf),):
+                raise InputError(
+                    f"objective gives shape {tuple(score.shape)}; expected ({len(leaf)},)"
+                )
+            last = number == len(objectives) - 1
+            results.append(_result(leaf, score, output, keep_graph=not last))
+    return tuple(results)
+
+
+def outside_inference_mode(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, or a copy that may take part in gradients if it was made in inference mode."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+def gradients_of_cells(
+    network: nn.Module,
+    layer: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    choose: Callable[[tuple[int, ...]], Sequence[tuple[int, ...]]],
+) -> tuple[tuple[int, ...], dict[tuple[int, ...], torch.Tensor]]:
+    """What single cells of a layer see of the picture.
+
+    Args:
+        network: In evaluation mode.
+        layer: As for `layer_gradients`.
+        inputs: One sample; the first tensor is the picture.
+        choose: From the cells of the layer per axis to the places of the cells wanted.
+
+    Returns:
+        Cells of the layer per axis; and for each wanted cell the gradient of the sum of its
+        channels by the picture, shape of the picture.
+
+    Raises:
+        ModelError: As `layer_gradients`.
+    """
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        picture = inputs[0].detach().clone().requires_grad_()
+        with _recording(layer, cut=False) as recording:
+            network(picture, *(outside_inference_mode(tensor) for tensor in inputs[1:]))
+        seen = recording.only_activation()
+        size = tuple(seen.shape[2:])
+        found = {}
+        for cell in choose(size):
+            total = seen[0].flatten(1)[:, int(np.ravel_multi_index(cell, size))].sum()
+            gradient = torch.zeros_like(picture)
+            if total.requires_grad:
+                (gradient,) = torch.autograd.grad(total, picture, retain_graph=True)
+            found[cell] = gradient
+    return size, found
+
+
+@contextmanager
+def _recording(layer: nn.Module, *, cut: bool) -> Iterator[_Recording]:
+    """Record the layer's output for the calls made inside the block, by this thread only.
+
+    With `cut`, what is recorded is a new leaf of the graph and the network goes on from it.
+    """
+    own = _Recording()
+
+    def record(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if _RECORDING.get() is not own:
+            return None
+        if not isinstance(output, torch.Tensor) or output.ndim < 3:
+            raise ModelError(
+                f"layer {type(layer).__name__} gives {_described(output)}; expected a tensor of "
+                "features (N, C, *spatial)"
+            )
+        if not cut:
+            own.activations.append(output)
+            return None
+        leaf = output.detach().requires_grad_()
+        own.activations.append(leaf)
+        return leaf.clone()  # operations in place after the layer must not write into the leaf
+
+    with _PLACING:
+        handle = layer.register_forward_hook(record)
+    token = _RECORDING.set(own)
+    try:
+        yield own
+    finally:
+        _RECORDING.reset(token)
+        with _PLACING:
+            handle.remove()
+
+
+def _result(
+    leaf: torch.Tensor, score: torch.Tensor, output: torch.Tensor, *, keep_graph: bool
+) -> LayerGradients:
+    gradient = None
+    if score.requires_grad:
+        (gradient,) = torch.autograd.grad(
+            score.sum(), leaf, retain_graph=keep_graph, allow_unused=True
+        )
+    if gradient is None:  # the score does not depend on the layer
+        gradient = torch.zeros_like(leaf)
+    return LayerGradients(
+        leaf.detach().float(), gradient.float(), score.detach().float(), output.detach()
+    )
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, torch.Tensor):
+        return f"a tensor of shape {tuple(output.shape)}"
+    return f"a {type(output).__name__}"
