@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from monailabel.interfaces.app import MONAILabelApp
 
-from brain_tumor.bundles import models_folder
+from brain_tumor.learning.holder import active_segmenter
 from brain_tumor.segmentation.result import Segmenter
-from brain_tumor.segmentation.segmenter import load_segmenter
 from brain_tumor.server import app as server_app
 from brain_tumor.server.serving import serve_through_front
 
@@ -15,8 +14,8 @@ class BrainTumorApp(server_app.ServerApp, MONAILabelApp):  # type: ignore[misc]
     """TumorLens for MONAI Label; the loader wants `MONAILabelApp` among the direct bases."""
 
     def load_segmenter(self) -> Segmenter:
-        """Segmenter with the weights of the models folder."""
-        return load_segmenter(models_folder())
+        """Segmenter of the active model versions; follows a switch without a restart."""
+        return active_segmenter(self.registry)
 
     def on_init_complete(self) -> None:
         """Begin to serve, behind the front."""

@@ -11,9 +11,12 @@ from typing import Generic, TypeVar
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
-from brain_tumor.errors import TumorLensError
+from brain_tumor.errors import ModelError, NotFoundError, TumorLensError
 from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
+from brain_tumor.segmentation.segmenter import CORE_MODEL, SUBREGION_MODEL, ChoosingSegmenter
+from brain_tumor.segmentation.tumor_core import TumorCoreSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -105,3 +108,22 @@ class SwitchingSegmenter:
     def segment(self, case: Case) -> SegmentationResult:
         """Outline the tumour with the version that is active when this is called."""
         return self._model.current().segment(case)
+
+
+def active_segmenter(registry: ModelRegistry) -> SwitchingSegmenter:
+    """The segmenter of the versions that are active, also after a switch.
+
+    Raises:
+        ModelError: If a bundle is missing or damaged.
+    """
+
+    def load(find: FindBundle) -> Segmenter:
+        return ChoosingSegmenter(
+            SubregionSegmenter.load(find(SUBREGION_MODEL)),
+            TumorCoreSegmenter.load(find(CORE_MODEL)),
+        )
+
+    try:
+        return SwitchingSegmenter(ReloadingModel(registry, (SUBREGION_MODEL, CORE_MODEL), load))
+    except NotFoundError as error:
+        raise ModelError(f"the models folder lacks a model: {error.message}") from error

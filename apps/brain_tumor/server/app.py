@@ -21,8 +21,10 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor import __version__
+from brain_tumor.bundles import models_folder
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.labels import label_names
+from brain_tumor.learning.registry import ModelRegistry
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.server.admission import InferenceGate
 from brain_tumor.server.batches import Batches
@@ -65,6 +67,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         limits: Sizes that the server takes.
         services: Gate and cache of the tasks.
         batches: Work on many cases in the background.
+        registry: Versions of the models.
         folder_lock: Held by the process that serves the studies folder.
 
     Raises:
@@ -84,6 +87,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         apply_to_stock(self._root / PRIVATE_FOLDER / "sessions")
         self.limits: ServerLimits = server_limits(os.environ)
         self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
+        self.registry = ModelRegistry(models_folder(), self._root / PRIVATE_FOLDER / "models")
         self._segmenter = self.load_segmenter()
         self.folder_lock: FileLock | None = None
         super().__init__(

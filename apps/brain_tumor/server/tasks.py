@@ -243,7 +243,8 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         with _stage(timings, "compute"):
             result = self.compute(loaded.case, options)
         summary = _summary(loaded)
-        if case_input.fingerprint is not None:
+        unswitched = self._key(case_input, options) == key
+        if case_input.fingerprint is not None and unswitched:
             kept = Outcome(result, summary, timings, is_cached=True)
             self._services.cache.put(key, kept, self.size_bytes(result))
         return Outcome(result, summary, timings)
