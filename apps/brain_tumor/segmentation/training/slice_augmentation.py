@@ -22,11 +22,35 @@ from brain_tumor.segmentation.training.slices import (
     Pixel,
     SliceSet,
 )
+from brain_tumor.segmentation.tumor_core_network import WORKING_PIXEL_MM
 from brain_tumor.segmentation.tumor_core_slices import normalise_slices
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
 PATCH = 176  # pixels of 1.25 mm: 220 mm
+
+
+@dataclass(frozen=True)
+class AugmentationPlan:
+    """What `BatchMaker` draws.
+
+    Attributes:
+        cheng_share: Share of the slice collection; the rest comes from volumes.
+        healed_chance: Tumour replaced by the mirrored other side of the head.
+        cut_chance: Picture cut beside the tumour, or the part with the tumour cut off.
+        cut_away_share: How many of the cuts take the tumour away.
+        quarter_turn_chance: Slice turned by 90, 180 or 270 degrees.
+        patch_pixels: Side of the square patches.
+        patch_mm: Side of the square patches in mm.
+    """
+
+    cheng_share: float = 0.64
+    healed_chance: float = 0.4
+    cut_chance: float = 0.22
+    cut_away_share: float = 0.6
+    quarter_turn_chance: float = 0.3
+    patch_pixels: int = PATCH
+    patch_mm: float = PATCH * WORKING_PIXEL_MM
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +61,13 @@ class Batch:
         images: Normalised slices, (N, 1, H, W) float32.
         target: 1 in the tumour core, same shape.
         weight: 0 where the loss looks away, else 1, same shape.
+        chosen: Index of each slice in the slice set, (N,).
     """
 
     images: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
+    chosen: npt.NDArray[np.int64]
 
 
 class BatchMaker:
@@ -56,18 +82,15 @@ class BatchMaker:
     Args:
         slices: Training slices.
         seed: Seed of all random numbers.
+        plan: Chances and sizes.
     """
 
-    cheng_share = 0.64
-    healed_chance = 0.4
-    cut_chance = 0.22
-    cut_away_share = 0.6
-
-    def __init__(self, slices: SliceSet, seed: int) -> None:
+    def __init__(self, slices: SliceSet, seed: int, plan: AugmentationPlan | None = None) -> None:
         self._slices = slices
+        self._plan = plan or AugmentationPlan()
         self._numbers = np.random.default_rng(seed)
         self._torch_numbers = torch.Generator().manual_seed(seed)
-        self._weights = _sampling_weights(slices, self.cheng_share)
+        self._weights = _sampling_weights(slices, self._plan.cheng_share)
         self._healed = {i: h for i in range(len(slices)) if (h := _mirror_axis(slices, i))}
 
     def batch(self, size: int) -> Batch:
@@ -97,20 +120,20 @@ class BatchMaker:
         image = self._change_intensities(image)
         normalised = torch.from_numpy(normalise_slices(image[:, 0].numpy()))[:, None]
         jitter = 1 + 0.1 * self._normal(size), 0.1 * self._normal(size)
-        return Batch(normalised * jitter[0] + jitter[1], target, weight)
+        return Batch(normalised * jitter[0] + jitter[1], target, weight, chosen)
 
     def _make_healthy(self, image: FloatArray, pixels: ByteArray, index: int) -> None:
         """Heal or cut a slice with a skull, in place, by chance."""
         if self._slices.collection[index] == Collection.WHOLE:
             return
         draw = self._numbers
-        if index in self._healed and draw.random() < self.healed_chance:
+        if index in self._healed and draw.random() < self._plan.healed_chance:
             image[:] = heal_by_mirroring(image, pixels, self._healed[index])
             pixels[:] = Pixel.OTHER
-        elif draw.random() < self.cut_chance and self._slices.has_core[index]:
+        elif draw.random() < self._plan.cut_chance and self._slices.has_core[index]:
             angle, gap = draw.uniform(0, 2 * math.pi), draw.uniform(6, 25)
             gone = beyond_a_line(pixels != Pixel.OTHER, angle, gap)
-            if draw.random() < self.cut_away_share:
+            if draw.random() < self._plan.cut_away_share:
                 gone = ~gone
             head = self._slices.depth_mm[index] > 0
             if np.count_nonzero(head & ~gone) >= 0.3 * np.count_nonzero(head):
@@ -130,10 +153,11 @@ class BatchMaker:
     def _move(self, stack: torch.Tensor) -> torch.Tensor:
         """Turn, flip, zoom, stretch and shift; cut a patch around the head."""
         matrices = []
+        share = self._plan.patch_mm / (CANVAS * WORKING_PIXEL_MM)
         for image in stack[:, 0]:
             draw = self._numbers
             angle = math.radians(float(np.clip(draw.normal(0, 12), -40, 40)))
-            if draw.random() < 0.3:
+            if draw.random() < self._plan.quarter_turn_chance:
                 angle += math.pi / 2 * int(draw.integers(1, 4))
             zoom = np.exp(draw.uniform(-0.25, 0.25, size=1)).repeat(2)
             if draw.random() < 0.3:
@@ -142,13 +166,14 @@ class BatchMaker:
             turn = np.array(
                 [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
             )
-            linear = np.diag(mirror) @ turn @ np.diag(1 / zoom) * (PATCH / CANVAS)
+            linear = np.diag(mirror) @ turn @ np.diag(1 / zoom) * share
             rows, columns = (image.amax(dim=d) > 0.08 for d in (1, 0))
             centre = np.array([_middle(columns), _middle(rows)])
             centre += np.clip(draw.normal(0, 0.08, size=2), -0.25, 0.25)
             matrices.append(np.column_stack([linear, centre]))
         theta = torch.from_numpy(np.stack(matrices)).float()
-        size = [len(stack), stack.shape[1], PATCH, PATCH]
+        side = self._plan.patch_pixels
+        size = [len(stack), stack.shape[1], side, side]
         grid = F.affine_grid(theta, size, align_corners=False)
         return F.grid_sample(stack, grid, mode="bilinear", align_corners=False)
 
@@ -198,11 +223,10 @@ class BatchMaker:
             factors = np.exp(self._numbers.uniform(0, np.log(2.0), size=2))
             if self._numbers.random() < 0.4:
                 factors[self._numbers.integers(2)] *= self._numbers.uniform(1, 2.0)
-            coarse = [
-                max(8, round(side / f)) for side, f in zip((PATCH, PATCH), factors, strict=True)
-            ]
+            sides = picture.shape[1:]
+            coarse = [max(8, round(side / f)) for side, f in zip(sides, factors, strict=True)]
             small = F.interpolate(picture[None], size=coarse, mode="bilinear", antialias=True)
-            blurred.append(F.interpolate(small, size=(PATCH, PATCH), mode="bilinear")[0])
+            blurred.append(F.interpolate(small, size=sides, mode="bilinear")[0])
         return torch.stack(blurred)
 
 

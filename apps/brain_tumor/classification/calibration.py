@@ -1,0 +1,118 @@
+"""Probabilities that mean what they say: temperature, and prediction sets with a coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from brain_tumor.errors import InputError
+
+Array = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.int64]
+
+TEMPERATURES = (0.2, 20.0)
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities and prediction sets.
+
+    Attributes:
+        temperature: Logits are divided by it.
+        coverage: Promised share of cases whose true class is in the prediction set.
+        least_probability: A class is in the prediction set from this probability on.
+    """
+
+    temperature: float
+    coverage: float
+    least_probability: float
+
+    def probabilities(self, logits: Array) -> Array:
+        """Calibrated probabilities, (..., classes), of logits of the same shape."""
+        found: Array = softmax(np.asarray(logits, dtype=np.float64) / self.temperature, axis=-1)
+        return found
+
+    def prediction_set(self, probabilities: Array) -> npt.NDArray[np.bool_]:
+        """Which classes are in the set, same shape; may be empty or hold several."""
+        kept: npt.NDArray[np.bool_] = np.asarray(probabilities) >= self.least_probability
+        return kept
+
+
+def fit_calibration(logits: Array, truth: Integers, coverage: float) -> Calibration:
+    """Temperature by likelihood, then the threshold of split-conformal prediction sets.
+
+    Args:
+        logits: Of held-out examples, (N, classes).
+        truth: Their classes, (N,).
+        coverage: Wanted share, between 0 and 1.
+
+    Raises:
+        InputError: If there are no examples or coverage is not between 0 and 1.
+
+    References:
+        Guo et al. 2017, arXiv:1706.04599 (temperature); Sadinle et al. 2019,
+        doi:10.1080/01621459.2017.1395341 (least ambiguous sets).
+    """
+    if len(truth) == 0 or not 0 < coverage < 1:
+        raise InputError(f"{len(truth)} examples at coverage {coverage} cannot be calibrated on")
+    scores = np.asarray(logits, dtype=np.float64)
+
+    def loss(log_temperature: float) -> float:
+        chosen = log_softmax(scores / np.exp(log_temperature), axis=1)[np.arange(len(truth)), truth]
+        return -float(chosen.mean())
+
+    low, high = np.log(TEMPERATURES)
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+    true_probability = softmax(scores / temperature, axis=1)[np.arange(len(truth)), truth]
+    return Calibration(temperature, coverage, conformal_threshold(true_probability, coverage))
+
+
+def conformal_threshold(true_probability: Array, coverage: float) -> float:
+    """Probability from which on a class is in the set.
+
+    The k-th smallest probability of the true class, k = floor((n + 1) (1 - coverage)); 0 if n is
+    too small for the promise, so that every class is in every set.
+
+    Args:
+        true_probability: Probability given to the true class, (N,).
+        coverage: Promised share.
+
+    Example:
+        >>> conformal_threshold(np.arange(1, 20) / 20, 0.9)
+        0.1
+    """
+    rank = int(np.floor((len(true_probability) + 1) * (1 - coverage) + 1e-9))
+    return float(np.sort(true_probability)[rank - 1]) if rank >= 1 else 0.0
+
+
+def expected_calibration_error(probabilities: Array, truth: Integers, bins: int = BINS) -> float:
+    """Mean distance between confidence and accuracy over equally wide bins of confidence.
+
+    Args:
+        probabilities: (N, classes).
+        truth: (N,).
+        bins: Number of bins over 0 ... 1.
+
+    References:
+        Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602.
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    error = 0.0
+    for chosen in range(bins):
+        inside = place == chosen
+        if inside.any():
+            error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    return float(error)
+
+
+def brier_score(probabilities: Array, truth: Integers) -> float:
+    """Mean squared distance to the one-hot truth, summed over classes: 0 is perfect, 2 worst."""
+    wanted = np.eye(probabilities.shape[1])[truth]
+    return float(((probabilities - wanted) ** 2).sum(axis=1).mean())

@@ -1,0 +1,331 @@
+"""Tumour type of a case: slices through the tumour, read and pooled, or the right to say no."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence as Items
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+
+from brain_tumor.bundles import ModelVersion, read_bundle
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.classification.case_slices import (
+    CaseSlice,
+    cut_patch,
+    stack_patches,
+    tumour_slices,
+)
+from brain_tumor.classification.features import FeatureVector, slice_features
+from brain_tumor.classification.midline import Plane as MidlinePlane
+from brain_tumor.classification.network import HybridNetwork, NetworkArguments, load_network
+from brain_tumor.classification.outline import MaskArray
+from brain_tumor.classification.result import (
+    ClassificationResult,
+    OutlierScore,
+    Probabilities,
+    SliceReading,
+)
+from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
+from brain_tumor.labels import LabelArray, Region, TumorType, region_mask
+from brain_tumor.segmentation.hardware import cpu_has_bf16
+
+logger = logging.getLogger(__name__)
+
+TYPES = tuple(TumorType)
+PATH_STEPS = 16
+LEAST_PIECE_ML = 0.3
+MANY_PIECES = 3
+NO_HEAD = "no head was found in this slice"
+NO_TUMOUR = "No tumour was found, so there is nothing to classify."
+
+
+class TumorTypeClassifier:
+    """Names the tumour type of a case; thread-safe, holds no state.
+
+    Args:
+        network: Hybrid network in evaluation mode.
+        features: Ids of its measured features, in order.
+        statistics: Calibration, outliers and reference ranges.
+        version: Model behind it.
+        bf16: Run convolutions in bfloat16; by default where the CPU computes it in hardware.
+    """
+
+    def __init__(
+        self,
+        network: HybridNetwork,
+        features: tuple[str, ...],
+        statistics: ClassifierStatistics,
+        version: ModelVersion,
+        *,
+        bf16: bool | None = None,
+    ) -> None:
+        self.network = network
+        self.features = features
+        self.statistics = statistics
+        self._version = version
+        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+
+    @classmethod
+    def load(cls, bundle_path: Path, *, bf16: bool | None = None) -> TumorTypeClassifier:
+        """Classifier of a bundle folder.
+
+        Raises:
+            ModelError: If the bundle is missing, damaged or of another network.
+        """
+        bundle = read_bundle(bundle_path)
+        arguments = NetworkArguments.from_json(bundle.metadata.get("network", {}))
+        return cls(
+            load_network(arguments, bundle.weights()),
+            arguments.features,
+            read_statistics(bundle_path),
+            bundle.version,
+            bf16=bf16,
+        )
+
+    @property
+    def version(self) -> ModelVersion:
+        """Model behind this classifier; part of every cache key."""
+        return self._version
+
+    def classify(self, case: Case, labelmap: LabelArray) -> ClassificationResult:
+        """Tumour type of a case.
+
+        Args:
+            case: Case; T1c is read. Without one the reference is read and the type stays
+                undetermined.
+            labelmap: Outline of the tumour on the reference grid.
+        """
+        started = time.perf_counter()
+        sequence = Sequence.T1C if Sequence.T1C in case.volumes else case.reference
+        mask = tumour_mask(labelmap)
+        parts = tumour_slices(case.volumes[sequence], mask)
+        if not parts:
+            return self._nothing(time.perf_counter() - started)
+        cut = time.perf_counter()
+        features = [self.measure(part) for part in parts]
+        measured = time.perf_counter()
+        readings = self.read(parts, features)
+        finished = time.perf_counter()
+        result = self._pool(readings, _standing_reasons(case, sequence, mask))
+        timings = {
+            "slices": cut - started,
+            "features": measured - cut,
+            "network": finished - measured,
+            "total": finished - started,
+        }
+        return _with_timings(result, timings)
+
+    def measure(self, part: CaseSlice) -> FeatureVector:
+        """Measured features of a slice."""
+        plane = None if part.is_lone else MidlinePlane(part.plane.value)
+        return slice_features(part.image, part.mask, part.pixel_mm, plane=plane)
+
+    def read(
+        self, parts: Items[CaseSlice], features: Items[FeatureVector]
+    ) -> tuple[SliceReading, ...]:
+        """Read slices with the network.
+
+        Args:
+            parts: Slices, at least one.
+            features: Their measured features.
+        """
+        patches = [cut_patch(part) for part in parts]
+        images, masks = stack_patches(patches)
+        values = torch.from_numpy(np.stack([f.to_array(self.features) for f in features]))
+        with torch.inference_mode():
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+                maps = self.network.see(images)
+                named = self.network.name(maps, masks, values)
+            fused, embedding = named.fused.float(), named.embedding.float()
+        contributions = feature_contributions(self.network, embedding, values)
+        probabilities = self.statistics.slice_calibration.probabilities(fused.numpy())
+        return tuple(
+            SliceReading(
+                part=part,
+                patch=patch,
+                features=vector,
+                logits=fused[index].numpy(),
+                probabilities=_by_type(probabilities[index]),
+                embedding=embedding[index].numpy(),
+                contributions=contributions[index],
+            )
+            for index, (part, patch, vector) in enumerate(
+                zip(parts, patches, features, strict=True)
+            )
+        )
+
+    def probabilities_of(
+        self, reading: SliceReading, features: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float64]:
+        """Calibrated slice probabilities if other values had been measured.
+
+        Args:
+            reading: Slice whose appearance is kept.
+            features: Values in the order of the model's features, (..., F), NaN where missing.
+
+        Returns:
+            Shape (..., 3), in the order of `TumorType`.
+        """
+        values = torch.from_numpy(np.atleast_2d(np.asarray(features, dtype=np.float32)))
+        embedding = torch.from_numpy(reading.embedding)[None].expand(len(values), -1)
+        with torch.inference_mode():
+            measured = self.network.measure(self.network.standardise(values))
+            fused = self.network.fuse(torch.cat([embedding, measured], dim=1))
+        found = self.statistics.slice_calibration.probabilities(fused.numpy())
+        return np.asarray(found.reshape(*np.shape(features)[:-1], len(TYPES)))
+
+    def _pool(
+        self, readings: tuple[SliceReading, ...], reasons: Items[str]
+    ) -> ClassificationResult:
+        """One distribution from all slices, and whether it may be told."""
+        logits = pool_logits(readings)
+        lone = len(readings) == 1
+        calibration = (
+            self.statistics.slice_calibration if lone else self.statistics.case_calibration
+        )
+        probabilities = calibration.probabilities(logits)
+        inside = calibration.prediction_set(probabilities)
+        distances = self.statistics.outliers.distance(np.stack([r.embedding for r in readings]))
+        outlier = OutlierScore(float(np.median(distances)), self.statistics.outliers.threshold)
+        chosen = tuple(kind for kind, kept in zip(TYPES, inside, strict=True) if kept)
+        found = [*reasons]
+        if all(r.features["surface_distance_mm"].reason == NO_HEAD for r in readings):
+            found.append("No head was recognised around the outline; this may not be a brain MRI.")
+        if outlier.is_out:
+            found.append(
+                f"The tumour looks unlike the training cases (distance {outlier.score:.1f}, "
+                f"limit {outlier.threshold:.1f})."
+            )
+        if len(chosen) != 1:
+            found.append(_unsure(probabilities, chosen, calibration.coverage))
+        prediction = None if found else TYPES[int(np.argmax(probabilities))]
+        return ClassificationResult(
+            prediction=prediction,
+            probabilities=_by_type(probabilities),
+            prediction_set=chosen,
+            coverage=calibration.coverage,
+            reasons=tuple(found),
+            outlier=outlier,
+            slices=readings,
+            model=self._version,
+        )
+
+    def _nothing(self, seconds: float) -> ClassificationResult:
+        calibration = self.statistics.case_calibration
+        return ClassificationResult(
+            prediction=None,
+            probabilities=None,
+            prediction_set=(),
+            coverage=calibration.coverage,
+            reasons=(NO_TUMOUR,),
+            outlier=None,
+            slices=(),
+            model=self._version,
+            timings_s={"total": seconds},
+        )
+
+
+def tumour_mask(labelmap: LabelArray) -> MaskArray:
+    """Tumour core of a labelmap, or the whole tumour where no core was told apart."""
+    core = region_mask(labelmap, Region.TC)
+    return core if core.any() else region_mask(labelmap, Region.WT)
+
+
+def pool_logits(readings: Items[SliceReading]) -> npt.NDArray[np.float64]:
+    """Mean of the slices' log-probabilities, large cross-sections first: (3,).
+
+    Planes count the same however many slices they give; inside a plane a slice weighs as much as
+    the square root of its area.
+    """
+    by_plane: dict[str, list[SliceReading]] = {}
+    for reading in readings:
+        by_plane.setdefault(reading.part.plane.value, []).append(reading)
+    means = []
+    for group in by_plane.values():
+        weights = np.sqrt([reading.part.area_mm2 for reading in group])
+        logits = np.stack([reading.logits for reading in group]).astype(np.float64)
+        logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        means.append(np.average(logits, axis=0, weights=weights))
+    pooled: npt.NDArray[np.float64] = np.mean(means, axis=0)
+    return pooled
+
+
+def feature_contributions(
+    network: HybridNetwork, embedding: torch.Tensor, features: torch.Tensor
+) -> npt.NDArray[np.float32]:
+    """Signed share of every measured feature in the fused logits, by integrated gradients.
+
+    The path runs from a typical value of every feature (its median) to the measured one, with the
+    appearance kept; the contributions add up to the change of the logit.
+
+    Args:
+        network: Hybrid network.
+        embedding: Appearance, (N, D).
+        features: Measured values, (N, F), NaN where missing.
+
+    Returns:
+        Shape (N, F, 3).
+
+    References:
+        Sundararajan et al. 2017, arXiv:1703.01365.
+    """
+    with torch.enable_grad():
+        end = network.standardise(features.clone())
+        count = features.shape[1]
+        steps = (torch.arange(PATH_STEPS) + 0.5) / PATH_STEPS
+        scores = (end[:, None, :count] * steps[None, :, None]).detach().requires_grad_()
+        missing = end[:, None, count:].expand(-1, PATH_STEPS, -1)
+        measured = network.measure(torch.cat([scores, missing], dim=2))
+        held = embedding.clone()[:, None].expand(-1, PATH_STEPS, -1)
+        logits = network.fuse(torch.cat([held, measured], dim=2))
+        shares = []
+        for kind in range(logits.shape[2]):
+            (slope,) = torch.autograd.grad(logits[..., kind].sum(), scores, retain_graph=True)
+            shares.append((slope.mean(dim=1) * end[:, :count]).detach())
+    return torch.stack(shares, dim=2).numpy()
+
+
+def _standing_reasons(case: Case, sequence: Sequence, mask: MaskArray) -> list[str]:
+    """Reasons that do not depend on what the network says."""
+    reasons = []
+    if sequence is not Sequence.T1C:
+        reasons.append(
+            "The case has no contrast-enhanced T1 volume; the type is learned on such volumes only."
+        )
+    voxel_ml = float(np.prod(case.spacing_mm)) / 1000.0
+    labels, count = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_ml
+    pieces = int(np.count_nonzero(sizes >= LEAST_PIECE_ML))
+    if pieces >= MANY_PIECES:
+        reasons.append(
+            f"There are {pieces} separate tumours; metastases, which the model does not know, "
+            "cannot be excluded."
+        )
+    return reasons
+
+
+def _unsure(
+    probabilities: npt.NDArray[np.floating[Any]], chosen: tuple[TumorType, ...], coverage: float
+) -> str:
+    if chosen:
+        names = " and ".join(kind.value for kind in chosen)
+        return f"At {coverage:.0%} coverage {names} cannot be told apart."
+    return f"No type is likely enough; the most probable one has {float(probabilities.max()):.0%}."
+
+
+def _by_type(probabilities: npt.NDArray[np.floating[Any]]) -> Probabilities:
+    return dict(zip(TYPES, (float(p) for p in probabilities), strict=True))
+
+
+def _with_timings(
+    result: ClassificationResult, timings_s: dict[str, float]
+) -> ClassificationResult:
+    return replace(result, timings_s=timings_s)

@@ -1,0 +1,240 @@
+"""The hybrid network: what a slice looks like, fused with what was measured in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from brain_tumor.classification.boundary_layer import BoundaryNormalisation
+from brain_tumor.classification.encoder import OUTPUT_CHANNELS, Encoder
+from brain_tumor.errors import ModelError
+from brain_tumor.labels import TumorType
+
+TYPES = tuple(TumorType)
+PIXEL_MM = 1.5
+"""Pixel of the slices that the network reads."""
+DIVISOR = 16
+LESION_CHANNELS = 128
+EMBEDDING = 96
+DECODER_CHANNELS = (96, 64, 40, 24)
+FULL_CHANNELS = 16
+FEATURE_WIDTH = 64
+LARGEST_Z = 4.0
+
+
+@dataclass(frozen=True)
+class NetworkArguments:
+    """What the network was built for.
+
+    Attributes:
+        features: Ids of the measured features, in the order of the input.
+    """
+
+    features: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary for the metadata."""
+        return {"name": "HybridNetwork", "features": list(self.features)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> NetworkArguments:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ModelError: If features are missing.
+        """
+        features = values.get("features")
+        if not isinstance(features, list) or not features:
+            raise ModelError("network arguments hold no features; expected a list of feature ids")
+        return cls(tuple(str(name) for name in features))
+
+
+@dataclass(frozen=True, eq=False)
+class SliceMaps:
+    """What the network sees in slices before it names the tumour.
+
+    Attributes:
+        mask_logits: Of tumour core, (N, 1, H, W).
+        boundary_logits: Importance of edge pixels, same shape.
+        levels: Encoder features with strides 2 to 32.
+    """
+
+    mask_logits: torch.Tensor
+    boundary_logits: torch.Tensor
+    levels: tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TypeLogits:
+    """Logits of the tumour types, in the order of `TYPES`, each (N, 3).
+
+    Attributes:
+        fused: From appearance and measured features together: the answer.
+        deep: From appearance alone.
+        measured: From measured features alone.
+        embedding: Appearance as a vector, (N, EMBEDDING).
+    """
+
+    fused: torch.Tensor
+    deep: torch.Tensor
+    measured: torch.Tensor
+    embedding: torch.Tensor
+
+
+class HybridNetwork(nn.Module):
+    """Encoder, outline decoder, boundary layer and fusion with measured features.
+
+    `forward` is the classifier; `see` is its first half, which does not depend on a mask.
+
+    Args:
+        arguments: Names of the measured features.
+        dropout: Of the fused representation, in training.
+    """
+
+    feature_centre: torch.Tensor
+    feature_scale: torch.Tensor
+
+    def __init__(self, arguments: NetworkArguments, dropout: float = 0.3) -> None:
+        super().__init__()
+        count = len(arguments.features)
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+        widths = OUTPUT_CHANNELS[2:]
+        self.lateral = nn.ModuleList(nn.Conv2d(w, LESION_CHANNELS, 1) for w in widths)
+        self.boundary = BoundaryNormalisation()
+        self.lesion = nn.Sequential(
+            nn.Conv2d(LESION_CHANNELS, LESION_CHANNELS, 3, padding=1),
+            nn.GroupNorm(8, LESION_CHANNELS),
+            nn.ReLU(),
+        )
+        self.embed = nn.Sequential(nn.Linear(3 * LESION_CHANNELS, EMBEDDING), nn.ReLU())
+        self.register_buffer("feature_centre", torch.zeros(count))
+        self.register_buffer("feature_scale", torch.ones(count))
+        self.measure = nn.Sequential(
+            nn.Linear(2 * count, 96),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(96, FEATURE_WIDTH),
+            nn.ReLU(),
+        )
+        self.deep_head = nn.Linear(EMBEDDING, len(TYPES))
+        self.measured_head = nn.Linear(FEATURE_WIDTH, len(TYPES))
+        self.fuse = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(EMBEDDING + FEATURE_WIDTH, 64),
+            nn.ReLU(),
+            nn.Linear(64, len(TYPES)),
+        )
+
+    def see(self, images: torch.Tensor) -> SliceMaps:
+        """Outline and importance maps.
+
+        Args:
+            images: Normalised slices, (N, 1, H, W), sides multiples of `DIVISOR`.
+        """
+        levels = self.encoder(images)
+        maps = self.decoder(images, levels)
+        return SliceMaps(maps[:, :1], maps[:, 1:], levels)
+
+    def name(self, maps: SliceMaps, masks: torch.Tensor, features: torch.Tensor) -> TypeLogits:
+        """Tumour types of slices that were seen.
+
+        Args:
+            maps: From `see`.
+            masks: Tumour core, 0-1, (N, 1, H, W).
+            features: Measured features, (N, F), NaN where missing.
+        """
+        lesion = self.lesion_map(maps)
+        embedding = self.embed(self._pool(lesion, maps, masks))
+        measured = self.measure(self.standardise(features))
+        fused = self.fuse(torch.cat([embedding, measured], dim=1))
+        return TypeLogits(fused, self.deep_head(embedding), self.measured_head(measured), embedding)
+
+    def forward(
+        self, images: torch.Tensor, masks: torch.Tensor, features: torch.Tensor
+    ) -> torch.Tensor:
+        """Fused logits, (N, 3), in the order of `TYPES`."""
+        return self.name(self.see(images), masks, features).fused
+
+    def lesion_map(self, maps: SliceMaps) -> torch.Tensor:
+        """Boundary-normalised features with stride 8, the layer that heatmaps explain."""
+        fine, *coarser = maps.levels[2:]
+        total = self.lateral[0](fine)
+        for lateral, level in zip(list(self.lateral)[1:], coarser, strict=True):
+            total = total + F.interpolate(
+                lateral(level), size=fine.shape[2:], mode="bilinear", align_corners=False
+            )
+        found: torch.Tensor = self.lesion(
+            self.boundary(F.relu(total), maps.boundary_logits.sigmoid())
+        )
+        return found
+
+    def standardise(self, features: torch.Tensor) -> torch.Tensor:
+        """Features as robust z-scores, then 1 for each that is missing: (N, 2 F)."""
+        missing = torch.isnan(features)
+        scores = (features - self.feature_centre) / self.feature_scale
+        scores = torch.where(missing, torch.zeros_like(scores), scores)
+        return torch.cat([scores.clamp(-LARGEST_Z, LARGEST_Z), missing.float()], dim=1)
+
+    def _pool(self, lesion: torch.Tensor, maps: SliceMaps, masks: torch.Tensor) -> torch.Tensor:
+        """Means over the slice, the tumour with a margin, and its edge: (N, 3 C)."""
+        size = (lesion.shape[2], lesion.shape[3])
+        near = F.adaptive_avg_pool2d(F.max_pool2d(masks, 5, stride=1, padding=2), size)
+        edge = F.adaptive_avg_pool2d(maps.boundary_logits.sigmoid(), size) * near
+        pooled = [lesion.mean(dim=(2, 3))]
+        for weight in (near, edge):
+            total = weight.sum(dim=(2, 3)).clamp(min=1e-3)
+            pooled.append((lesion * weight).sum(dim=(2, 3)) / total)
+        return torch.cat(pooled, dim=1)
+
+
+class Decoder(nn.Module):
+    """U-shaped decoder: two maps at full resolution, mask and boundary importance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps, inputs = [], OUTPUT_CHANNELS[-1]
+        for skip, outputs in zip(reversed(OUTPUT_CHANNELS[:-1]), DECODER_CHANNELS, strict=True):
+            steps.append(_convolve(inputs + skip, outputs))
+            inputs = outputs
+        self.steps = nn.ModuleList(steps)
+        self.full = _convolve(inputs + 1, FULL_CHANNELS)
+        self.out = nn.Conv2d(FULL_CHANNELS, 2, 1)
+
+    def forward(self, images: torch.Tensor, levels: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits of mask and boundary, (N, 2, H, W)."""
+        found = levels[-1]
+        for step, skip in zip(self.steps, reversed(levels[:-1]), strict=True):
+            found = step(torch.cat([_enlarge(found, skip), skip], dim=1))
+        found = self.full(torch.cat([_enlarge(found, images), images], dim=1))
+        logits: torch.Tensor = self.out(found)
+        return logits
+
+
+def _convolve(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(8, outputs), nn.ReLU()
+    )
+
+
+def _enlarge(small: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(small, size=like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def load_network(arguments: NetworkArguments, weights: Mapping[str, torch.Tensor]) -> HybridNetwork:
+    """Network with its weights, ready for inference.
+
+    Raises:
+        ModelError: If the weights do not belong to this network.
+    """
+    network = HybridNetwork(arguments)
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise ModelError(f"weights do not fit the hybrid network: {error}") from error
+    return network.eval().requires_grad_(requires_grad=False)

@@ -1,0 +1,255 @@
+"""What the network says about slices of the collection, with true outlines and with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from tqdm import tqdm
+
+from brain_tumor.classification.case_slices import CaseSlice, Patch, cut_patch, stack_patches
+from brain_tumor.classification.features import slice_features
+from brain_tumor.classification.network import HybridNetwork
+from brain_tumor.classification.outline import MaskArray, largest_component
+from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.training.slices import (
+    CHENG_PIXEL_MM,
+    ChengSlice,
+    read_cheng_slice,
+)
+from brain_tumor.segmentation.tumor_core_slices import Plane
+
+BATCH = 16
+TYPES = tuple(TumorType)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Logits of N slices, each (N, 3), in the order of `TumorType`.
+
+    Attributes:
+        fused: The hybrid's answer.
+        deep: Appearance alone.
+        measured: Measured features alone.
+        embedding: Appearance as a vector, (N, D).
+        features: Measured features, (N, F), NaN where missing.
+    """
+
+    fused: npt.NDArray[np.float32]
+    deep: npt.NDArray[np.float32]
+    measured: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Readings of slices with what is known about them.
+
+    Attributes:
+        expert: Read with the expert's outline.
+        own: Read with the network's own outline.
+        dice: Of the own outline against the expert's, (N,).
+        truth: Index into `TumorType`, (N,).
+        patient: Patient group, (N,).
+        cohort: Cohort, (N,).
+        index: Number of the slice in the collection, (N,).
+    """
+
+    expert: Reading
+    own: Reading
+    dice: npt.NDArray[np.float32]
+    truth: npt.NDArray[np.int64]
+    patient: npt.NDArray[np.str_]
+    cohort: npt.NDArray[np.str_]
+    index: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def save(self, path: Path) -> None:
+        """Keep the predictions in a compressed file."""
+        arrays: dict[str, Any] = {
+            f"{which}_{field.name}": getattr(getattr(self, which), field.name)
+            for which in ("expert", "own")
+            for field in fields(Reading)
+        }
+        for name in ("dice", "truth", "patient", "cohort", "index"):
+            arrays[name] = getattr(self, name)
+        np.savez_compressed(path, **arrays)
+
+
+def load_predictions(path: Path) -> Predictions:
+    """Read what `Predictions.save` wrote."""
+    with np.load(path) as stored:
+        expert, own = (
+            Reading(**{field.name: stored[f"{which}_{field.name}"] for field in fields(Reading)})
+            for which in ("expert", "own")
+        )
+        return Predictions(
+            expert,
+            own,
+            *(stored[name] for name in ("dice", "truth", "patient", "cohort", "index")),
+        )
+
+
+def join(parts: Items[Predictions]) -> Predictions:
+    """Predictions of several folds as one."""
+
+    def glue(values: Items[Any]) -> Any:
+        return np.concatenate(values)
+
+    readings = [
+        Reading(
+            *(glue([getattr(getattr(p, which), f.name) for p in parts]) for f in fields(Reading))
+        )
+        for which in ("expert", "own")
+    ]
+    rest = [
+        glue([getattr(p, n) for p in parts])
+        for n in ("dice", "truth", "patient", "cohort", "index")
+    ]
+    return Predictions(readings[0], readings[1], *rest)
+
+
+def predict_collection(
+    network: HybridNetwork,
+    feature_ids: tuple[str, ...],
+    data_dir: Path,
+    rows: Items[ChengSlice],
+    *,
+    progress: bool = True,
+) -> Predictions:
+    """Read slices of the collection as the product reads a lone slice.
+
+    Args:
+        network: In evaluation mode.
+        feature_ids: Its measured features.
+        data_dir: Folder with `cheng`.
+        rows: Slices to read.
+        progress: Show a bar.
+    """
+    readings: dict[str, list[Reading]] = {"expert": [], "own": []}
+    dice: list[float] = []
+    for first in tqdm(range(0, len(rows), BATCH), desc="slices", disable=not progress):
+        chunk = rows[first : first + BATCH]
+        parts = [lone_slice(*read_cheng_slice(data_dir, row)) for row in chunk]
+        own = [_with_mask(p, m) for p, m in zip(parts, own_outlines(network, parts), strict=True)]
+        readings["expert"].append(_read(network, feature_ids, parts))
+        readings["own"].append(_read(network, feature_ids, own))
+        dice += [_dice(p.mask, o.mask) for p, o in zip(parts, own, strict=True)]
+    expert, found = (
+        Reading(*(np.concatenate([getattr(r, f.name) for r in rs]) for f in fields(Reading)))
+        for rs in (readings["expert"], readings["own"])
+    )
+    return Predictions(
+        expert=expert,
+        own=found,
+        dice=np.array(dice, dtype=np.float32),
+        truth=np.array([TYPES.index(TumorType(row.tumor_type)) for row in rows]),
+        patient=np.array([row.group for row in rows]),
+        cohort=np.array([row.cohort for row in rows]),
+        index=np.array([row.index for row in rows]),
+    )
+
+
+def lone_slice(
+    image: npt.NDArray[Any], mask: MaskArray, pixel_mm: float = CHENG_PIXEL_MM
+) -> CaseSlice:
+    """A picture with its outline as the slice of a case that has no other.
+
+    Args:
+        image: Intensities, shape (rows, columns), upright.
+        mask: Tumour, same shape.
+        pixel_mm: Side of a pixel.
+    """
+    return CaseSlice(
+        plane=Plane.AXIAL,
+        index=0,
+        position_mm=0.0,
+        image=np.asarray(image, dtype=np.float32),
+        mask=np.asarray(mask, dtype=bool),
+        pixel_mm=(pixel_mm, pixel_mm),
+        to_voxel=np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        is_lone=True,
+    )
+
+
+def own_outlines(network: HybridNetwork, parts: Items[CaseSlice]) -> list[MaskArray]:
+    """Outlines that the network itself draws, on the pixels of the slices.
+
+    The largest piece of everything more likely tumour than not; empty if there is none.
+    """
+    blank = [_with_mask(part, np.zeros(part.mask.shape, dtype=bool)) for part in parts]
+    patches = [cut_patch(part) for part in blank]
+    images, _ = stack_patches(patches)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+        logits = network.see(images).mask_logits.float()[:, 0].numpy()
+    return [
+        largest_component(to_slice(map_, patch, part.image.shape) > 0)
+        for map_, patch, part in zip(logits, patches, parts, strict=True)
+    ]
+
+
+def to_slice(
+    values: npt.NDArray[np.float32], patch: Patch, shape: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    """A map of the patch on the pixels of its slice, linear; the least value outside the patch.
+
+    Args:
+        values: Shape of the patch.
+        patch: Where the patch lies.
+        shape: Rows and columns of the slice.
+    """
+    back = np.linalg.inv(patch.to_pixel)
+    moved: npt.NDArray[np.float32] = ndimage.affine_transform(
+        values,
+        np.diag(back)[:2],
+        offset=back[:2, 2],
+        output_shape=tuple(shape),
+        order=1,
+        mode="constant",
+        cval=float(values.min()),
+    )
+    return moved
+
+
+def _read(network: HybridNetwork, feature_ids: tuple[str, ...], parts: Items[CaseSlice]) -> Reading:
+    images, masks = stack_patches([cut_patch(part) for part in parts])
+    values = np.stack(
+        [slice_features(p.image, p.mask, p.pixel_mm).to_array(feature_ids) for p in parts]
+    )
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+        named = network.name(network.see(images), masks, torch.from_numpy(values))
+    return Reading(
+        named.fused.float().numpy(),
+        named.deep.float().numpy(),
+        named.measured.float().numpy(),
+        named.embedding.float().numpy(),
+        values,
+    )
+
+
+def _with_mask(part: CaseSlice, mask: MaskArray) -> CaseSlice:
+    return CaseSlice(
+        part.plane,
+        part.index,
+        part.position_mm,
+        part.image,
+        mask,
+        part.pixel_mm,
+        part.to_voxel,
+        part.is_lone,
+    )
+
+
+def _dice(a: MaskArray, b: MaskArray) -> float:
+    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 2.0 * int(np.count_nonzero(a & b)) / total if total else 1.0
