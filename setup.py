@@ -25,6 +25,7 @@ setup(
     packages=find_packages("apps"),
     package_data={"brain_tumor": ["py.typed"]},
     install_requires=[
+        "alembic>=1.20",
         "captum>=0.9",
         "fastapi>=0.165",
         "monai>=1.6,<1.7",  # transforms and network state dicts are tested on 1.6
