@@ -1,0 +1,282 @@
+"""Evaluation of the classifier: five folds of a run, or a bundle on any collection.
+
+    tumorlens evaluate classification --data DIR --output FILE.json [--runs RUN | --models DIR]
+
+With `--runs` the figures are those of five networks, each on patients that it has never seen.
+With a bundle every slice of the collection is read by the bundle; patients that it was trained on
+are counted and scored apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.classifier import TumorTypeClassifier
+from brain_tumor.classification.feature_table import FeatureGroup
+from brain_tumor.classification.predictions import Predictions, Reading, predict_collection
+from brain_tumor.classification.scores import (
+    Calibrated,
+    apply_calibration,
+    cross_calibrate,
+    pool_patients,
+    score,
+)
+from brain_tumor.classification.studies import cohort_probe, leak_of_shuffled_slices, withhold
+from brain_tumor.classification.training.run import (
+    COVERAGE,
+    group_mark,
+    held_out_predictions,
+    load_run,
+    model_features,
+)
+from brain_tumor.errors import InputError
+from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.training.slices import FOLDS, cheng_folds, read_cheng_index
+
+TYPES = tuple(TumorType)
+DIGITS = 4
+Folds = npt.NDArray[np.int64]
+
+
+def evaluate_run(run: Path, output: Path) -> dict[str, Any]:
+    """Cross-validated figures of a run; writes JSON and a CSV of slices beside it.
+
+    Args:
+        run: Run folder with five folds.
+        output: `.json` file.
+
+    Raises:
+        InputError: If a fold is missing.
+    """
+    predictions, folds = held_out_predictions(run)
+    by_slice = {
+        name: cross_calibrate(reading.fused, predictions.truth, folds, COVERAGE)
+        for name, reading in (("expert", predictions.expert), ("own", predictions.own))
+    }
+    found: dict[str, Any] = {
+        "model": "classification",
+        "protocol": f"{FOLDS} folds of patient groups, stratified by type and cohort; every figure "
+        "on held-out patients; each fold calibrated on the other folds",
+        "slices": {name: _score(c, predictions) for name, c in by_slice.items()},
+        "patients": {
+            name: _score_patients(reading.fused, predictions, folds)
+            for name, reading in (("expert", predictions.expert), ("own", predictions.own))
+        },
+        "own_outline_dice": _dice_table(predictions),
+        "ablations": _ablations(run, predictions, folds),
+        "leak": leak_of_shuffled_slices(
+            predictions.expert.features, predictions.truth, predictions.patient
+        ),
+        "cohort_probe_auc": {
+            "embedding": _probe_by_fold(predictions, folds, predictions.expert.embedding),
+            "measured_features": cohort_probe(predictions, _filled(predictions.expert.features)),
+        },
+    }
+    _write(output, found, predictions, by_slice, folds)
+    return found
+
+
+def evaluate_bundle(
+    bundle: Path, data: Path, output: Path, *, fold: int | None = None
+) -> dict[str, Any]:
+    """Figures of a bundle on a collection with the layout of the data README.
+
+    Args:
+        bundle: Bundle folder.
+        data: Folder with `cheng`.
+        output: `.json` file.
+        fold: Only this fold's patients, or None for all.
+
+    Raises:
+        InputError: If there is nothing to evaluate on.
+        ModelError: If the bundle cannot be read.
+    """
+    classifier = TumorTypeClassifier.load(bundle)
+    rows = read_cheng_index(data)
+    if fold is not None:
+        rows = [r for r, f in zip(rows, cheng_folds(rows), strict=True) if f == fold]
+    if not rows:
+        raise InputError("the collection has no slices to evaluate on")
+    predictions = predict_collection(classifier.network, classifier.features, data, rows)
+    marks = set(read_bundle(bundle).metadata.get("training", {}).get("groups_seen", ()))
+    seen = np.array([group_mark(str(group)) in marks for group in predictions.patient])
+    statistics = classifier.statistics
+    by_slice = {
+        name: apply_calibration(reading.fused, statistics.slice_calibration)
+        for name, reading in (("expert", predictions.expert), ("own", predictions.own))
+    }
+    found: dict[str, Any] = {
+        "model": classifier.version.to_json(),
+        "protocol": "every slice read by the bundle",
+        "slices_of_patients_seen_in_training": int(seen.sum()),
+    }
+    for title, chosen in (("unseen", ~seen), ("seen_in_training", seen)):
+        if not chosen.any():
+            continue
+        part = _select(predictions, chosen)
+        pooled, first = pool_patients(part.expert.fused, part.patient)
+        pooled_own, _ = pool_patients(part.own.fused, part.patient)
+        found[title] = {
+            "slices": {
+                name: _score(Calibrated(c.probabilities[chosen], c.sets[chosen]), part)
+                for name, c in by_slice.items()
+            },
+            "patients": {
+                name: score(
+                    apply_calibration(logits, statistics.case_calibration),
+                    part.truth[first],
+                    part.cohort[first],
+                    part.patient[first],
+                )
+                for name, logits in (("expert", pooled), ("own", pooled_own))
+            },
+            "own_outline_dice": _dice_table(part),
+        }
+    _write(output, found, predictions, by_slice, np.full(len(predictions), -1))
+    return found
+
+
+def _score(calibrated: Calibrated, predictions: Predictions) -> dict[str, Any]:
+    return score(calibrated, predictions.truth, predictions.cohort, predictions.patient)
+
+
+def _score_patients(
+    logits: npt.NDArray[np.float32], predictions: Predictions, folds: Folds
+) -> dict[str, Any]:
+    pooled, first = pool_patients(logits, predictions.patient)
+    calibrated = cross_calibrate(pooled, predictions.truth[first], folds[first], COVERAGE)
+    return score(
+        calibrated, predictions.truth[first], predictions.cohort[first], predictions.patient[first]
+    )
+
+
+def _ablations(run: Path, predictions: Predictions, folds: Folds) -> dict[str, Any]:
+    """Slice accuracy and macro-F1 with a part left out, with experts' outlines."""
+    features = model_features()
+    reading = predictions.expert
+    variants = {
+        "whole": reading.fused,
+        "appearance alone": reading.deep,
+        "measured features alone": reading.measured,
+    }
+    for group in (
+        FeatureGroup.BOUNDARY,
+        FeatureGroup.CHAOS,
+        FeatureGroup.MORPHOLOGY,
+        FeatureGroup.ENHANCEMENT,
+        FeatureGroup.LOCATION,
+    ):
+        logits = np.zeros_like(reading.fused)
+        for fold in range(FOLDS):
+            inside = folds == fold
+            part = _select(predictions, inside).expert
+            network = load_run(run / f"fold{fold}")
+            names = features if len(features) == part.features.shape[1] else _run_features(run)
+            logits[inside] = withhold(network, part, names, group)
+        variants[f"{group.value} features withheld"] = logits
+    table = {}
+    for name, logits in variants.items():
+        calibrated = cross_calibrate(logits, predictions.truth, folds, COVERAGE)
+        scores = _score(calibrated, predictions)
+        table[name] = {key: scores[key] for key in ("accuracy", "macro_f1", "sensitivity", "ece")}
+    return table
+
+
+def _run_features(run: Path) -> tuple[str, ...]:
+    plan = json.loads((run / "fold0" / "plan.json").read_text(encoding="utf-8"))
+    return tuple(plan["features"])
+
+
+def _probe_by_fold(
+    predictions: Predictions, folds: Folds, values: npt.NDArray[np.float32]
+) -> float:
+    """Mean probe over folds: embeddings of different networks cannot be compared."""
+    found = []
+    for fold in np.unique(folds):
+        inside = folds == fold
+        part = _select(predictions, inside)
+        found.append(cohort_probe(part, values[inside]))
+    return float(np.mean(found))
+
+
+def _filled(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Features with medians in place of missing values."""
+    measured = np.isfinite(features).any(axis=0)
+    kept = features[:, measured]
+    filled: npt.NDArray[np.float32] = np.where(np.isnan(kept), np.nanmedian(kept, axis=0), kept)
+    return filled
+
+
+def _dice_table(predictions: Predictions) -> dict[str, float]:
+    table = {"all": float(predictions.dice.mean())}
+    for index, kind in enumerate(TYPES):
+        for cohort in np.unique(predictions.cohort):
+            inside = (predictions.truth == index) & (predictions.cohort == cohort)
+            if inside.any():
+                table[f"{kind.value} {cohort}"] = float(predictions.dice[inside].mean())
+    return table
+
+
+def _select(predictions: Predictions, chosen: npt.NDArray[np.bool_]) -> Predictions:
+    def cut(reading: Reading) -> Reading:
+        return Reading(
+            reading.fused[chosen],
+            reading.deep[chosen],
+            reading.measured[chosen],
+            reading.embedding[chosen],
+            reading.features[chosen],
+        )
+
+    return Predictions(
+        cut(predictions.expert),
+        cut(predictions.own),
+        predictions.dice[chosen],
+        predictions.truth[chosen],
+        predictions.patient[chosen],
+        predictions.cohort[chosen],
+        predictions.index[chosen],
+    )
+
+
+def _write(
+    output: Path,
+    found: Mapping[str, Any],
+    predictions: Predictions,
+    by_slice: Mapping[str, Calibrated],
+    folds: Folds,
+) -> None:
+    """JSON with the summary, and a CSV with a row a slice."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(_rounded(found), indent=2) + "\n", encoding="utf-8")
+    with output.with_suffix(".csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        columns = [f"{name}_{kind.value}" for name in by_slice for kind in TYPES]
+        writer.writerow(["index", "fold", "truth", "cohort", "own_outline_dice", *columns])
+        for row in range(len(predictions)):
+            values = [v for c in by_slice.values() for v in c.probabilities[row]]
+            writer.writerow(
+                [
+                    int(predictions.index[row]),
+                    int(folds[row]),
+                    TYPES[predictions.truth[row]].value,
+                    predictions.cohort[row],
+                    f"{predictions.dice[row]:.3f}",
+                    *(f"{v:.4f}" for v in values),
+                ]
+            )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inside) for inside in value]
+    return round(value, DIGITS) if isinstance(value, float) else value

@@ -1,0 +1,290 @@
+"""A whole training: five folds for honest figures, then all patients for the shipped weights.
+
+    tumorlens train classification --data DIR --output DIR --fold all
+
+Every finished part is kept in the run folder and not repeated, so an interrupted run goes on where
+it stopped. Calibration, prediction sets and the outlier threshold come from held-out patients of
+the five folds; the shipped weights have seen every patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from brain_tumor.bundles import METADATA, WEIGHTS
+from brain_tumor.classification.calibration import fit_calibration
+from brain_tumor.classification.case_slices import PATCH_PIXELS
+from brain_tumor.classification.feature_table import FEATURE_IDS
+from brain_tumor.classification.network import (
+    PIXEL_MM,
+    HybridNetwork,
+    NetworkArguments,
+    load_network,
+)
+from brain_tumor.classification.outliers import OutlierModel, fit_outliers
+from brain_tumor.classification.predictions import (
+    Predictions,
+    join,
+    load_predictions,
+    predict_collection,
+)
+from brain_tumor.classification.scores import pool_patients
+from brain_tumor.classification.statistics import (
+    ClassifierStatistics,
+    TrainingPatients,
+    feature_quantiles,
+)
+from brain_tumor.classification.training.data import TypedSlices, load_typed_slices
+from brain_tumor.classification.training.train import TrainingPlan, train
+from brain_tumor.errors import InputError
+from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.training.slices import FOLDS, cheng_folds, read_cheng_index
+
+logger = logging.getLogger(__name__)
+
+COVERAGE = 0.95
+OUTLIER_QUANTILE = 0.985
+FIRST_VERSION = "0.1.0"
+LEFT_OUT_FEATURES = frozenset(
+    {"margin_width_mm", "surrounding_bright_share", "oedema_extent_mm", "oedema_ratio"}
+)
+"""The first two tell the scanner rather than the tumour (see the card), the others need FLAIR,
+which the training slices lack."""
+NEEDED = ("cheng", "t1ce_gbm", "glioma3d")
+RUN_WEIGHTS = "model.safetensors"
+PREDICTIONS = "predictions.npz"
+
+
+def model_features() -> tuple[str, ...]:
+    """Ids of the features that the network is trained on."""
+    return tuple(name for name in FEATURE_IDS if name not in LEFT_OUT_FEATURES)
+
+
+def train_classification(
+    data: Path, output: Path, *, fold: int | None, steps: int | None = None
+) -> Path:
+    """What `tumorlens train classification` does.
+
+    Args:
+        data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        output: Run folder; finished parts are reused.
+        fold: Train only this fold's network, or None for the whole run with a bundle.
+        steps: Optimiser steps per network; the plan's default if None.
+
+    Returns:
+        The fold's run folder, or the bundle `output/classification`.
+
+    Raises:
+        InputError: If a part of the data is missing.
+        ModelError: If the pretrained weights are not installed.
+    """
+    missing = [name for name in NEEDED if not (data / name).exists()]
+    if missing:
+        raise InputError(f"training data lacks {', '.join(missing)}; expected {', '.join(NEEDED)}")
+    slices = load_typed_slices(data, model_features(), output / "features.npz")
+    folds = range(FOLDS) if fold is None else (fold,)
+    for number in folds:
+        _train_part(TrainingPlan(fold=number), steps, slices, data, output / f"fold{number}")
+    if fold is not None:
+        return output / f"fold{fold}"
+    network = _train_part(TrainingPlan(fold=None), steps, slices, data, output / "final")
+    bundle = output / "classification"
+    export_bundle(network, output, bundle)
+    return bundle
+
+
+def load_run(folder: Path) -> HybridNetwork:
+    """Network of one part of a run."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    arguments = NetworkArguments(tuple(plan.get("features", model_features())))
+    return load_network(arguments, load_file(folder / RUN_WEIGHTS))
+
+
+def held_out_predictions(run: Path) -> tuple[Predictions, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Predictions of the five folds, each on its held-out patients, and the folds.
+
+    Raises:
+        InputError: If a fold has not been trained.
+    """
+    parts = []
+    for fold in range(FOLDS):
+        path = run / f"fold{fold}" / PREDICTIONS
+        if not path.is_file():
+            raise InputError(f"the run has no predictions of fold {fold}; expected all {FOLDS}")
+        parts.append(load_predictions(path))
+    folds = np.concatenate([np.full(len(p), fold) for fold, p in enumerate(parts)])
+    return join(parts), folds
+
+
+def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
+    """Write weights, statistics and metadata of a finished run.
+
+    Args:
+        network: Trained on all patients.
+        run: Run folder with the predictions of five folds and of the final network.
+        bundle: Folder, for example `models/classification`.
+    """
+    plan = json.loads((run / "final" / "plan.json").read_text(encoding="utf-8"))
+    features = tuple(plan.get("features", model_features()))
+    for file in (METADATA, WEIGHTS):
+        (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: value.half().contiguous() if value.is_floating_point() else value.contiguous()
+        for name, value in network.state_dict().items()
+        if not name.startswith("feature_")
+    }
+    # Scales of features span five orders of magnitude: they stay in full precision.
+    state |= {k: v for k, v in network.state_dict().items() if k.startswith("feature_")}
+    save_file(state, bundle / WEIGHTS)
+    fit_statistics(run, features).write(bundle)
+    final = load_predictions(run / "final" / PREDICTIONS)
+    metadata = {
+        "name": "classification",
+        "version": FIRST_VERSION,
+        "task": "Tumour type (glioma, meningioma, pituitary) from T1c slices or a volume",
+        "description": "EfficientNet-Lite0 encoder with a boundary layer, fused with measured "
+        "features; calibrated, and undetermined when unsure",
+        "authors": "TumorLens",
+        "copyright": "Apache-2.0; trained on figshare 1512427 (CC BY 4.0) and TCIA (CC BY 3.0)",
+        "intended_use": "Research; a proposal for an annotator to correct. Not for diagnosis.",
+        "monai_version": monai.__version__,
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": np.__version__,
+        "python_version": platform.python_version(),
+        "network": NetworkArguments(features).to_json(),
+        "training": {
+            "held_out": "none; figures are those of five networks of the same plan",
+            "plan": plan,
+            "groups_seen": sorted({group_mark(str(name)) for name in final.patient}),
+        },
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "per slice (x - median) / (p90 - p10) of the foreground, -3 to 5",
+                    "num_channels": 1,
+                    "spatial_shape": [PATCH_PIXELS, PATCH_PIXELS],
+                    "spacing_mm": [PIXEL_MM, PIXEL_MM],
+                    "orientation": "rows and columns towards: axial P and L, coronal I and L, "
+                    "sagittal I and P",
+                    "channel_def": {"0": "t1c"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "probabilities",
+                    "num_channels": len(TumorType),
+                    "channel_def": {str(i): kind.value for i, kind in enumerate(TumorType)},
+                }
+            },
+        },
+    }
+    text = json.dumps(metadata, indent=2) + "\n"
+    (bundle / METADATA).write_text(text, encoding="utf-8")
+
+
+def fit_statistics(run: Path, features: tuple[str, ...]) -> ClassifierStatistics:
+    """Calibration from held-out predictions, outliers and reference ranges from all patients.
+
+    The outlier threshold is what `OUTLIER_QUANTILE` of held-out slices stay under, each measured
+    by the Gaussians of its own fold's training slices, scaled to the final network.
+
+    Args:
+        run: Run folder.
+        features: Features of the network, in order.
+    """
+    held, _ = held_out_predictions(run)
+    final = load_predictions(run / "final" / PREDICTIONS)
+    # Calibrated on the network's own outlines and the experts' alike: both occur in use.
+    logits = np.concatenate([held.expert.fused, held.own.fused])
+    truth = np.concatenate([held.truth, held.truth])
+    pooled, first = pool_patients(held.expert.fused, held.patient)
+    own_pooled, _ = pool_patients(held.own.fused, held.patient)
+    outliers = fit_outliers(final.expert.embedding, final.truth)
+    threshold = _outlier_threshold(run, outliers, final)
+    rows, types = _patient_features(final)
+    return ClassifierStatistics(
+        slice_calibration=fit_calibration(logits, truth, COVERAGE),
+        case_calibration=fit_calibration(
+            np.concatenate([pooled, own_pooled]), np.tile(held.truth[first], 2), COVERAGE
+        ),
+        outliers=OutlierModel(outliers.means, outliers.precision, threshold),
+        quantiles=feature_quantiles(features, rows, types),
+        patients=TrainingPatients(rows, types),
+    )
+
+
+def group_mark(group: str) -> str:
+    """Mark by which a patient group is recognised without naming it."""
+    return hashlib.sha256(f"cheng {group}".encode()).hexdigest()[:12]
+
+
+def _outlier_threshold(run: Path, final_model: OutlierModel, final: Predictions) -> float:
+    ratios = []
+    for fold in range(FOLDS):
+        folder = run / f"fold{fold}"
+        held = load_predictions(folder / PREDICTIONS)
+        known = load_predictions(folder / "known.npz")
+        model = fit_outliers(known.expert.embedding, known.truth)
+        outside = np.quantile(model.distance(held.expert.embedding), OUTLIER_QUANTILE)
+        inside = np.quantile(model.distance(known.expert.embedding), OUTLIER_QUANTILE)
+        ratios.append(float(outside / inside))
+    inside = np.quantile(final_model.distance(final.expert.embedding), OUTLIER_QUANTILE)
+    return float(np.median(ratios) * inside)
+
+
+def _patient_features(
+    final: Predictions,
+) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Median features of every patient, and the patients' types."""
+    _, first, group = np.unique(final.patient, return_index=True, return_inverse=True)
+    rows = np.full((len(first), final.expert.features.shape[1]), np.nan, dtype=np.float32)
+    for index in range(len(first)):
+        values = final.expert.features[group == index]
+        measured = np.isfinite(values).any(axis=0)
+        rows[index, measured] = np.nanmedian(values[:, measured], axis=0)
+    return rows, final.truth[first]
+
+
+def _train_part(
+    plan: TrainingPlan, steps: int | None, slices: TypedSlices, data: Path, folder: Path
+) -> HybridNetwork:
+    """Train one network and read its slices, unless that was done before."""
+    if steps is not None:
+        plan = TrainingPlan(**{**asdict(plan), "steps": steps})
+    features = model_features()
+    if not (folder / RUN_WEIGHTS).is_file():
+        network = train(plan, slices, NetworkArguments(features), folder)
+        record = {**asdict(plan), "features": list(features)}
+        (folder / "plan.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+        save_file(
+            {k: v.contiguous() for k, v in network.state_dict().items()}, folder / RUN_WEIGHTS
+        )
+    network = load_run(folder)
+    _predict_part(network, plan.fold, data, folder)
+    return network
+
+
+def _predict_part(network: HybridNetwork, fold: int | None, data: Path, folder: Path) -> None:
+    """Predictions on held-out patients and, for a fold, on the known ones for the outliers."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    features = tuple(plan.get("features", model_features()))
+    rows = read_cheng_index(data)
+    folds = cheng_folds(rows)
+    wanted = {PREDICTIONS: [r for r, f in zip(rows, folds, strict=True) if fold in (None, f)]}
+    if fold is not None:
+        wanted["known.npz"] = [r for r, f in zip(rows, folds, strict=True) if f != fold][::3]
+    for name, chosen in wanted.items():
+        if not (folder / name).is_file():
+            predict_collection(network, features, data, chosen).save(folder / name)
