@@ -1,0 +1,137 @@
+"""One door to all heatmap methods of a slice classifier.
+
+Guided backpropagation and guided Grad-CAM are left out on purpose: their maps hardly change when
+the network's weights are shuffled (see `sanity` and benchmarks/explanation_heat.py), so they show
+the picture's edges, not the network's reasons; and they rewrite the backward pass of the shared
+network.
+
+References:
+    Adebayo et al. 2018, arXiv:1810.03292 (sanity checks for saliency maps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from brain_tumor.errors import InputError
+from brain_tumor.explanation.cam import CAM_RULES
+from brain_tumor.explanation.cam_alignment import Alignment, upsample
+from brain_tumor.explanation.cam_capture import layer_gradients
+from brain_tumor.explanation.occlusion import integrated_gradients, occlusion
+
+
+class HeatMethod(StrEnum):
+    """How a heatmap is made."""
+
+    GRADCAM_PLUS_PLUS = "gradcam++"
+    GRADCAM = "gradcam"
+    LAYERCAM = "layercam"
+    INTEGRATED_GRADIENTS = "integrated_gradients"
+    OCCLUSION = "occlusion"
+
+
+DEFAULT_METHOD = HeatMethod.GRADCAM_PLUS_PLUS
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """What a heatmap explains: a class, or a class against another one.
+
+    Attributes:
+        index: Class whose logit is explained.
+        against: Class whose logit is taken off, or None.
+    """
+
+    index: int
+    against: int | None = None
+
+    def score(self, logits: torch.Tensor) -> torch.Tensor:
+        """Score of every sample, shape (N,), of logits (N, classes).
+
+        Raises:
+            InputError: If there is no such class.
+        """
+        classes = logits.shape[1]
+        for index in (self.index, self.against):
+            if index is not None and not 0 <= index < classes:
+                raise InputError(f"target names class {index}; the network has {classes} classes")
+        own = logits[:, self.index]
+        return own if self.against is None else own - logits[:, self.against]
+
+
+def contrast(scores: Sequence[float]) -> ClassTarget:
+    """The best class against the runner-up.
+
+    Args:
+        scores: Probabilities or logits of the case, at least two.
+
+    Raises:
+        InputError: If there are fewer than two classes.
+
+    Example:
+        >>> contrast([0.2, 0.7, 0.1])
+        ClassTarget(index=1, against=0)
+    """
+    if len(scores) < 2:
+        raise InputError(f"{len(scores)} class has no runner-up; expected at least two classes")
+    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
+    return ClassTarget(int(order[0]), int(order[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class SliceHeatmaps:
+    """Raw heat of every slice of a batch.
+
+    Attributes:
+        maps: Shape (N, H, W), float32, at least 0; not scaled, so slices can be compared.
+        scores: What was explained, of every slice, shape (N,).
+        method: How the maps were made.
+        target: What they explain.
+    """
+
+    maps: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    method: HeatMethod
+    target: ClassTarget
+
+
+def explain_slices(
+    network: nn.Module,
+    layer: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    target: ClassTarget,
+    method: HeatMethod = DEFAULT_METHOD,
+    *,
+    alignment: Alignment | None = None,
+    bf16: bool = False,
+) -> SliceHeatmaps:
+    """Heat of every slice at the pixels of the network's input; thread-safe.
+
+    Args:
+        network: In evaluation mode; `network(*inputs)` gives logits (N, classes).
+        layer: Sub-module that class-activation maps read; not used by the other methods.
+        inputs: Slices (N, 1, H, W) first, then whatever else the network takes, batch first.
+        target: What to explain.
+        method: How.
+        alignment: Where the layer's cells lie; by default they tile the slice.
+        bf16: Run class-activation maps in bfloat16.
+
+    Raises:
+        ModelError: See `layer_gradients`.
+        InputError: If the target is not a class of the network.
+    """
+    if method.value in CAM_RULES:
+        (found,) = layer_gradients(network, layer, inputs, [target.score], bf16=bf16)
+        coarse = CAM_RULES[method.value](found.activations, found.gradients)
+        maps, scores = upsample(coarse, inputs[0].shape[2:], alignment), found.scores
+    else:
+        attribute = integrated_gradients if method is HeatMethod.INTEGRATED_GRADIENTS else occlusion
+        maps, scores = attribute(network, inputs, target.score)
+    return SliceHeatmaps(maps.numpy(), scores.numpy(), method, target)
