@@ -32,6 +32,8 @@ from brain_tumor.server.cache import ByteCache
 from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
 from brain_tumor.server.inputs import stored_input
 from brain_tumor.server.label_check import accept_image, accept_label
+from brain_tumor.server.learning_services import LearningServices
+from brain_tumor.server.replies import FilePart
 from brain_tumor.server.segmentation_task import SegmentationTask
 from brain_tumor.server.sessions import StudySessions
 from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
@@ -68,6 +70,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         services: Gate and cache of the tasks.
         batches: Work on many cases in the background.
         registry: Versions of the models.
+        learning: What was corrected and inferred.
         folder_lock: Held by the process that serves the studies folder.
 
     Raises:
@@ -99,6 +102,8 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
             version=__version__,
             labels=label_names(),
         )
+        self.learning = LearningServices(self.datastore())
+        self.datastore().on_version = self.learning.on_label
         self.batches = Batches(self._datastore, self._predict_and_store, self.infer_task)
 
     def load_segmenter(self) -> Segmenter:
@@ -187,9 +192,11 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         reply = task.run(case_input, options, background=background)
         image = next((part for part in reply.parts if part.name == "image"), None)
         if stored_as is not None and image is not None:
-            self._note_proposal(stored_as, reply.params["models"][0])
+            self._note_proposal(stored_as, reply.params["models"][0], image)
             if options.get("save_label"):
                 self._save_proposal(stored_as, image.filename, image.content, reply)
+        if stored_as is not None:
+            self._note_result(stored_as, reply.params, options.get("client_id"))
         logger.info(
             "%s of %s in %.2f s (%s)",
             task.name,
@@ -245,6 +252,8 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         """Begin to serve: tidy up, then warm up and keep house in the background."""
         shutil.rmtree(self.staging, ignore_errors=True)
         self.datastore().recover()
+        self.registry.recover()
+        self.learning.sync()
         for name, work in (("housekeeping", self._keep_house), ("warm-up", self._warm_up)):
             threading.Thread(target=work, name=name, daemon=True).start()
         logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
@@ -278,12 +287,20 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         case_input = stored_input(self.datastore(), image)
         self.run_task(task, case_input, options, stored_as=image, background=True)
 
-    def _note_proposal(self, image: str, model: Mapping[str, str]) -> None:
-        """Note which model proposed; a disk that takes nothing does not spoil the result."""
+    def _note_proposal(self, image: str, model: Mapping[str, str], part: FilePart) -> None:
+        """Note which model proposed what; a disk that takes nothing does not spoil the result."""
         try:
+            self.learning.keep_proposal(image, part, model)
             self.datastore().record_proposal(image, model)
         except (StorageError, BusyError):
             logger.warning("could not note which model proposed a label", exc_info=True)
+
+    def _note_result(self, image: str, params: Mapping[str, Any], client: str | None) -> None:
+        """Note what was inferred for whom; a ledger that fails does not spoil the result."""
+        try:
+            self.learning.on_result(image, params, client)
+        except (StorageError, NotFoundError):
+            logger.warning("could not note a result in the ledger", exc_info=True)
 
     def _save_proposal(self, image: str, filename: str, content: bytes, reply: TaskReply) -> None:
         """Store a result as the case's `original` label."""

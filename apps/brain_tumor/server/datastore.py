@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,6 +98,10 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         check_label: Decides about every label before it is stored.
         check_image: Decides about every uploaded volume before it is stored.
 
+    Attributes:
+        on_version: Called with every label version that a client stored, before the client hears
+            of it.
+
     Raises:
         StorageError: If the folder cannot be read or written.
     """
@@ -111,6 +115,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         self._root = studies
         self._check_label = check_label
         self._check_image = check_image
+        self.on_version: Callable[[LabelVersion], object] | None = None
         self._history = LabelHistory(studies)
         with storage_errors(studies.name):
             for tag in (FINAL, ORIGINAL):
@@ -390,7 +395,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
                 proposed_by=proposal if isinstance(proposal, dict) else None,
                 info=plain,
             )
-            return self._put_label(image_id, tag, accepted.content, accepted.suffix, new)
+            version = self._put_label(image_id, tag, accepted.content, accepted.suffix, new)
+        return self._announced(version)
 
     def restore_label(self, image_id: str, tag: str, number: int, by: str | None) -> LabelVersion:
         """Bring a version back as the newest one.
@@ -417,7 +423,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
                 restored_from=number,
                 info=version.info,
             )
-            return self._put_label(image_id, tag, content, version.suffix, new)
+            restored = self._put_label(image_id, tag, content, version.suffix, new)
+        return self._announced(restored)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label away; its versions stay in the history.
@@ -491,6 +498,12 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             version = self._history.stage(change.batch, label, content, suffix, new, after=found)
             change.put_label(version, content)
         logger.info("stored version %d of label %s of case %s", version.version, tag, image_id)
+        return version
+
+    def _announced(self, version: LabelVersion) -> LabelVersion:
+        """Version, once who wants to know of it has written it down."""
+        if self.on_version is not None:
+            self.on_version(version)
         return version
 
     def _stage_removal(self, change: Change, image_id: str, tag: str) -> None:

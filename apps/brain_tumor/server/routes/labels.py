@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
+from brain_tumor.server.learning_services import check_effort
 from brain_tumor.server.replies import FilePart, file_reply, json_reply, media_type
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
 from brain_tumor.server.validation import (
@@ -34,6 +35,7 @@ def save_label(
     """Store a label once it passed the checks; the reply means that it is on disk."""
     info = check_info(parse_object(params, "params"), "params")
     check_client_id(info)
+    check_effort(info)
     with staging_folder(app) as folder:
         name = safe_filename(label.filename, f"{image}.nii.gz")
         path = receive_file(label, folder / f"label{volume_suffix(name, 'label')}")

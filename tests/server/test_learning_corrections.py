@@ -1,0 +1,278 @@
+import json
+
+import numpy as np
+import pytest
+from brain_tumor.errors import StorageError
+
+from tests.helpers.server import MODEL, ThresholdSegmenter, expected_labels, write_label
+from tests.server.conftest import InProcessApp, client_of, refusal
+
+
+def submit(client, folder, image="FULL", labels=None, tag="final", **params):
+    path = write_label(folder / "upload" / "label.nii.gz", labels)
+    fields = {"params": json.dumps(params)}
+    return client.put(
+        f"/datastore/label?image={image}&tag={tag}",
+        files={"label": ("l.nii.gz", path.read_bytes())},
+        data=fields,
+    )
+
+
+def listed(client, **query):
+    reply = client.get("/corrections", params=query)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def grown_labels():
+    """The phantom's labels with 4 more voxels of oedema: 20 microlitres."""
+    labels = expected_labels()
+    labels[9, 3:5, 3:5] = 2
+    return labels
+
+
+class TestMasks:
+    def test_a_submitted_label_is_in_the_ledger_with_its_change(self, client, tmp_path):
+        client.post("/infer/segmentation?image=FULL")
+        told = {"seconds_spent": 42, "heat_open": True, "client_id": "anna"}
+        reply = submit(client, tmp_path, labels=grown_labels(), **told)
+        assert reply.status_code == 200
+        (found,) = listed(client)
+        assert (found["case_id"], found["kind"], found["state"]) == ("FULL", "mask", "submitted")
+        assert (found["annotator"], found["proposed_by"]) == ("anna", MODEL.to_json())
+        assert (found["label_version"], found["label_sha256"]) == (1, reply.json()["sha256"])
+        assert (found["seconds_spent"], found["heat_open"], found["text_open"]) == (42, True, None)
+        oedema = found["change"]["labels"]["oedema"]
+        assert oedema == {"before_ml": 0.76, "after_ml": 0.78, "added_ml": 0.02, "removed_ml": 0.0}
+        assert found["change"]["dice"] == pytest.approx(2 * 216 / (216 + 220))
+        assert found["change"]["box"] == [[9, 3, 3], [9, 4, 4]]
+
+    def test_without_a_proposal_there_is_no_change_to_tell(self, client, tmp_path):
+        submit(client, tmp_path)
+        (found,) = listed(client)
+        assert (found["proposed_by"], found["change"]) == (None, None)
+
+    def test_what_a_model_proposed_is_no_correction(self, client):
+        client.post("/infer/segmentation?image=FULL", data={"params": '{"save_label": true}'})
+        assert client.get("/datastore/").json()["label_tags"] == {"original": 1}
+        assert listed(client) == []
+
+    def test_a_restored_label_is_a_submission_of_who_restored_it(self, client, tmp_path):
+        submit(client, tmp_path, client_id="anna")
+        submit(client, tmp_path, labels=grown_labels(), client_id="ben")
+        client.post("/datastore/label/restore?label=FULL&tag=final&version=1&client_id=carl")
+        assert [(s["annotator"], s["label_version"]) for s in listed(client)] == [
+            ("carl", 3),
+            ("ben", 2),
+            ("anna", 1),
+        ]
+
+    @pytest.mark.parametrize(
+        "params", [{"seconds_spent": "long"}, {"seconds_spent": -1}, {"heat_open": 1}]
+    )
+    def test_nonsense_about_the_effort_is_refused_before_anything_is_stored(
+        self, client, tmp_path, params
+    ):
+        assert refusal(submit(client, tmp_path, **params), 400, "bad_input")
+        assert client.get("/datastore/").json()["completed"] == 0
+
+    def test_a_ledger_that_fails_leaves_the_label_and_says_so(
+        self, client, app, tmp_path, monkeypatch
+    ):
+        def fail(_new):
+            raise StorageError("the ledger failed: disk I/O error")
+
+        monkeypatch.setattr(app.learning.ledger, "submit", fail)
+        refusal(submit(client, tmp_path), 507, "storage")
+        monkeypatch.undo()
+        assert listed(client) == []
+        assert app.learning.sync() == 1
+        assert [s["label_version"] for s in listed(client)] == [1]
+        assert app.learning.sync() == 0
+
+    def test_labels_from_before_the_ledger_are_written_down(self, app, client, studies, tmp_path):
+        write_label(studies / "labels" / "final" / "LONE.nii.gz")
+        client.get("/datastore/")
+        assert app.learning.sync() == 1
+        (found,) = listed(client)
+        assert (found["case_id"], found["annotator"]) == ("LONE", None)
+
+
+class TestTypesAndSentences:
+    def test_a_type_is_kept_with_its_reason_and_the_model_that_was_wrong(self, client):
+        client.post("/infer/segmentation?image=LONE")
+        body = {"image": "LONE", "type": "meningioma", "reason": "dural tail", "client_id": "anna"}
+        reply = client.post("/corrections/type", json=body).json()
+        (found,) = listed(client, kind="type")
+        assert found == reply
+        assert found["payload"] == {"type": "meningioma", "reason": "dural tail"}
+        assert found["proposed_by"] == MODEL.to_json()
+
+    def test_verdicts_on_sentences_are_kept(self, client):
+        sentences = [
+            {"text": "The rim enhances.", "verdict": "right", "evidence": ["e1"]},
+            {"text": "It crosses the midline.", "verdict": "wrong", "comment": "it does not"},
+        ]
+        body = {"image": "FULL", "sentences": sentences, "client_id": "anna", "model": "analysis"}
+        client.post("/corrections/sentences", json=body)
+        (found,) = listed(client, image="FULL", kind="sentences")
+        assert found["payload"]["sentences"][1] == {**sentences[1], "evidence": []}
+        assert found["proposed_by"]["name"] == "analysis"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"type": "glioma"},
+            {"image": "FULL"},
+            {"image": "FULL", "type": "cyst"},
+            {"image": "FULL", "type": "glioma", "reason": 3},
+            {"image": "FULL", "type": "glioma", "extra": 1},
+            {"image": "../FULL", "type": "glioma"},
+            [],
+        ],
+    )
+    def test_bad_types_are_refused(self, client, body):
+        refusal(client.post("/corrections/type", json=body), 400, "bad_input")
+        assert listed(client) == []
+
+    @pytest.mark.parametrize(
+        "sentences",
+        [
+            None,
+            [],
+            [{"text": "x", "verdict": "maybe"}],
+            [{"text": "", "verdict": "right"}],
+            [{"text": "x", "verdict": "right", "evidence": "e1"}],
+            [{"text": "x", "verdict": "right", "path": "/etc"}],
+            ["x"],
+        ],
+    )
+    def test_bad_verdicts_are_refused(self, client, sentences):
+        body = {"image": "FULL", "sentences": sentences}
+        refusal(client.post("/corrections/sentences", json=body), 400, "bad_input")
+
+    def test_a_case_that_does_not_exist_is_not_found(self, client):
+        refusal(client.post("/corrections/type", json={"image": "NO", "type": "glioma"}), 404)
+
+
+class TestReviews:
+    def test_a_reviewer_decides_and_the_state_follows(self, client, tmp_path):
+        submit(client, tmp_path, client_id="anna")
+        (number,) = [s["id"] for s in listed(client)]
+        body = {"submission": number, "decision": "rejected", "note": "rim", "client_id": "carl"}
+        assert client.post("/corrections/review", json=body).json()["state"] == "rejected"
+        assert [s["id"] for s in listed(client, state="rejected")] == [number]
+        assert listed(client, state="submitted") == []
+        (decision,) = listed(client)[0]["reviews"]
+        assert (decision["reviewer"], decision["note"]) == ("carl", "rim")
+
+    def test_unknown_submissions_and_decisions_are_refused(self, client):
+        body = {"submission": 9, "decision": "reviewed"}
+        refusal(client.post("/corrections/review", json=body), 404, "not_found")
+        refusal(client.post("/corrections/review", json={**body, "decision": "draft"}), 400)
+        refusal(client.post("/corrections/review", json={"decision": "reviewed"}), 400)
+        refusal(client.get("/corrections?state=lost"), 400)
+        refusal(client.get("/corrections?limit=0"), 400)
+
+
+class TestAgreement:
+    def test_annotators_are_compared_pair_by_pair(self, client, tmp_path):
+        submit(client, tmp_path, client_id="anna")
+        submit(client, tmp_path, labels=grown_labels(), client_id="ben")
+        submit(client, tmp_path, labels=np.zeros_like(expected_labels()), client_id="carl")
+        rejected = listed(client)[0]["id"]
+        client.post("/corrections/review", json={"submission": rejected, "decision": "rejected"})
+        found = client.get("/corrections/agreement?image=FULL").json()
+        assert found["annotators"] == ["anna", "ben"]
+        (pair,) = found["masks"]
+        assert pair["annotators"] == ["anna", "ben"]
+        assert pair["dice"]["WT"] == pytest.approx(2 * 216 / (216 + 220))
+        assert pair["dice"]["ET"] == 1.0
+
+    def test_types_have_a_kappa_and_the_last_answer_counts(self, client):
+        for who, case, answer in (
+            ("anna", "FULL", "pituitary"),
+            ("anna", "FULL", "glioma"),
+            ("ben", "FULL", "glioma"),
+            ("anna", "LONE", "meningioma"),
+            ("ben", "LONE", "meningioma"),
+        ):
+            body = {"image": case, "type": answer, "client_id": who}
+            client.post("/corrections/type", json=body)
+        types = client.get("/corrections/agreement").json()["types"]
+        assert (types["kappa"], types["cases"]) == (1.0, 2)
+
+
+class TestCases:
+    def status(self, client, image="FULL"):
+        (row,) = [r for r in client.get("/cases/status").json() if r["id"] == image]
+        return row
+
+    def test_a_case_goes_from_new_to_reviewed_and_back(self, client, tmp_path):
+        assert self.status(client)["status"] == "new"
+        client.post("/infer/segmentation?image=FULL")
+        assert self.status(client)["status"] == "predicted"
+        submit(client, tmp_path, draft=True)
+        assert self.status(client)["status"] == "corrected"
+        submit(client, tmp_path)
+        assert self.status(client)["status"] == "submitted"
+        number = listed(client)[0]["id"]
+        body = {"submission": number, "decision": "reviewed"}
+        client.post("/corrections/review", json=body)
+        assert self.status(client)["status"] == "reviewed"
+        assert self.status(client)["updated"] >= listed(client)[0]["at"]
+        client.post("/cases/reopen", json={"image": "FULL", "client_id": "carl"})
+        assert self.status(client)["status"] == "corrected"
+        submit(client, tmp_path)
+        assert self.status(client)["status"] == "submitted"
+        assert [r["id"] for r in client.get("/cases/status").json()] == ["FULL", "LONE", "SPARE"]
+
+    def test_two_clients_cannot_reserve_one_case(self, client):
+        body = {"image": "FULL", "client_id": "anna", "minutes": 30}
+        assert client.post("/cases/reserve", json=body).json()["reserved_by"] == "anna"
+        message = refusal(client.post("/cases/reserve", json={**body, "client_id": "ben"}), 503)
+        assert "reserved by anna" in message
+        assert self.status(client)["reserved_by"] == "anna"
+        query = "/cases/reserve?image=FULL&client_id="
+        assert client.delete(f"{query}ben").json()["released"] is False
+        assert client.delete(f"{query}anna").json()["released"] is True
+        assert self.status(client)["reserved_by"] is None
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"image": "FULL"},
+            {"image": "FULL", "client_id": "a", "minutes": 0},
+            {"image": "FULL", "client_id": "a", "minutes": "30"},
+            {"image": "", "client_id": "a"},
+        ],
+    )
+    def test_bad_reservations_are_refused(self, client, body):
+        refusal(client.post("/cases/reserve", json=body), 400, "bad_input")
+
+
+class TestResults:
+    def test_every_result_of_a_stored_case_is_on_record(self, client, app, studies):
+        client.put("/datastore/image/info?image=FULL", data={"info": '{"patient": "Adams"}'})
+        client.post("/infer/segmentation?image=FULL", data={"params": '{"client_id": "anna"}'})
+        client.post("/infer/segmentation?image=LONE")
+        (found,) = client.get("/results?patient=adam").json()
+        assert (found["case"], found["patient"], found["client"]) == ("FULL", "Adams", "anna")
+        assert found["model_sha256"] == MODEL.sha256
+        expected = pytest.approx({"WT": 1.08, "TC": 0.32, "ET": 0.28})
+        assert found["summary"]["volumes_ml"] == expected
+        assert [r["case"] for r in client.get("/results").json()] == ["LONE", "FULL"]
+        assert client.get("/results?version=9.9.9").json() == []
+        refusal(client.get("/results?limit=5000"), 400)
+
+    def test_they_survive_the_server(self, client, studies):
+        client.post("/infer/segmentation?image=FULL")
+        again = client_of(InProcessApp(studies, ThresholdSegmenter()))
+        assert len(again.get("/results").json()) == 1
+
+    def test_a_ledger_that_fails_does_not_spoil_a_result(self, client, app, monkeypatch):
+        def fail(**_given):
+            raise StorageError("the ledger failed")
+
+        monkeypatch.setattr(app.learning.ledger.results, "add", fail)
+        assert client.post("/infer/segmentation?image=FULL").status_code == 200
