@@ -119,7 +119,7 @@ def choose_slices(areas: npt.NDArray[Any], count: int) -> tuple[int, ...]:
 
     Example:
         >>> choose_slices(np.array([0, 20, 50, 60, 50, 20, 0]), 2)
-        (2, 3)
+        (3, 4)
     """
     largest = int(areas.max(initial=0))
     if largest < MIN_PIXELS:

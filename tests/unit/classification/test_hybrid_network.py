@@ -1,0 +1,197 @@
+"""Encoder, boundary layer and fusion against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from brain_tumor.classification.boundary_layer import (
+    BoundaryNormalisation,
+    boundary_weights,
+    edge_of,
+)
+from brain_tumor.classification.classifier import feature_contributions
+from brain_tumor.classification.encoder import OUTPUT_CHANNELS, Encoder, pad_like_tensorflow
+from brain_tumor.classification.network import (
+    HybridNetwork,
+    NetworkArguments,
+    SliceMaps,
+    load_network,
+)
+from brain_tumor.classification.training.pretrained import _renamed, load_pretrained
+from brain_tumor.errors import ModelError
+
+FEATURES = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return HybridNetwork(NetworkArguments(FEATURES)).eval().requires_grad_(requires_grad=False)
+
+
+class TestEncoder:
+    @pytest.mark.parametrize(
+        ("side", "kernel", "stride", "padding"),
+        [(8, 3, 2, (0, 1)), (7, 3, 2, (1, 1)), (8, 5, 2, (1, 2)), (8, 5, 1, (2, 2))],
+    )
+    def test_the_odd_row_of_padding_comes_last(self, side, kernel, stride, padding):
+        padded = pad_like_tensorflow(torch.ones(1, 1, side, side), kernel, stride)
+        before, after = padding
+        expected = torch.zeros(side + before + after)
+        expected[before : before + side] = 1
+        assert torch.equal(padded[0, 0, :, padded.shape[3] // 2], expected)
+
+    def test_levels_halve_the_side_and_have_the_channels_of_lite0(self):
+        with torch.inference_mode():
+            levels = Encoder().eval()(torch.zeros(1, 1, 144, 144))
+        assert [tuple(level.shape[1:]) for level in levels] == [
+            (16, 72, 72),
+            (24, 36, 36),
+            (40, 18, 18),
+            (112, 9, 9),
+            (320, 5, 5),
+        ]
+        assert OUTPUT_CHANNELS == (16, 24, 40, 112, 320)
+
+    @pytest.mark.parametrize(
+        ("stored", "ours"),
+        [
+            ("_conv_stem.weight", "stem.conv.weight"),
+            ("_bn0.running_mean", "stem.norm.running_mean"),
+            ("_blocks.0._depthwise_conv.weight", "stages.0.0.depthwise.conv.weight"),
+            ("_blocks.2._bn0.bias", "stages.1.1.expand.norm.bias"),
+            ("_blocks.15._project_conv.weight", "stages.6.0.project.conv.weight"),
+            ("_conv_head.weight", None),
+            ("_fc.bias", None),
+        ],
+    )
+    def test_stored_names_are_translated(self, stored, ours):
+        assert _renamed(stored) == ours
+
+    def test_filters_of_the_first_layer_are_summed_over_colours(self, tmp_path):
+        encoder = Encoder()
+        state = _stored_form(encoder)
+        state["_conv_stem.weight"] = (
+            torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1).expand(32, 3, 3, 3)
+        )
+        torch.save(state, tmp_path / "weights.pth")
+        load_pretrained(encoder, tmp_path / "weights.pth")
+        assert torch.equal(encoder.stem.conv.weight, torch.full((32, 1, 3, 3), 7.0))
+
+    def test_other_weights_are_refused(self, tmp_path):
+        torch.save({"_conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "weights.pth")
+        with pytest.raises(ModelError, match="does not fit EfficientNet-Lite0"):
+            load_pretrained(Encoder(), tmp_path / "weights.pth")
+
+
+def _stored_form(encoder):
+    """State of an encoder under the names of the package."""
+    names = {}
+    flat = [(s, b) for s, stage in enumerate(encoder.stages) for b in range(len(stage))]
+    for index, (stage, block) in enumerate(flat):
+        prefix = f"stages.{stage}.{block}."
+        for ours, stored in (
+            ("expand.conv", "_expand_conv"),
+            ("expand.norm", "_bn0"),
+            ("depthwise.conv", "_depthwise_conv"),
+            ("depthwise.norm", "_bn1"),
+            ("project.conv", "_project_conv"),
+            ("project.norm", "_bn2"),
+        ):
+            names[prefix + ours] = f"_blocks.{index}.{stored}"
+    names |= {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
+    state = {}
+    for name, value in encoder.state_dict().items():
+        prefix, last = name.rsplit(".", 1)
+        state[f"{names[prefix]}.{last}"] = value
+    return state
+
+
+class TestBoundaryLayer:
+    def test_uniform_importance_changes_nothing(self):
+        features = torch.arange(8.0).reshape(1, 2, 2, 2)
+        importance = torch.full((1, 1, 4, 4), 0.3)
+        assert torch.allclose(BoundaryNormalisation()(features, importance), features)
+
+    def test_weights_follow_the_formula(self):
+        importance = torch.tensor([[[[0.0, 0.0], [0.0, 0.999]]]]) - 0.0
+        # e + 0.001 = 0.001, 0.001, 0.001, 1; mean 0.25075; strength 3
+        found = boundary_weights(importance, torch.tensor(3.0), (2, 2)).flatten()
+        low = (1 + 3 * 0.001 / 0.25075) / 4
+        high = (1 + 3 * 1.0 / 0.25075) / 4
+        assert torch.allclose(found, torch.tensor([low, low, low, high]), atol=1e-5)
+
+    def test_weights_have_mean_one_in_every_slice(self):
+        torch.manual_seed(1)
+        weights = boundary_weights(torch.rand(3, 1, 8, 8), torch.tensor(2.0), (4, 4))
+        assert torch.allclose(weights.mean(dim=(2, 3)), torch.ones(3, 1))
+
+    def test_the_strength_starts_at_one_and_can_be_learnt(self):
+        layer = BoundaryNormalisation()
+        assert math.isclose(float(layer.strength.detach()), 1.0, rel_tol=1e-6)
+        importance = torch.tensor([[[[0.0, 1.0]]]])
+        layer(torch.tensor([[[[1.0, 2.0]]]]), importance).sum().backward()
+        assert float(layer.raw_strength.grad) > 0  # the second pixel is larger and informative
+
+    def test_the_edge_of_a_square_is_a_band_of_three_pixels(self):
+        mask = torch.zeros(1, 1, 11, 11)
+        mask[..., 3:8, 3:8] = 1
+        edge = edge_of(mask)
+        assert int(edge.sum()) == 7 * 7 - 3 * 3
+        assert float(edge[0, 0, 5, 5]) == 0.0
+        assert float(edge[0, 0, 2, 5]) == float(edge[0, 0, 3, 5]) == 1.0
+
+
+class TestFusion:
+    def test_features_become_clipped_scores_and_flags(self, network):
+        own = HybridNetwork(NetworkArguments(FEATURES))
+        own.feature_centre.copy_(torch.tensor([1.0, 2.0, 3.0]))
+        own.feature_scale.copy_(torch.tensor([2.0, 1.0, 0.5]))
+        found = own.standardise(torch.tensor([[5.0, math.nan, -100.0]]))
+        assert found.tolist() == [[2.0, 0.0, -4.0, 0.0, 1.0, 0.0]]
+
+    def test_the_lesion_pool_looks_at_the_tumour_and_its_edge(self, network):
+        lesion = torch.zeros(1, 2, 4, 4)
+        lesion[0, 0, 0, 0] = 8.0  # outside the tumour
+        lesion[0, 1, 3, 3] = 6.0  # inside
+        masks = torch.zeros(1, 1, 32, 32)
+        masks[..., 26:30, 26:30] = 1.0  # with its margin of 2 pixels the last cell exactly
+        edges = torch.full((1, 1, 32, 32), -20.0)
+        edges[..., 24:32, 24:32] = 20.0
+        pooled = network._pool(lesion, SliceMaps(masks, edges, ()), masks)
+        assert pooled.shape == (1, 6)
+        assert torch.allclose(
+            pooled, torch.tensor([[0.5, 6.0 / 16, 0.0, 6.0, 0.0, 6.0]]), atol=1e-4
+        )
+
+    def test_an_empty_outline_gives_finite_logits(self, network):
+        empty = torch.zeros(1, 1, 144, 144)
+        found = network(empty, empty, torch.full((1, 3), math.nan))
+        assert torch.isfinite(found).all()
+
+    def test_contributions_add_up_to_the_change_of_the_logits(self, network):
+        torch.manual_seed(2)
+        embedding = torch.rand(2, 96)
+        features = torch.tensor([[0.4, -1.2, math.nan], [2.0, 0.1, 0.3]])
+        shares = feature_contributions(network, embedding, features)
+        typical = torch.where(torch.isnan(features), features, torch.zeros_like(features))
+
+        def logits(values):
+            measured = network.measure(network.standardise(values))
+            return network.fuse(torch.cat([embedding, measured], dim=1))
+
+        change = (logits(features) - logits(typical)).numpy()
+        assert shares.shape == (2, 3, 3)
+        np.testing.assert_allclose(shares.sum(axis=1), change, atol=2e-3)
+        assert not shares[0, 2].any()  # what was not measured has no share
+
+    def test_a_network_of_other_features_is_refused(self, network):
+        with pytest.raises(ModelError, match="do not fit"):
+            load_network(NetworkArguments(("a",)), network.state_dict())
+
+    def test_arguments_survive_json(self):
+        arguments = NetworkArguments(FEATURES)
+        assert NetworkArguments.from_json(arguments.to_json()) == arguments
+        with pytest.raises(ModelError, match="no features"):
+            NetworkArguments.from_json({"features": []})
