@@ -1,0 +1,3 @@
+"""Korean panel texts by English sentence."""
+
+KOREAN: dict[str, str] = {}

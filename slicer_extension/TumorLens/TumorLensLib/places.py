@@ -1,0 +1,157 @@
+"""Places in mm: slices jump there, measurements are drawn there, clicks are read from there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import slicer
+import vtk
+
+from TumorLensLib.reply import Evidence
+from TumorLensLib.volumes import OWNER, affine_of, of_class, remove
+
+CIRCLE_POINTS = 24
+EVIDENCE_COLOR = (1.0, 0.85, 0.1)
+POSITIVE_COLOR, NEGATIVE_COLOR = (0.2, 0.9, 0.3), (0.95, 0.25, 0.2)
+
+
+def jump_to(ras: tuple[float, float, float]) -> None:
+    """Scroll every slice view to a point, without moving what is in its middle."""
+    for view in of_class("vtkMRMLSliceNode"):
+        view.JumpSliceByOffsetting(*(float(v) for v in ras))
+
+
+class EvidenceMarker:
+    """The measurement that the user asked for: a point with its name and, if known, its size.
+
+    Attributes:
+        nodes: Markups in the scene.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[slicer.vtkMRMLMarkupsNode] = []
+
+    def show(self, evidence: Evidence, text: str) -> None:
+        """Draw a measurement and go there; one without a place only clears the last one."""
+        self.clear()
+        if evidence.ras is None:
+            return
+        point = self._add("vtkMRMLMarkupsFiducialNode", text)
+        point.AddControlPoint(vtk.vtkVector3d(*evidence.ras), text)
+        if evidence.extent_mm:
+            circle = self._add("vtkMRMLMarkupsClosedCurveNode", text)
+            circle.GetDisplayNode().SetPointLabelsVisibility(False)
+            circle.GetDisplayNode().SetPropertiesLabelVisibility(False)
+            circle.GetDisplayNode().SetGlyphScale(0.3)
+            x, y, z = evidence.ras
+            radius = evidence.extent_mm / 2.0
+            for step in range(CIRCLE_POINTS):
+                angle = 2.0 * math.pi * step / CIRCLE_POINTS
+                dx, dy = radius * math.cos(angle), radius * math.sin(angle)
+                circle.AddControlPoint(vtk.vtkVector3d(x + dx, y + dy, z), "")
+        for node in self.nodes:
+            node.SetLocked(True)
+        jump_to(evidence.ras)
+
+    def clear(self) -> None:
+        """Remove what was drawn."""
+        for node in self.nodes:
+            remove(node)
+        self.nodes = []
+
+    def _add(self, kind: str, name: str) -> slicer.vtkMRMLMarkupsNode:
+        node = _add_markups(kind, name, "evidence", EVIDENCE_COLOR)
+        node.SetSaveWithScene(False)
+        self.nodes.append(node)
+        return node
+
+
+class ClickPoints:
+    """Points and strokes by which the annotator tells the model what is tumour and what is not."""
+
+    KINDS = ("positive", "negative")
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, slicer.vtkMRMLMarkupsNode] = {}
+
+    def node(self, kind: str) -> slicer.vtkMRMLMarkupsFiducialNode:
+        """Point list of a kind; made when first asked for."""
+        node = self.nodes.get(kind)
+        if node is None or node.GetScene() is None:
+            color = POSITIVE_COLOR if kind == "positive" else NEGATIVE_COLOR
+            name = "tumour" if kind == "positive" else "no tumour"
+            node = _add_markups("vtkMRMLMarkupsFiducialNode", name, "clicks", color)
+            node.SetSaveWithScene(False)
+            self.nodes[kind] = node
+        return node
+
+    def start_placing(self, kind: str) -> None:
+        """Let the next clicks into the views add points."""
+        node = self.node(kind)
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        if selection is None or interaction is None:
+            return
+        selection.SetReferenceActivePlaceNodeClassName(node.GetClassName())
+        selection.SetActivePlaceNodeID(node.GetID())
+        interaction.SwitchToPersistentPlaceMode()
+
+    def stop_placing(self) -> None:
+        """Clicks scroll and zoom again."""
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        if interaction is not None:
+            interaction.SwitchToViewTransformMode()
+
+    def count(self, kind: str) -> int:
+        """How many points of a kind there are."""
+        node = self.nodes.get(kind)
+        return node.GetNumberOfControlPoints() if node is not None and node.GetScene() else 0
+
+    def voxels(
+        self, kind: str, reference: slicer.vtkMRMLScalarVolumeNode
+    ) -> list[tuple[int, int, int]]:
+        """Voxels I, J, K under the points; those outside the volume are left out."""
+        node = self.nodes.get(kind)
+        if node is None or node.GetScene() is None:
+            return []
+        points = [node.GetNthControlPointPositionWorld(i) for i in range(self.count(kind))]
+        return voxels_of([tuple(p) for p in points], reference)
+
+    def clear(self) -> None:
+        """Remove all points."""
+        self.stop_placing()
+        for node in self.nodes.values():
+            remove(node)
+        self.nodes = {}
+
+
+def voxels_of(
+    points: list[tuple[float, float, float]], reference: slicer.vtkMRMLScalarVolumeNode
+) -> list[tuple[int, int, int]]:
+    """Voxels that hold points in mm; each once, in the order of the points."""
+    if not points:
+        return []
+    to_ijk = np.linalg.inv(affine_of(reference))
+    homogeneous = np.c_[np.array(points, float), np.ones(len(points))]
+    indices = np.rint((homogeneous @ to_ijk.T)[:, :3]).astype(int)
+    size = reference.GetImageData().GetDimensions()
+    inside = [
+        (int(i), int(j), int(k))
+        for i, j, k in indices
+        if 0 <= i < size[0] and 0 <= j < size[1] and 0 <= k < size[2]
+    ]
+    return list(dict.fromkeys(inside))
+
+
+def _add_markups(
+    kind: str, name: str, role: str, color: tuple[float, float, float]
+) -> slicer.vtkMRMLMarkupsNode:
+    node = slicer.mrmlScene.AddNewNodeByClass(kind, name)
+    node.SetAttribute(OWNER, role)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetSelectedColor(*color)
+    display.SetColor(*color)
+    display.SetTextScale(3.0)
+    return node

@@ -1,0 +1,138 @@
+"""What a training and the model registry report, as rows, curves and sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RUNNING = frozenset({"RUNNING", "PENDING", "SUBMITTED", "STARTED"})
+MAX_LINES = 200
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """State of the last training.
+
+    Attributes:
+        status: As the server writes it.
+        is_running: Whether it goes on.
+        model: What is trained.
+        lines: Its last messages.
+        progress: 0-1, or None when it does not tell.
+    """
+
+    status: str
+    is_running: bool
+    model: str
+    lines: tuple[str, ...]
+    progress: float | None
+
+
+def parse_training(reply: Mapping[str, Any]) -> TrainingState:
+    """Read `GET /train/`."""
+    status = str(reply.get("status", "UNKNOWN")).upper()
+    details = reply.get("details")
+    lines = [str(line).rstrip() for line in details] if isinstance(details, list) else []
+    request = reply.get("request")
+    model = str(request.get("model", "")) if isinstance(request, Mapping) else ""
+    return TrainingState(
+        status, status in RUNNING, model, tuple(lines[-MAX_LINES:]), _progress(reply, lines)
+    )
+
+
+def _progress(reply: Mapping[str, Any], lines: list[str]) -> float | None:
+    given = reply.get("progress")
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        return min(max(float(given), 0.0), 1.0)
+    for line in reversed(lines):
+        match = re.search(r"\b(?:epoch|step|case)\D{0,3}(\d+)\s*/\s*(\d+)", line, re.IGNORECASE)
+        if match and int(match.group(2)):
+            return min(int(match.group(1)) / int(match.group(2)), 1.0)
+    return None
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version in the registry.
+
+    Attributes:
+        model: Name of the model.
+        version: Version.
+        is_active: Whether it answers requests.
+        state: candidate, active, retired, rejected, as the server writes it.
+        created: When.
+        parent: Version it was trained from.
+        metrics: Numbers by name; nested ones joined with a slash.
+    """
+
+    model: str
+    version: str
+    is_active: bool
+    state: str
+    created: str
+    parent: str
+    metrics: Mapping[str, float]
+
+
+def parse_models(reply: Mapping[str, Any]) -> list[ModelVersion]:
+    """Read `GET /models`; oldest first in each model."""
+    found = []
+    for name, entry in sorted(reply.items()):
+        versions = entry.get("versions") if isinstance(entry, Mapping) else None
+        rows = [v for v in versions if isinstance(v, Mapping)] if isinstance(versions, list) else []
+        for row in sorted(rows, key=lambda v: str(v.get("created", ""))):
+            version = str(row.get("version", "?"))
+            metrics = row.get("metrics")
+            found.append(
+                ModelVersion(
+                    name,
+                    version,
+                    version == str(entry.get("active")),
+                    str(row.get("state", "")),
+                    str(row.get("created", "")).replace("T", " ")[:16],
+                    str(row.get("parent") or ""),
+                    _flatten(metrics) if isinstance(metrics, Mapping) else {},
+                )
+            )
+    return found
+
+
+def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}/"))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            flat[f"{prefix}{key}"] = float(value)
+    return flat
+
+
+def common_metrics(versions: list[ModelVersion], limit: int = 6) -> list[str]:
+    """Metrics that at least one version has, those that most have first."""
+    counts: dict[str, int] = {}
+    for version in versions:
+        for name in version.metrics:
+            counts[name] = counts.get(name, 0) + 1
+    return sorted(counts, key=lambda name: (-counts[name], name))[:limit]
+
+
+def parse_option(text: str, default: Any) -> Any:
+    """Value that a user typed for a training option, of the kind of its default.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    written = text.strip()
+    if isinstance(default, bool):
+        if written.lower() in ("true", "yes", "1"):
+            return True
+        if written.lower() in ("false", "no", "0"):
+            return False
+        raise ValueError(f"'{text}' is neither true nor false")
+    if isinstance(default, int):
+        return int(written)
+    if isinstance(default, float):
+        return float(written)
+    return written

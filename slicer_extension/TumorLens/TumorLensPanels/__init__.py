@@ -1,0 +1,1 @@
+"""The Qt side of the module: one class a tab, and a controller that holds them together."""

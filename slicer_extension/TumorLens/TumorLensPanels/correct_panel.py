@@ -1,0 +1,459 @@
+"""Tab Correct: edit, refine, compare, judge and submit."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import qt
+import slicer
+from TumorLensLib import rationale
+from TumorLensLib.client import Client, InferReply, ServerError
+from TumorLensLib.jobs import CancelledError
+from TumorLensLib.labels import SCHEMES, TUMOR_TYPES
+from TumorLensLib.overlays import CHANGED
+from TumorLensLib.refine import click_params
+from TumorLensLib.segments import SegmentError
+from TumorLensLib.session import Action
+from TumorLensLib.volumefiles import VolumeData
+
+from TumorLensPanels import tables
+from TumorLensPanels.panel import Panel
+
+AUTOSAVE_MS = 10_000
+EFFECTS = (
+    "Paint",
+    "Draw",
+    "Erase",
+    "Level tracing",
+    "Grow from seeds",
+    "Fill between slices",
+    "Margin",
+    "Smoothing",
+    "Scissors",
+    "Islands",
+    "Logical operators",
+)
+VERDICTS = ("", "right", "wrong", "unclear")
+
+
+class CorrectPanel(Panel):
+    """Tab Correct."""
+
+    def setup(self) -> None:
+        """Connect signals."""
+        ui = self.ui
+        self._opened_at_s = time.monotonic()
+        self._editor_node: Any = None
+        self._verdicts: list[qt.QComboBox] = []
+        tables.prepare(ui.verdictTable)
+        ui.tumourPointsButton.toggled.connect(self.on_tumour_points)
+        ui.otherPointsButton.toggled.connect(self.on_other_points)
+        ui.clearPointsButton.clicked.connect(self.on_clear_points)
+        ui.refineButton.clicked.connect(self.on_refine)
+        ui.changesCheck.toggled.connect(self.on_changes)
+        ui.compareButton.clicked.connect(self.on_compare)
+        ui.proposalButton.clicked.connect(self.on_proposal)
+        ui.submitButton.clicked.connect(self.on_submit)
+        self._autosave_timer = qt.QTimer()
+        self._autosave_timer.setSingleShot(True)
+        self._autosave_timer.setInterval(AUTOSAVE_MS)
+        self._autosave_timer.timeout.connect(self.autosave)
+
+    # The embedded segment editor.
+
+    def attach_editor(self) -> None:
+        """Give the editor the scene and a node of its own."""
+        editor, scene = self.ui.editor, slicer.mrmlScene
+        node = scene.GetSingletonNode("TumorLens", "vtkMRMLSegmentEditorNode")
+        if node is None:
+            node = slicer.vtkMRMLSegmentEditorNode()
+            node.SetSingletonTag("TumorLens")
+            node = scene.AddNode(node)
+        node.SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteAllSegments)
+        self._editor_node = node
+        editor.setMRMLScene(scene)
+        editor.setMRMLSegmentEditorNode(node)
+        editor.segmentationNodeSelectorVisible = False
+        editor.sourceVolumeNodeSelectorVisible = False
+        editor.addRemoveSegmentButtonsVisible = False
+        editor.setEffectNameOrder(EFFECTS)
+        editor.unorderedEffectsVisible = False
+
+    def release_editor(self) -> None:
+        """Let go of the nodes before they vanish."""
+        if self._editor_node is not None:
+            self.ui.editor.setActiveEffectByName("")
+            self.ui.editor.setSegmentationNode(None)
+            self.ui.editor.setSourceVolumeNode(None)
+
+    def enter(self) -> None:
+        """The module comes on screen."""
+        self.ui.editor.setupViewObservations()
+        self.ui.editor.installKeyboardShortcuts()
+
+    def exit(self) -> None:
+        """The module leaves the screen: no effect may stay active behind another module."""
+        if self._editor_node is not None:
+            self.ui.editor.setActiveEffectByName("")
+        self.ui.editor.removeViewObservations()
+        self.ui.editor.uninstallKeyboardShortcuts()
+        self.ui.tumourPointsButton.checked = False
+        self.ui.otherPointsButton.checked = False
+
+    def keep_for_undo(self) -> None:
+        """Let the editor's undo bring back what is there now."""
+        self.ui.editor.saveStateForUndo()
+
+    # Edits and autosave.
+
+    def on_edited(self) -> None:
+        """A segment changed; save it soon."""
+        self.ui.autosaveLabel.text = self.t("Unsent changes.")
+        if not self._autosave_timer.active:
+            self._autosave_timer.start()
+        self.ui.submitButton.enabled = self.session.can(Action.SUBMIT)
+
+    def stop(self) -> None:
+        """No more timers."""
+        self._autosave_timer.stop()
+
+    def autosave(self) -> None:
+        """Save unsent changes from a worker."""
+        state = self._to_save()
+        if state is None:
+            return
+        controller = self.controller
+
+        def done(_path: Any) -> None:
+            self.ui.autosaveLabel.text = self.t("Unsent changes, saved on this computer.")
+
+        def failed(error: Exception) -> None:
+            self.ui.autosaveLabel.text = controller.sentence(error)
+            controller.tell(controller.sentence(error), is_problem=True)
+
+        controller.run(
+            self.t("Saving"),
+            lambda _client: controller.autosave.save(*state),
+            done,
+            failed=failed,
+            is_quiet=True,
+        )
+
+    def save_now(self) -> bool:
+        """Save unsent changes at once; False if that failed, which the user is told."""
+        state = self._to_save()
+        if state is None:
+            return True
+        self._autosave_timer.stop()
+        try:
+            self.controller.autosave.save(*state)
+        except OSError as error:
+            self.controller.tell(self.controller.sentence(error), is_problem=True)
+            return False
+        return True
+
+    def _to_save(self) -> tuple[str, str, VolumeData, VolumeData, str] | None:
+        controller, session = self.controller, self.session
+        if not session.is_edited or session.case is None or controller.client is None:
+            return None
+        label = self._label()
+        if label is None or session.proposal is None:
+            return None
+        server = str(controller.client.address)
+        return server, session.case.name, label, session.proposal, session.scheme
+
+    def _label(self) -> VolumeData | None:
+        """Labelmap of the segments; None if they are none, which the user is told."""
+        try:
+            return self.workspace.current_label()
+        except SegmentError as error:
+            self.controller.tell(self.controller.sentence(error), is_problem=True)
+            return None
+
+    # Points.
+
+    def on_tumour_points(self, _checked: bool = False) -> None:
+        """Place points that are tumour."""
+        self._place("positive", self.ui.tumourPointsButton, self.ui.otherPointsButton)
+
+    def on_other_points(self, _checked: bool = False) -> None:
+        """Place points that are not."""
+        self._place("negative", self.ui.otherPointsButton, self.ui.tumourPointsButton)
+
+    def _place(self, kind: str, button: qt.QAbstractButton, other: qt.QAbstractButton) -> None:
+        if button.checked:
+            other.checked = False
+            self.ui.editor.setActiveEffectByName("")
+            self.workspace.clicks.start_placing(kind)
+            self.controller.tell(self.t("Click into the slices; press the button again to end."))
+        elif not other.checked:
+            self.workspace.clicks.stop_placing()
+        self.update()
+
+    def on_clear_points(self, _checked: bool = False) -> None:
+        """Remove all points."""
+        self.ui.tumourPointsButton.checked = False
+        self.ui.otherPointsButton.checked = False
+        self.workspace.clicks.clear()
+        self.update()
+
+    def on_refine(self, _checked: bool = False) -> None:
+        """Let the server improve the segments from the points."""
+        controller, workspace = self.controller, self.workspace
+        self.ui.tumourPointsButton.checked = False
+        self.ui.otherPointsButton.checked = False
+        try:
+            params = click_params(
+                workspace.clicks.voxels("positive", workspace.image),
+                workspace.clicks.voxels("negative", workspace.image),
+                int(self.ui.pointLabelCombo.currentData),
+            )
+        except ValueError as error:
+            controller.tell(controller.sentence(error), is_problem=True)
+            return
+        label, case = self._label(), self.session.case
+        if label is None or not self._may_send():
+            return
+
+        def done(reply: InferReply) -> None:
+            if self.session.case is not case:
+                return
+            refined = reply.volumes.get("image")
+            if refined is None:
+                raise ServerError(self.t("The server sent no refined segments."))
+            self.session.failed()  # back to the review that the request began in
+            self.keep_for_undo()
+            workspace.show_correction(refined)
+            workspace.clicks.clear()
+            controller.case_changed()
+            self.on_edited()
+            controller.tell(self.t("The segments were refined; check them."))
+
+        controller.run(
+            self.t("Refining"),
+            lambda client: client.infer("refine", case.query, params, label),
+            done,
+            action=Action.REFINE,
+            timeout_s=900.0,
+        )
+
+    # Comparison.
+
+    def on_compare(self, _checked: bool = False) -> None:
+        """Compare the segments with the proposal."""
+        if self.session.proposal is None:
+            self.ui.compareLabel.text = ""
+            return
+        label = self._label()
+        if label is None:
+            return
+        comparison = self.workspace.comparison(label)
+        self.ui.compareLabel.text = rationale.comparison_html(
+            comparison, self.t, self.controller.theme
+        )
+        self.controller.see_panel.show_volumes(label)
+        if self.ui.changesCheck.checked:
+            self.workspace.outline_changes(label)
+
+    def on_changes(self, _checked: bool = False) -> None:
+        """Outline changed voxels, or no longer."""
+        if self.ui.changesCheck.checked:
+            self.on_compare()
+        elif self.workspace.marks.kind == CHANGED:
+            self.workspace.marks.hide()
+
+    def on_proposal(self, _checked: bool = False) -> None:
+        """Go back to the proposal."""
+        question = self.t("Replace the segments by the proposal? Undo brings your edits back.")
+        if not self.controller.dialogs.confirm(question, self.t("Back to the proposal")):
+            return
+        self.keep_for_undo()
+        session = self.session
+        self.workspace.show_label(session.proposal, session.scheme, session.reply)
+        self.controller.case_changed()
+
+    # Submission.
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Judged sentences."""
+        analysis = self.workspace.analysis
+        if analysis is None:
+            return []
+        return [
+            {
+                "text": sentence.text,
+                "verdict": combo.currentData,
+                "evidence": list(sentence.evidence),
+            }
+            for sentence, combo in zip(analysis.sentences, self._verdicts, strict=True)
+            if combo.currentData
+        ]
+
+    def on_submit(self, _checked: bool = False) -> None:
+        """Show a summary, then send labelmap, type and verdicts."""
+        controller, session = self.controller, self.session
+        label = self._label()
+        if label is None:
+            return
+        case, tumor_type = session.case, self.ui.typeCombo.currentData or ""
+        reason, verdicts = self.ui.reasonEdit.text.strip(), self.verdicts()
+        if tumor_type and not reason:
+            controller.tell(self.t("Say what shows the type (field Because)."), is_problem=True)
+            return
+        self.save_now()
+        if not self._may_send():
+            return
+        summary = self._summary(label, tumor_type, verdicts)
+        if not controller.dialogs.confirm(summary, self.t("Submit the correction")):
+            controller.tell(self.t("Not submitted; your changes are kept."))
+            return
+        models = session.reply.get("models") or [{}]
+        model = f"{models[0].get('name', '')} {models[0].get('version', '')}".strip()
+        info = {
+            "review": {
+                "seconds": round(time.monotonic() - self._opened_at_s),
+                "heatmap_shown": "heatmap" in session.was_shown,
+                "rationale_shown": "rationale" in session.was_shown,
+            }
+        }
+
+        def work(client: Client) -> tuple[dict[str, Any], list[str]]:
+            stored = client.submit_label(case.name, label, info)
+            problems = []
+            for wanted, name, send in (
+                (tumor_type, "type", lambda: client.correct_type(case.name, tumor_type, reason)),
+                (verdicts, "sentences", lambda: client.judge_sentences(case.name, verdicts, model)),
+                (True, "", lambda: client.release(case.name)),
+            ):
+                if not wanted:
+                    continue
+                try:
+                    send()
+                except CancelledError:
+                    raise
+                except ServerError as error:
+                    if name:
+                        problems.append(f"{name}: {error}")
+            return stored, problems
+
+        def done(result: tuple[dict[str, Any], list[str]]) -> None:
+            stored, problems = result
+            session.submitted()
+            controller.autosave.remove(str(controller.client.address), case.name)
+            self._autosave_timer.stop()
+            session.proposal = label
+            self.ui.autosaveLabel.text = self.t(
+                "Submitted as version {version}.", version=stored.get("version", "?")
+            )
+            if problems:
+                text = self.t(
+                    "The segments are stored, but not everything: {what}. Submit again to retry.",
+                    what="; ".join(problems),
+                )
+                controller.tell(text, is_problem=True)
+            else:
+                self.ui.typeCombo.setCurrentIndex(0)
+                self.ui.reasonEdit.text = ""
+                self._list_sentences()
+                controller.tell(self.t("Submitted '{case}'.", case=case.name))
+            self.on_compare()
+            controller.case_panel.refresh()
+
+        controller.run(
+            self.t("Submitting {case}", case=case.name),
+            work,
+            done,
+            action=Action.SUBMIT,
+            timeout_s=300.0,
+        )
+
+    def _summary(self, label: VolumeData, tumor_type: str, verdicts: list[dict[str, Any]]) -> str:
+        theme = self.controller.theme
+        lines = [
+            self.t(
+                "Submit '{case}' to {host}?",
+                case=self.session.case.name,
+                host=str(self.controller.client.address),
+            ),
+            rationale.comparison_html(self.workspace.comparison(label), self.t, theme),
+        ]
+        if tumor_type:
+            lines.append(self.t("Type: {type}", type=self.t(tumor_type)))
+        if verdicts:
+            lines.append(self.t("{count} sentences are judged.", count=len(verdicts)))
+        return "<br>".join(lines)
+
+    def _may_send(self) -> bool:
+        controller = self.controller
+        if controller.client is None:
+            controller.tell(self.t("Connect to a server first (tab Case)."), is_problem=True)
+            return False
+        return controller.may_send(controller.client.address)
+
+    # State.
+
+    def retranslate(self) -> None:
+        """The language changed."""
+        entries = [(self.t("as predicted"), ""), *((self.t(n), n) for n in TUMOR_TYPES)]
+        tables.fill_combo(self.ui.typeCombo, entries)
+        self._list_labels()
+        self._list_sentences()
+
+    def _list_labels(self) -> None:
+        classes = sorted(SCHEMES[self.session.scheme], key=lambda one: -one.value)
+        entries = [(self.t(one.name), one.value) for one in classes]
+        tables.fill_combo(self.ui.pointLabelCombo, entries)
+
+    def _list_sentences(self) -> None:
+        analysis, table = self.workspace.analysis, self.ui.verdictTable
+        sentences = analysis.sentences if analysis is not None else ()
+        headers = [self.t("Verdict"), self.t("Sentence")]
+        tables.fill(table, headers, [("", sentence.text) for sentence in sentences])
+        self._verdicts = []
+        for row in range(len(sentences)):
+            combo = qt.QComboBox()
+            for verdict in VERDICTS:
+                combo.addItem(self.t(verdict) if verdict else "–", verdict)
+            table.setCellWidget(row, 0, combo)
+            self._verdicts.append(combo)
+
+    def on_case(self) -> None:
+        """Give the editor the new segments."""
+        ui, workspace = self.ui, self.workspace
+        self._opened_at_s = time.monotonic()
+        ui.editor.setSegmentationNode(workspace.segmentation)  # before the volume: it needs it
+        ui.editor.setSourceVolumeNode(workspace.image if workspace.segmentation else None)
+        ui.changesCheck.checked = False
+        ui.compareLabel.text = ""
+        ui.autosaveLabel.text = self.t("Unsent changes.") if self.session.is_edited else ""
+        self._list_labels()
+        self._list_sentences()
+
+    def on_analysis(self) -> None:
+        """List the sentences of the new reply."""
+        self._list_sentences()
+
+    def update(self) -> None:
+        """Enable what fits the state."""
+        ui, session = self.ui, self.session
+        can_edit = session.can(Action.EDIT)
+        offers_refine = self.controller.offers("models", "refine")
+        ui.editor.enabled = can_edit
+        for widget in (ui.compareButton, ui.changesCheck, ui.proposalButton):
+            widget.enabled = can_edit
+        can_refine = offers_refine and session.can(Action.REFINE)
+        for widget in (ui.tumourPointsButton, ui.otherPointsButton, ui.clearPointsButton):
+            widget.enabled = can_refine
+        ui.pointLabelCombo.enabled = can_refine
+        clicks = self.workspace.clicks
+        counts = clicks.count("positive"), clicks.count("negative")
+        ui.refineButton.enabled = can_refine and any(counts)
+        if self.controller.client is not None and not offers_refine:
+            ui.pointsLabel.text = self.t("This server does not offer refinement.")
+        else:
+            ui.pointsLabel.text = self.t("{yes} tumour, {no} not", yes=counts[0], no=counts[1])
+        is_stored = session.case is not None and session.case.is_stored
+        ui.submitButton.enabled = session.can(Action.SUBMIT) and is_stored
+        for widget in (ui.typeCombo, ui.reasonEdit, ui.verdictTable):
+            widget.enabled = can_edit and is_stored

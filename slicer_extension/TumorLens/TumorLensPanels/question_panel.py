@@ -1,0 +1,147 @@
+"""Tab Question: warnings, type, and on demand the rationale with its heatmap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+from TumorLensLib import rationale
+from TumorLensLib.client import Client, InferReply
+from TumorLensLib.session import Action
+
+from TumorLensPanels import tables
+from TumorLensPanels.panel import Panel
+
+LINK = "evidence:"
+
+
+class QuestionPanel(Panel):
+    """Tab Question."""
+
+    def setup(self) -> None:
+        """Connect signals."""
+        ui = self.ui
+        ui.rationaleView.openLinks = False
+        ui.rationaleView.visible = False
+        ui.explainButton.toggled.connect(self.on_explain)
+        ui.rationaleView.anchorClicked.connect(self.on_link)
+        ui.againButton.clicked.connect(self.on_again)
+        tables.fill_combo(ui.providerCombo, [("composer", "composer")])
+
+    def options(self) -> dict[str, Any]:
+        """Parameters for the wording, if the server lists several."""
+        provider = self.ui.providerCombo.currentData
+        return {"provider": provider} if provider and provider != "composer" else {}
+
+    def on_connected(self) -> None:
+        """Offer the wordings of the server."""
+        details = self.controller.server_info.get("explanation_details") or {}
+        listed = details.get("providers")
+        names = [str(p.get("name", p) if isinstance(p, dict) else p) for p in listed or []]
+        names = list(dict.fromkeys(["composer", *names]))
+        tables.fill_combo(self.ui.providerCombo, [(name, name) for name in names])
+
+    def on_explain(self, _checked: bool = False) -> None:
+        """Show the text, and the heatmap with it."""
+        shown = bool(self.ui.explainButton.checked)
+        if shown:
+            self.session.was_shown.add("rationale")
+            if self.workspace.heat.node is not None:
+                self.ui.heatCheck.checked = True
+        self.render()
+
+    def on_heat_shown(self, visible: bool) -> None:
+        """The heatmap was switched; the text does not stay without it."""
+        if not visible and self.workspace.heat.node is not None and self.ui.explainButton.checked:
+            self.ui.explainButton.checked = False
+
+    def on_link(self, url: qt.QUrl) -> None:
+        """A piece of evidence was clicked: go there and draw it."""
+        target = url.toString()
+        analysis = self.workspace.analysis
+        if analysis is None or not target.startswith(LINK):
+            return
+        item = analysis.evidence_by_id(target[len(LINK) :])
+        if item is None:
+            return
+        if item.ras is None:
+            self.controller.tell(self.t("This measurement has no place in the image."))
+            return
+        text = f"{item.name} {rationale.number(item.value, item.unit)}"
+        self.workspace.evidence.show(item, text)
+        self.controller.tell(text)
+
+    def on_again(self, _checked: bool = False) -> None:
+        """Ask for the explanation again, in the language of the panel."""
+        controller, case = self.controller, self.session.case
+        params: dict[str, Any] = {"language": controller.t.language, **self.options()}
+        analysis = self.workspace.analysis
+        if analysis is not None and analysis.heat is not None:
+            params["method"] = analysis.heat.method
+
+        def work(client: Client) -> InferReply:
+            return client.infer("explanation", case.query, params)
+
+        def done(reply: InferReply) -> None:
+            if self.session.case is case:
+                self.workspace.show_explanation(reply)
+                controller.analysed()
+
+        controller.run(self.t("Explaining"), work, done, action=Action.EXPLAIN, timeout_s=900.0)
+
+    def render(self) -> None:
+        """Show what belongs on the tab now."""
+        ui, analysis, theme = self.ui, self.workspace.analysis, self.controller.theme
+        shown = bool(ui.explainButton.checked) and analysis is not None
+        ui.rationaleView.visible = shown
+        ui.explainHint.visible = not shown
+        ui.explainButton.text = (
+            self.t("Hide the explanation")
+            if shown
+            else self.t("Show the explanation with its heatmap")
+        )
+        if analysis is None:
+            ui.warningsLabel.text = ui.classificationLabel.text = ""
+            ui.rationaleView.setHtml("")
+            return
+        warnings = rationale.warnings_html(analysis, self.t, theme)
+        ui.warningsLabel.text = warnings
+        ui.warningsLabel.visible = bool(warnings)
+        ui.classificationLabel.text = rationale.classification_html(
+            analysis.classification, self.t, theme
+        )
+        if not shown:
+            return
+        parts = [
+            rationale.sentences_html(analysis.sentences, theme)
+            or self.t("This server does not offer a written explanation."),
+            rationale.evidence_html(analysis.evidence, self.t, theme) if analysis.evidence else "",
+            rationale.more_html(analysis, self.t, theme),
+        ]
+        position = ui.rationaleView.verticalScrollBar().value
+        ui.rationaleView.setHtml("<br>".join(part for part in parts if part))
+        ui.rationaleView.verticalScrollBar().setValue(position)
+
+    def retranslate(self) -> None:
+        """The language changed."""
+        self.render()
+
+    def on_case(self) -> None:
+        """Another case: its explanation is hidden until it is asked for."""
+        if self.workspace.analysis is None:
+            self.workspace.evidence.clear()
+        self.ui.explainButton.checked = False
+        self.render()
+
+    def on_analysis(self) -> None:
+        """Show the new reply."""
+        self.render()
+
+    def update(self) -> None:
+        """Enable what fits the state."""
+        analysis = self.workspace.analysis
+        has_text = analysis is not None and bool(analysis.sentences or analysis.evidence)
+        self.ui.explainButton.enabled = has_text
+        can = self.controller.offers("models", "explanation") and self.session.can(Action.EXPLAIN)
+        self.ui.againButton.enabled = can
+        self.ui.providerCombo.enabled = can

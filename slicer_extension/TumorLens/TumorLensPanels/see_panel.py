@@ -1,0 +1,197 @@
+"""Tab See: segments, heatmap and uncertainty over the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from TumorLensLib import rationale, segments
+from TumorLensLib.client import Client, InferReply
+from TumorLensLib.labels import TUMOR_TYPES
+from TumorLensLib.overlays import UNCERTAIN
+from TumorLensLib.session import Action
+
+from TumorLensPanels import tables
+from TumorLensPanels.panel import Panel
+
+METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
+TARGETS = ("prediction", "runner_up", *TUMOR_TYPES)
+
+
+class SeePanel(Panel):
+    """Tab See."""
+
+    def setup(self) -> None:
+        """Connect signals."""
+        ui = self.ui
+        ui.heatRange.setValues(0.3, 1.0)
+        ui.segmentsCheck.toggled.connect(self.on_segments)
+        ui.fillSlider.valueChanged.connect(self.on_fill)
+        ui.surfaceCheck.toggled.connect(self.on_surface)
+        ui.heatCheck.toggled.connect(self.on_heat)
+        ui.opacitySlider.valueChanged.connect(self.on_opacity)
+        ui.heatRange.valuesChanged.connect(self.on_range)
+        ui.recomputeButton.clicked.connect(self.on_recompute)
+        ui.hottestButton.clicked.connect(self.on_hottest)
+        ui.uncertainCheck.toggled.connect(self.on_uncertain)
+        ui.uncertainSlider.valueChanged.connect(self.on_uncertain)
+
+    def retranslate(self) -> None:
+        """The language changed."""
+        tables.fill_combo(self.ui.methodCombo, [(name, name) for name in METHODS])
+        tables.fill_combo(self.ui.targetCombo, [(self.t(name), name) for name in TARGETS])
+        self.on_analysis()
+
+    # Segments.
+
+    def on_segments(self, _shown: bool = False) -> None:
+        """Show or hide the segments."""
+        node = self.workspace.segmentation
+        if node is not None:
+            node.GetDisplayNode().SetVisibility(bool(self.ui.segmentsCheck.checked))
+
+    def on_fill(self, _value: float = 0.0) -> None:
+        """Fill of the segments."""
+        node = self.workspace.segmentation
+        if node is not None:
+            node.GetDisplayNode().SetOpacity2DFill(float(self.ui.fillSlider.value))
+
+    def on_surface(self, _shown: bool = False) -> None:
+        """Surfaces in 3D views."""
+        node = self.workspace.segmentation
+        if node is not None:
+            segments.set_surface(node, bool(self.ui.surfaceCheck.checked))
+
+    # Heat.
+
+    def on_heat(self, _shown: bool = False) -> None:
+        """Show or hide the heatmap; without it the text is hidden as well."""
+        self.workspace.heat.show(bool(self.ui.heatCheck.checked))
+        if self.workspace.heat.is_visible:
+            self.session.was_shown.add("heatmap")
+        self.controller.question_panel.on_heat_shown(self.workspace.heat.is_visible)
+
+    def on_opacity(self, _value: float = 0.0) -> None:
+        """Opacity of the heatmap."""
+        self.workspace.heat.set_opacity(self.ui.opacitySlider.value)
+
+    def on_range(self, _low: float = 0.0, _high: float = 0.0) -> None:
+        """Range of heat that is shown."""
+        self.workspace.heat.set_range(
+            self.ui.heatRange.minimumValue, self.ui.heatRange.maximumValue
+        )
+
+    def on_hottest(self, _checked: bool = False) -> None:
+        """Jump to the hottest point."""
+        if not self.workspace.go_to_hottest():
+            self.controller.tell(self.t("There is no heat."))
+
+    def on_recompute(self, _checked: bool = False) -> None:
+        """Ask for the heatmap of another method or type."""
+        controller = self.controller
+        case = self.session.case
+        params: dict[str, Any] = {
+            "language": controller.t.language,
+            "method": self.ui.methodCombo.currentData,
+            "target": self.ui.targetCombo.currentData,
+        }
+        params.update(controller.question_panel.options())
+
+        def work(client: Client) -> InferReply:
+            return client.infer("explanation", case.query, params)
+
+        def done(reply: InferReply) -> None:
+            if self.session.case is case:
+                self.workspace.show_explanation(reply)
+                controller.analysed()
+
+        controller.run(
+            self.t("Computing the heatmap"), work, done, action=Action.EXPLAIN, timeout_s=900.0
+        )
+
+    # Uncertainty.
+
+    def on_uncertain(self, _value: Any = None) -> None:
+        """Outline uncertain voxels."""
+        workspace = self.workspace
+        if not self.ui.uncertainCheck.checked or workspace.uncertainty is None:
+            if workspace.marks.kind == UNCERTAIN:
+                workspace.marks.hide()
+            self.ui.uncertainLabel.text = ""
+            return
+        count = workspace.outline_uncertain(float(self.ui.uncertainSlider.value))
+        self.ui.uncertainLabel.text = self.t("{count} voxels are outlined.", count=count)
+
+    # State.
+
+    def on_case(self) -> None:
+        """Bring the controls in line with the new case."""
+        self.on_segments()
+        self.on_fill()
+        if self.workspace.segmentation is None:
+            self.ui.surfaceCheck.checked = False
+        elif self.ui.surfaceCheck.checked:
+            self.on_surface()
+        if self.workspace.heat.node is None:
+            self.ui.heatCheck.checked = False
+        if self.workspace.uncertainty is None:
+            self.ui.uncertainCheck.checked = False
+        self.on_analysis()
+
+    def on_analysis(self) -> None:
+        """Show the numbers."""
+        self.on_uncertain()
+        self.show_volumes()
+        self._show_heat_numbers()
+
+    def show_volumes(self, label: Any = None) -> None:
+        """Region volumes, of the segments as they are now or of a given labelmap."""
+        workspace = self.workspace
+        if workspace.segmentation is None or self.session.proposal is None:
+            self.ui.volumesLabel.text = ""
+            return
+        shown = label if label is not None else self.session.proposal
+        volumes = workspace.volumes_ml(shown)
+        self.ui.volumesLabel.text = rationale.volumes_html(volumes, self.t, self.controller.theme)
+
+    def _show_heat_numbers(self) -> None:
+        analysis, heat = self.workspace.analysis, self.workspace.heat
+        if heat.node is None or analysis is None or analysis.heat is None:
+            has_case = self.session.proposal is not None
+            self.ui.heatLabel.text = (
+                self.t("This server sent no heatmap for this case.") if has_case else ""
+            )
+            return
+        lines = [
+            self.t(
+                "{method} for {type}",
+                method=analysis.heat.method,
+                type=self.t(analysis.heat.target),
+            )
+        ]
+        share = analysis.heat.inside_tumor_share
+        if share is not None:
+            lines.append(
+                self.t("{share} % of the heat lies inside the tumour", share=f"{100 * share:.0f}")
+            )
+        if analysis.heat.is_faithful is False:
+            lines.append(self.t("failed its faithfulness test: shown in grey, do not rely on it"))
+        elif analysis.heat.is_faithful:
+            lines.append(self.t("passed its faithfulness test"))
+        self.ui.heatLabel.text = "; ".join(lines) + "."
+
+    def update(self) -> None:
+        """Enable what fits the state."""
+        ui, workspace = self.ui, self.workspace
+        has_heat = workspace.heat.node is not None
+        for widget in (ui.heatCheck, ui.opacitySlider, ui.heatRange, ui.hottestButton):
+            widget.enabled = has_heat
+        has_segments = workspace.segmentation is not None
+        for widget in (ui.segmentsCheck, ui.fillSlider, ui.surfaceCheck):
+            widget.enabled = has_segments
+        can_explain = self.controller.offers("models", "explanation")
+        can_explain = can_explain and self.session.can(Action.EXPLAIN)
+        for widget in (ui.recomputeButton, ui.methodCombo, ui.targetCombo):
+            widget.enabled = can_explain
+        has_uncertainty = workspace.uncertainty is not None
+        ui.uncertainCheck.enabled = has_uncertainty
+        ui.uncertainSlider.enabled = has_uncertainty

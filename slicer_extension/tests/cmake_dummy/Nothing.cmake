@@ -1,0 +1,1 @@
+# Packaging itself is Slicer's business.
