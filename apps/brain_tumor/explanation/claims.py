@@ -1,0 +1,69 @@
+"""What a sentence asserts, and whether the facts bear it out.
+
+The composer plans its sentences as claims; the verifier reads claims out of any sentence. A claim
+names the facts that it rests on, so that the link from sentence to evidence is never a model's.
+"""
+
+from brain_tumor.explanation.claims_base import NEARLY_ALL, RANK_STEP, STRENGTHS, Claim, strength_of
+from brain_tumor.explanation.claims_decision import (
+    CounterfactualClaim,
+    NoCounterfactualClaim,
+    OutsideClaim,
+    OutsideLimitClaim,
+    ProbabilityClaim,
+    RunnerUpClaim,
+    SetClaim,
+    SimilarClaim,
+    ThinEvidenceClaim,
+    TypeClaim,
+    UndeterminedClaim,
+)
+from brain_tumor.explanation.claims_features import (
+    NotMeasuredClaim,
+    PlaceClaim,
+    RankClaim,
+    SupportClaim,
+    TypicalClaim,
+    UnknownPlaceClaim,
+    ValueClaim,
+    ViewClaim,
+)
+from brain_tumor.explanation.claims_heat import (
+    FaithfulnessClaim,
+    HeatAgreementClaim,
+    HeatNearClaim,
+    HeatPeakClaim,
+    HeatShareClaim,
+)
+
+__all__ = [
+    "NEARLY_ALL",
+    "RANK_STEP",
+    "STRENGTHS",
+    "Claim",
+    "CounterfactualClaim",
+    "FaithfulnessClaim",
+    "HeatAgreementClaim",
+    "HeatNearClaim",
+    "HeatPeakClaim",
+    "HeatShareClaim",
+    "NoCounterfactualClaim",
+    "NotMeasuredClaim",
+    "OutsideClaim",
+    "OutsideLimitClaim",
+    "PlaceClaim",
+    "ProbabilityClaim",
+    "RankClaim",
+    "RunnerUpClaim",
+    "SetClaim",
+    "SimilarClaim",
+    "SupportClaim",
+    "ThinEvidenceClaim",
+    "TypeClaim",
+    "TypicalClaim",
+    "UndeterminedClaim",
+    "UnknownPlaceClaim",
+    "ValueClaim",
+    "ViewClaim",
+    "strength_of",
+]

@@ -1,0 +1,114 @@
+"""Claims on the heatmap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from brain_tumor.explanation.facts import HEAT_INSIDE, HIGH_HEAT, LOW_HEAT, Facts
+from brain_tumor.explanation.numbers import WrittenNumber
+from brain_tumor.labels import TumorType
+
+
+@dataclass(frozen=True)
+class HeatShareClaim:
+    """A share of the heat (of a type, where the sentence names it) lies inside the tumour."""
+
+    number: WrittenNumber
+    target: TumorType | None = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on."""
+        return (HEAT_INSIDE,)
+
+    def problem(self, facts: Facts) -> str:
+        """Why the facts do not bear it out; empty if they do."""
+        heat = facts.heat
+        if heat is None:
+            return "there is no heatmap"
+        if self.target not in {None, heat.target}:
+            return f"the heatmap is of {heat.target.value}"
+        if not self.number.states(heat.inside_share, "1"):
+            return f"{heat.inside_share:.3f} of the heat lies inside"
+        return ""
+
+
+@dataclass(frozen=True)
+class HeatPeakClaim:
+    """The hottest point lies inside (or outside) the tumour."""
+
+    inside: bool
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on."""
+        return (HEAT_INSIDE,)
+
+    def problem(self, facts: Facts) -> str:
+        """Why the facts do not bear it out; empty if they do."""
+        if facts.heat is None:
+            return "there is no heatmap"
+        return "" if facts.heat.peak_inside is self.inside else "the peak lies elsewhere"
+
+
+@dataclass(frozen=True)
+class HeatAgreementClaim:
+    """Heatmap and measurements agree (or disagree) on the place."""
+
+    agrees: bool
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on."""
+        return (HEAT_INSIDE,)
+
+    def problem(self, facts: Facts) -> str:
+        """Why the facts do not bear it out; empty if they do."""
+        heat = facts.heat
+        if heat is None:
+            return "there is no heatmap"
+        if self.agrees and heat.faithful is False:
+            return "the heatmap failed its faithfulness test"
+        return "" if heat.agrees is self.agrees else "heatmap and measurements say otherwise"
+
+
+@dataclass(frozen=True)
+class HeatNearClaim:
+    """The heatmap is high (or low) at the place of a measurement."""
+
+    feature: str
+    high: bool
+    number: WrittenNumber | None = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on."""
+        return (self.feature, HEAT_INSIDE)
+
+    def problem(self, facts: Facts) -> str:
+        """Why the facts do not bear it out; empty if they do."""
+        item = facts.item(self.feature)
+        if facts.heat is None or item is None or item.heat is None:
+            return f"there is no heat at {self.feature}"
+        wrong = item.heat < HIGH_HEAT if self.high else item.heat >= LOW_HEAT
+        if wrong or (self.number is not None and not self.number.states(item.heat, "1")):
+            return f"the heat at {self.feature} is {item.heat:.2f}"
+        return ""
+
+
+@dataclass(frozen=True)
+class FaithfulnessClaim:
+    """The heatmap passed (or failed) its faithfulness test."""
+
+    passed: bool
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on."""
+        return (HEAT_INSIDE,)
+
+    def problem(self, facts: Facts) -> str:
+        """Why the facts do not bear it out; empty if they do."""
+        if facts.heat is None or facts.heat.faithful is None:
+            return "there is no faithfulness test"
+        return "" if facts.heat.faithful is self.passed else "the test says otherwise"
