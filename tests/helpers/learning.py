@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
+from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
 from brain_tumor.learning.registry import CARD, ModelRegistry
 from brain_tumor.segmentation.networks import build_unet
 from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments, build_core_network
@@ -44,3 +46,34 @@ def write_models(folder: Path) -> Path:
 def a_registry(folder: Path) -> ModelRegistry:
     """Registry over `write_models` with an empty store."""
     return ModelRegistry(write_models(folder / "models"), folder / "store")
+
+
+REGIONS = ("WT", "TC", "ET")
+
+
+def scores(
+    source: Source,
+    gains: Iterable[float],
+    *,
+    start: float = 0.7,
+    groups: Mapping[str, str] | None = None,
+    region_gain: Mapping[str, float] | None = None,
+) -> list[CaseScore]:
+    """One case a patient; every region gains the same unless one is named."""
+    found = []
+    for n, gain in enumerate(gains):
+        current = dict.fromkeys(REGIONS, start)
+        candidate = {r: start + (region_gain or {}).get(r, gain) for r in REGIONS}
+        name = f"{source.value}-{n}"
+        found.append(CaseScore(name, name, source, current, candidate, groups or {}))
+    return found
+
+
+def gate(*parts: list[CaseScore]) -> GateReport:
+    """What the gate says about scores."""
+    flat = [score for part in parts for score in part]
+    return judge(flat, model="segmentation", current="0.1.0", candidate="0.1.1")
+
+
+BETTER = scores(Source.CORRECTIONS, [0.05, 0.07, 0.04, 0.08, 0.06, 0.05])
+KEPT = scores(Source.BASE, [0.0] * 8)

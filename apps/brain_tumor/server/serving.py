@@ -24,7 +24,16 @@ from brain_tumor.server.app import NAME, ServerApp
 from brain_tumor.server.datastore import PRIVATE_FOLDER
 from brain_tumor.server.front import Front, take_over
 from brain_tumor.server.replies import REFERENCE_KEY, internal_reply, reply_to
-from brain_tumor.server.routes import cases, corrections, images, inference, labels, uploads, work
+from brain_tumor.server.routes import (
+    cases,
+    corrections,
+    images,
+    inference,
+    labels,
+    models,
+    uploads,
+    work,
+)
 from brain_tumor.server.stock import StockRoutes
 
 logger = logging.getLogger(__name__)
@@ -74,7 +83,7 @@ def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
         redoc_url=None,
     )
     routes.state.server = app
-    for module in (inference, labels, images, uploads, work, corrections, cases):
+    for module in (inference, labels, images, uploads, work, corrections, cases, models):
         routes.include_router(module.router)
     for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
         routes.add_exception_handler(kind, _foreseen)

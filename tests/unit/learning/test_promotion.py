@@ -6,31 +6,9 @@ import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.learning.gate_report import gate_page
 from brain_tumor.learning.paired import paired_difference
-from brain_tumor.learning.promotion import CaseScore, Source, judge, promote_if_accepted
+from brain_tumor.learning.promotion import CaseScore, Source, promote_if_accepted
 
-from tests.helpers.learning import a_registry, write_bundle
-
-REGIONS = ("WT", "TC", "ET")
-
-
-def scores(source, gains, *, start=0.7, groups=None, region_gain=None):
-    """One case a patient; every region gains the same unless one is named."""
-    found = []
-    for n, gain in enumerate(gains):
-        current = dict.fromkeys(REGIONS, start)
-        candidate = {r: start + (region_gain or {}).get(r, gain) for r in REGIONS}
-        name = f"{source.value}-{n}"
-        found.append(CaseScore(name, name, source, current, candidate, groups or {}))
-    return found
-
-
-def gate(*parts):
-    flat = [score for part in parts for score in part]
-    return judge(flat, model="segmentation", current="0.1.0", candidate="0.1.1")
-
-
-BETTER = scores(Source.CORRECTIONS, [0.05, 0.07, 0.04, 0.08, 0.06, 0.05])
-KEPT = scores(Source.BASE, [0.0] * 8)
+from tests.helpers.learning import BETTER, KEPT, a_registry, gate, scores, write_bundle
 
 
 class TestPaired:
