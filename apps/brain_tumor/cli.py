@@ -76,10 +76,24 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--fold", default="all", help="fold to measure, 0-4, or 'all'")
     evaluate.set_defaults(run=_evaluate)
 
-    models = commands.add_parser("models", help="list the models")
-    models.add_argument("action", choices=("list",))
+    models = commands.add_parser("models", help="list, promote or take back model versions")
+    models.add_argument("action", choices=("list", "promote", "rollback"))
+    models.add_argument("model", nargs="?")
+    models.add_argument("version", nargs="?")
+    models.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
     models.add_argument("--models", type=Path, metavar="DIR")
+    models.add_argument("--dry-run", action="store_true", help="only show what the gate said")
+    models.add_argument("--report", type=Path, metavar="FILE.html", help="write the gate's report")
+    models.add_argument("--override", default="", metavar="REASON", help="promote against the gate")
     models.set_defaults(run=_models)
+
+    corrections = commands.add_parser("corrections", help="list or export the corrections")
+    corrections.add_argument("action", choices=("list", "export"))
+    corrections.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    corrections.add_argument("--state", choices=("draft", "submitted", "reviewed", "rejected"))
+    corrections.add_argument("--case")
+    corrections.add_argument("--output", type=Path, metavar="DIR", help="where to export to")
+    corrections.set_defaults(run=_corrections)
 
     samples = commands.add_parser("sample-data", help="write the sample studies")
     samples.add_argument("folder", type=Path, metavar="DIR")
@@ -179,12 +193,40 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    from brain_tumor.bundles import METADATA, models_folder, read_bundle
+    from brain_tumor.server import learning_commands as commands
 
-    folder = arguments.models or models_folder()
-    for path in sorted(p.parents[1] for p in folder.glob(f"*/{METADATA}")):
-        version = read_bundle(path).version
-        print(f"{version.name:<16} {version.version:<10} {version.sha256}")
+    registry = commands.open_registry(arguments.studies, arguments.models)
+    if arguments.action == "list":
+        print("\n".join(commands.list_versions(registry)))
+        return
+    if arguments.model is None:
+        raise InputError(f"models {arguments.action} needs the name of a model")
+    name, version = arguments.model, arguments.version
+    if arguments.action == "rollback":
+        print(commands.rollback(registry, arguments.studies, name, version))
+        return
+    if version is None:
+        raise InputError("models promote needs a version; see tumorlens models list")
+    if arguments.report is not None:
+        commands.write_report(registry, name, version, arguments.report)
+        print(f"wrote {arguments.report}")
+    if arguments.dry_run:
+        print("\n".join(commands.gate_lines(registry, name, version)))
+        return
+    print(commands.promote(registry, arguments.studies, name, version, arguments.override))
+
+
+def _corrections(arguments: argparse.Namespace) -> None:
+    from brain_tumor.server import learning_commands as commands
+
+    found = commands.find_corrections(arguments.studies, arguments.state, arguments.case)
+    if arguments.action == "list":
+        print("\n".join(map(commands.correction_line, found)) or "no corrections yet")
+        return
+    if arguments.output is None:
+        raise InputError("corrections export needs --output DIR")
+    count = commands.export_corrections(arguments.studies, found, arguments.output)
+    print(f"{len(found)} corrections and {count} label files in {arguments.output}")
 
 
 def _sample_data(arguments: argparse.Namespace) -> None:
