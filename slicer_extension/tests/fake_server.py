@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -373,9 +373,18 @@ class FakeServer:
             return 200, self.corrections
         if route in ("/corrections/type", "/corrections/sentences"):
             number = len(self.corrections) + 1
-            entry = {"submission": number, "state": "submitted", "kind": route, **body}
+            entry = {
+                "id": number,
+                "at": "2026-01-02T10:00:00.000+00:00",
+                "case_id": body["image"],
+                "part": "train",
+                "kind": route.rsplit("/", 1)[1],
+                "state": "submitted",
+                "annotator": body["client_id"],
+                "payload": body,
+            }
             self.corrections.append(entry)
-            return 200, {"submission": number}
+            return 200, entry
         if route == "/corrections/review":
             self.corrections[body["submission"] - 1]["state"] = body["decision"]
             return 200, {}
@@ -421,7 +430,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._when_allowed(fake, split.path)
         failure = fake.fail.get(split.path)
         if failure == "drop":
-            self.connection.close()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         if failure == "torn":
             self._send(200, b"x" * 10, "multipart/form-data; boundary=abc")
@@ -477,4 +487,3 @@ def serving(fake=None):
         fake.hold.set()
         server.shutdown()
         server.server_close()
-        time.sleep(0)

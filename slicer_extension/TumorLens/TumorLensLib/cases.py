@@ -11,6 +11,9 @@ from TumorLensLib.client import Client, NotOfferedError
 
 STATUSES = ("new", "predicted", "corrected", "submitted", "reviewed")
 LABELLED = frozenset({"submitted", "reviewed"})
+"""Opening one of these means to take a finished case up again."""
+WITH_LABEL = LABELLED | {"corrected"}
+"""Statuses of cases that may have a label already."""
 
 
 @dataclass(frozen=True)

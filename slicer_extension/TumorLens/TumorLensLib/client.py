@@ -121,7 +121,8 @@ def parse_address(text: str) -> Address:
         port = split.port
     except ValueError as error:
         raise ServerError(f"'{text}' is not a server address", remedy, "address") from error
-    if split.scheme not in ("http", "https") or not split.hostname:
+    is_web = split.scheme in ("http", "https")
+    if not is_web or not split.hostname or not written.isprintable() or " " in written:
         raise ServerError(f"'{text}' is not a server address", remedy, "address")
     if split.username or split.password or split.query or split.fragment:
         raise ServerError(f"'{text}' holds more than an address", remedy, "address")

@@ -53,6 +53,8 @@ REGIONS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 REGION_NAMES = {"WT": "Whole tumour", "TC": "Tumour core", "ET": "Enhancing tumour"}
 
 TUMOR_TYPES = ("glioma", "meningioma", "pituitary")
+CORRECT_TYPES = (*TUMOR_TYPES, "other", "none")
+"""What an annotator may say; `none` means that there is no tumour."""
 
 
 def scheme_of(values: set[int]) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 
 from TumorLensLib import overlays, segments, volumes
 from TumorLensLib.client import BadReplyError, InferReply
@@ -198,8 +197,7 @@ class Workspace:
                 segmentation.RemoveObserver(tag)
         self._observed = None
 
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _edited(self, _caller: Any, _event: str, _data: Any = None) -> None:
+    def _edited(self, _caller: Any, _event: str) -> None:
         if not self._is_importing:
             self.session.edited()
             self._on_edit()

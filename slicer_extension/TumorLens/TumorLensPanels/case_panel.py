@@ -5,8 +5,15 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from TumorLensLib.cases import LABELLED, CaseEntry, list_cases
-from TumorLensLib.client import Client, InferReply, NotOfferedError, ServerError, parse_address
+from TumorLensLib.cases import LABELLED, WITH_LABEL, CaseEntry, list_cases
+from TumorLensLib.client import (
+    Client,
+    InferReply,
+    NotOfferedError,
+    RefusedError,
+    ServerError,
+    parse_address,
+)
 from TumorLensLib.labels import SCHEMES, differences_from
 from TumorLensLib.sequences import SEQUENCES, assign
 from TumorLensLib.session import Action, Case, State
@@ -165,7 +172,7 @@ class CasePanel(Panel):
         )
         if is_labelled and not self.controller.dialogs.confirm(question, self.t("Reopen")):
             return
-        self._fetch(name, reopen=is_labelled)
+        self._fetch(name, reopen=is_labelled, with_label=entry.status in WITH_LABEL)
 
     def on_next(self, _checked: bool = False) -> None:
         """Open the case that the strategy picks."""
@@ -190,7 +197,9 @@ class CasePanel(Panel):
         )
         return controller.dialogs.confirm(question, self.t("Unsent correction"))
 
-    def _fetch(self, name: str, *, reopen: bool = False, strategy: str = "") -> None:
+    def _fetch(
+        self, name: str, *, reopen: bool = False, with_label: bool = False, strategy: str = ""
+    ) -> None:
         def work(client: Client) -> tuple[str, VolumeData, VolumeData | None] | None:
             case = name or str(client.next_case(strategy).get("id", ""))
             if not case:
@@ -201,7 +210,12 @@ class CasePanel(Panel):
                 client.reserve(case, RESERVE_MINUTES)
             except NotOfferedError:
                 pass  # a server without these routes has nothing to reserve
-            label = client.label(case) if reopen else None
+            label = None
+            if with_label:
+                try:
+                    label = client.label(case)
+                except RefusedError:
+                    label = None  # it was reopened or drafted without a final label
             return case, client.case_volume(case), label
 
         self.controller.run(

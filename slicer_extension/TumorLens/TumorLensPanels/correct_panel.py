@@ -10,7 +10,7 @@ import slicer
 from TumorLensLib import rationale
 from TumorLensLib.client import Client, InferReply, ServerError
 from TumorLensLib.jobs import CancelledError
-from TumorLensLib.labels import SCHEMES, TUMOR_TYPES
+from TumorLensLib.labels import CORRECT_TYPES, SCHEMES
 from TumorLensLib.overlays import CHANGED
 from TumorLensLib.refine import click_params
 from TumorLensLib.segments import SegmentError
@@ -311,11 +311,9 @@ class CorrectPanel(Panel):
         models = session.reply.get("models") or [{}]
         model = f"{models[0].get('name', '')} {models[0].get('version', '')}".strip()
         info = {
-            "review": {
-                "seconds": round(time.monotonic() - self._opened_at_s),
-                "heatmap_shown": "heatmap" in session.was_shown,
-                "rationale_shown": "rationale" in session.was_shown,
-            }
+            "seconds_spent": round(time.monotonic() - self._opened_at_s),
+            "heat_open": "heatmap" in session.was_shown,
+            "text_open": "rationale" in session.was_shown,
         }
 
         def work(client: Client) -> tuple[dict[str, Any], list[str]]:
@@ -395,7 +393,7 @@ class CorrectPanel(Panel):
 
     def retranslate(self) -> None:
         """The language changed."""
-        entries = [(self.t("as predicted"), ""), *((self.t(n), n) for n in TUMOR_TYPES)]
+        entries = [(self.t("as predicted"), ""), *((self.t(n), n) for n in CORRECT_TYPES)]
         tables.fill_combo(self.ui.typeCombo, entries)
         self._list_labels()
         self._list_sentences()

@@ -95,17 +95,23 @@ class TeachPanel(Panel):
         self.controller.run(self.t("Asking for corrections and models"), work, done)
 
     def _show_corrections(self) -> None:
-        headers = [self.t(text) for text in ("Number", "Case", "State", "By", "When")]
+        headers = [
+            self.t(text) for text in ("Number", "Case", "What", "State", "By", "When", "For")
+        ]
         rows = [
             (
-                c.get("submission", c.get("id", "?")),
-                c.get("image", c.get("case", "")),
+                c.get("id", "?"),
+                c.get("case_id", ""),
+                self.t(str(c.get("kind", ""))),
                 self.t(str(c.get("state", ""))),
-                c.get("client_id", c.get("saved_by", "")) or "",
-                str(c.get("created", c.get("submitted", "")))[:16],
+                c.get("annotator") or "",
+                str(c.get("at", "")).replace("T", " ")[:16],
+                self.t(str(c.get("part", ""))),
             )
             for c in self._corrections
         ]
+        waiting = sum(c.get("state") == "submitted" for c in self._corrections)
+        self.ui.waitingLabel.text = self.t("{count} wait for a review.", count=waiting)
         tables.fill(self.ui.correctionsTable, headers, rows)
 
     def on_review(self, decision: str) -> None:
@@ -114,7 +120,7 @@ class TeachPanel(Panel):
         if not 0 <= row < len(self._corrections):
             return
         chosen = self._corrections[row]
-        number = chosen.get("submission", chosen.get("id"))
+        number = chosen.get("id")
         note = self.ui.noteEdit.text.strip()
 
         def done(_reply: dict[str, Any]) -> None:

@@ -1,0 +1,233 @@
+"""Heat, marks and places: what is in the scene and what is seen in the views."""
+
+import numpy as np
+import pytest
+
+from slicer_extension.tests import phantoms
+from slicer_extension.tests.phantoms import GRIDS, PEAK_IJK, point_mm
+
+pytestmark = pytest.mark.slicer
+
+
+def colourful(view):
+    from slicer_extension.tests.harness.views import colourful as count
+
+    return count(view.render().pixels())
+
+
+def distance_mm(view, ras):
+    """Distance of a point from the plane that a slice view shows."""
+    import slicer
+
+    plane = slicer.util.arrayFromVTKMatrix(view.node.GetSliceToRAS())
+    return float(np.subtract(ras, plane[:3, 3]) @ plane[:3, 2])
+
+
+def shown(grid=phantoms.OBLIQUE):
+    """Image in all views."""
+    from TumorLensLib import volumes
+
+    node = volumes.add_image(phantoms.image(grid), "case")
+    volumes.show_as_background(node)
+    return node
+
+
+@pytest.fixture
+def heat(slice_views):
+    from TumorLensLib.overlays import HeatLayer
+
+    shown()
+    layer = HeatLayer()
+    layer.load(phantoms.heatmap(), 1 / 255, trusted=True)
+    return layer
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_hottest_point_is_within_half_a_voxel_of_the_peak(slice_views, grid):
+    from TumorLensLib.overlays import HeatLayer
+
+    affine = GRIDS[grid]
+    shown(affine)
+    layer = HeatLayer()
+    layer.load(phantoms.heatmap(affine), 1 / 255, trusted=True)
+    offset = np.linalg.solve(
+        affine[:3, :3], np.subtract(layer.hottest_ras(), point_mm(PEAK_IJK, affine))
+    )
+    assert np.abs(offset).max() <= 0.5
+
+
+def test_heat_is_seen_only_when_it_is_on_and_less_of_it_with_a_higher_threshold(heat, slice_views):
+    from TumorLensLib.places import jump_to
+
+    jump_to(heat.hottest_ras())
+    for view in slice_views:
+        view.render(fit=True)
+    assert [colourful(view) for view in slice_views] == [0, 0, 0]
+    heat.show(True)
+    much = [colourful(view) for view in slice_views]
+    assert min(much) > 300
+    heat.set_range(0.6, 1.0)
+    less = [colourful(view) for view in slice_views]
+    assert all(0 < few < many for few, many in zip(less, much, strict=True)), (less, much)
+    heat.show(False)
+    assert [colourful(view) for view in slice_views] == [0, 0, 0]
+
+
+def test_opacity_reaches_every_view(heat, slice_views):
+    heat.show(True)
+    heat.set_opacity(0.25)
+    assert [view.composite.GetForegroundOpacity() for view in slice_views] == [0.25] * 3
+    assert {view.composite.GetForegroundVolumeID() for view in slice_views} == {heat.node.GetID()}
+
+
+def test_heat_that_failed_its_test_is_grey(heat, slice_views):
+    from TumorLensLib.places import jump_to
+
+    heat.load(phantoms.heatmap(), 1 / 255, trusted=False)
+    heat.show(True)
+    jump_to(heat.hottest_ras())
+    assert [colourful(view) for view in slice_views] == [0, 0, 0]
+
+
+def test_stored_steps_become_values_from_0_to_1(heat):
+    import slicer
+
+    values = slicer.util.arrayFromVolume(heat.node)
+    i, j, k = PEAK_IJK
+    assert values[k, j, i] == pytest.approx(1.0)
+    assert values[k, j, i + 2] == pytest.approx(np.exp(-0.5), abs=1 / 255)
+    display = heat.node.GetDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 1.0)
+
+
+def test_the_share_inside_is_that_of_the_heat_and_not_of_the_voxels(heat):
+    mask = np.zeros(phantoms.SHAPE_KJI, bool)
+    i, j, k = PEAK_IJK
+    mask[k, j, i] = True
+    stored = phantoms.heatmap().array.astype(float)
+    assert heat.share_inside(mask) == pytest.approx(255.0 / stored.sum(), rel=1e-5)
+    assert heat.share_inside(np.ones_like(mask)) == pytest.approx(1.0)
+
+
+def test_brighter_always_means_hotter():
+    from TumorLensLib.overlays import colour_steps
+
+    for trusted in (True, False):
+        luminance = colour_steps(trusted) @ np.array([0.2126, 0.7152, 0.0722])
+        assert (np.diff(luminance) > -1e-3).all()
+        assert luminance[-1] > luminance[0] + 0.5
+
+
+def test_dropping_the_heat_leaves_nothing(heat, slice_views):
+    from TumorLensLib.volumes import of_class
+
+    heat.show(True)
+    heat.drop()
+    assert [n for n in of_class("vtkMRMLScalarVolumeNode") if "heat" in n.GetName()] == []
+    assert {view.composite.GetForegroundVolumeID() for view in slice_views} == {None}
+
+
+def test_no_heat_has_no_hottest_point(heat):
+    from TumorLensLib.volumes import VolumeData
+
+    zeros = VolumeData(np.zeros(phantoms.SHAPE_KJI, np.uint8), phantoms.OBLIQUE)
+    heat.load(zeros, 1 / 255, trusted=True)
+    assert heat.hottest_ras() is None
+    assert heat.share_inside(np.ones(phantoms.SHAPE_KJI, bool)) is None
+
+
+def test_marks_are_outlined_in_their_own_colour(slice_views):
+    from TumorLensLib.overlays import CHANGED, UNCERTAIN, MarkLayer
+    from TumorLensLib.places import jump_to
+
+    shown()
+    marks = MarkLayer()
+    mask = phantoms.labels() > 0
+    jump_to(tuple(point_mm((6, 6, 6))))
+    for view in slice_views:
+        view.render(fit=True)
+    marks.show(mask, phantoms.OBLIQUE, CHANGED)
+    cyan = slice_views[0].render().pixels()
+    assert ((cyan[..., 2] > 200) & (cyan[..., 0] < 60)).sum() > 50
+    marks.show(mask, phantoms.OBLIQUE, UNCERTAIN)
+    pink = slice_views[0].render().pixels()
+    assert ((pink[..., 0] > 200) & (pink[..., 1] < 120) & (pink[..., 2] > 200)).sum() > 50
+    marks.hide()
+    assert [colourful(view) for view in slice_views] == [0, 0, 0]
+
+
+def test_segments_are_seen_in_colour_over_the_image(slice_views):
+    from TumorLensLib import segments
+    from TumorLensLib.places import jump_to
+
+    node = shown()
+    jump_to(tuple(point_mm((6, 6, 6))))
+    for view in slice_views:
+        view.render(fit=True)
+    before = slice_views[0].pixels()
+    segmentation = segments.import_labelmap(phantoms.labelmap(), node, "subregions")
+    after = slice_views[0].render().pixels()
+    from slicer_extension.tests.harness.views import colourful as count
+
+    assert count(before) == 0
+    assert count(after) > 1000
+    changed = (before != after).any(axis=2)
+    assert after[changed].sum(axis=1).min() > 60  # blended with the image, not painted over black
+    segmentation.GetDisplayNode().SetVisibility(False)
+    assert colourful(slice_views[0]) == 0
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_slices_jump_to_the_evidence_and_it_is_drawn_there(slice_views, grid):
+    from TumorLensLib.places import EvidenceMarker
+    from TumorLensLib.reply import parse_reply
+
+    from slicer_extension.tests.fake_server import FakeServer
+
+    affine = GRIDS[grid]
+    shown(affine)
+    reply, _ = FakeServer(affine).reply("analysis", "C", {})
+    item = parse_reply(reply).evidence_by_id("e1")
+    marker = EvidenceMarker()
+    marker.show(item, "ring")
+    assert [distance_mm(view, item.ras) for view in slice_views] == pytest.approx([0.0] * 3)
+    drawn = marker.nodes[0].GetNthControlPointPositionWorld(0)
+    assert tuple(drawn) == pytest.approx(item.ras)
+    rim = np.array(
+        [
+            marker.nodes[1].GetNthControlPointPositionWorld(i)
+            for i in range(marker.nodes[1].GetNumberOfControlPoints())
+        ]
+    )
+    assert np.linalg.norm(rim - item.ras, axis=1) == pytest.approx(4.0)  # extent 8 mm
+    marker.clear()
+    assert marker.nodes == []
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_clicks_become_the_voxels_under_them(scene, grid):
+    from TumorLensLib.places import voxels_of
+
+    affine = GRIDS[grid]
+    node = shown(affine)
+    wanted = [(0, 0, 0), (15, 13, 11), (6, 5, 4)]
+    nearly = [tuple(point_mm((i + 0.4, j - 0.4, k + 0.3), affine)) for i, j, k in wanted]
+    assert voxels_of(nearly, node) == wanted
+    assert voxels_of([tuple(point_mm((16, 0, 0), affine))], node) == []
+    assert voxels_of([nearly[0], nearly[0]], node) == [(0, 0, 0)]
+
+
+def test_points_are_placed_into_their_own_lists(scene, slicer_app):
+    import vtk
+    from TumorLensLib.places import ClickPoints
+
+    node = shown()
+    clicks = ClickPoints()
+    clicks.start_placing("negative")
+    selection = slicer_app.applicationLogic().GetSelectionNode()
+    assert selection.GetActivePlaceNodeID() == clicks.node("negative").GetID()
+    clicks.node("positive").AddControlPoint(vtk.vtkVector3d(*point_mm((3, 4, 5))))
+    assert (clicks.count("positive"), clicks.count("negative")) == (1, 0)
+    assert clicks.voxels("positive", node) == [(3, 4, 5)]
+    clicks.clear()
+    assert clicks.count("positive") == 0
