@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from brain_tumor import errors
 from brain_tumor.server.admission import DEFAULT_WAITING
+from brain_tumor.server.refine_task import RefineTask
 from brain_tumor.server.segmentation_task import SegmentationTask
 from brain_tumor.server.settings import ServerLimits
 from brain_tumor.server.stock import CLOSED
@@ -38,7 +39,7 @@ def test_every_route_is_documented(client):
 
 
 def test_every_parameter_and_closed_route_is_documented():
-    for key in (*STOCK_PARAMETERS, *SegmentationTask.parameters):
+    for key in (*STOCK_PARAMETERS, *SegmentationTask.parameters, *RefineTask.parameters):
         assert f"`{key}`" in TEXT, key
     for path in CLOSED:
         assert path.removesuffix("_v2") in TEXT, path

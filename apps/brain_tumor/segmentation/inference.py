@@ -22,7 +22,11 @@ from brain_tumor.labels import Label, LabelArray, LabelScheme
 from brain_tumor.segmentation.cleanup import CleanUpRule, clean_up
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.networks import network_from_metadata
-from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
+from brain_tumor.segmentation.result import (
+    ClassProbabilities,
+    SegmentationResult,
+    region_volumes_ml,
+)
 
 RELEVANT_PROBABILITY = 0.05
 """Only where a tumour is at least this likely are maps brought to the native grid."""
@@ -100,6 +104,7 @@ class SubregionSegmenter:
             working = to_working_grid(case)
         with timer.stage("network"):
             prediction = self.predict(working)
+            probabilities = _tumour_probabilities(prediction)
         with timer.stage("clean_up"):
             prediction = self._cleaned(prediction)
         with timer.stage("to_native_grid"):
@@ -114,6 +119,7 @@ class SubregionSegmenter:
             uncertainty=uncertainty,
             timings_s=timer.seconds,
             warnings=_warnings(case, labelmap),
+            probabilities=probabilities,
         )
 
     def predict(self, working: WorkingCase) -> WorkingPrediction:
@@ -170,6 +176,12 @@ class StageTimer:
             yield
         finally:
             self.seconds[name] = time.perf_counter() - started
+
+
+def _tumour_probabilities(prediction: WorkingPrediction) -> ClassProbabilities:
+    labels = (Label.NCR, Label.ED, Label.ET)
+    maps = prediction.probabilities[[int(label) for label in labels]].half().numpy()
+    return ClassProbabilities(labels, maps, prediction.case.affine)
 
 
 def _certain(probabilities: torch.Tensor, where: torch.Tensor, label: Label) -> torch.Tensor:

@@ -11,14 +11,31 @@ import numpy.typing as npt
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
+from brain_tumor.cases.volume import Affine
 from brain_tumor.labels import (
     SCHEME_REGIONS,
     IntegerArray,
+    Label,
     LabelArray,
     LabelScheme,
     Region,
     region_mask,
 )
+
+
+@dataclass(frozen=True, eq=False)
+class ClassProbabilities:
+    """What a model thought of each tumour label, before anything was cleaned up.
+
+    Attributes:
+        labels: Tumour labels that the model tells apart.
+        maps: Probability of each, shape (len(labels), I, J, K); the rest to 1 is background.
+        affine: Voxel centres of the maps to RAS+ mm; the grid is the model's own.
+    """
+
+    labels: tuple[Label, ...]
+    maps: npt.NDArray[np.float16]
+    affine: Affine
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +51,7 @@ class SegmentationResult:
         volumes_ml: Millilitres per region of the scheme.
         timings_s: Seconds per stage.
         warnings: Sentences that a reader must see first.
+        probabilities: Of each tumour label, or None if the model gives none.
     """
 
     labelmap: LabelArray
@@ -44,6 +62,17 @@ class SegmentationResult:
     uncertainty: npt.NDArray[np.float32] | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    probabilities: ClassProbabilities | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        total = self.labelmap.nbytes
+        if self.uncertainty is not None:
+            total += self.uncertainty.nbytes
+        if self.probabilities is not None:
+            total += self.probabilities.maps.nbytes
+        return int(total)
 
 
 class Segmenter(Protocol):

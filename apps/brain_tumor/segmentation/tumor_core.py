@@ -28,7 +28,11 @@ from brain_tumor.cases.volume import ScalarArray, Volume
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region
 from brain_tumor.segmentation.hardware import cpu_has_bf16
-from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
+from brain_tumor.segmentation.result import (
+    ClassProbabilities,
+    SegmentationResult,
+    region_volumes_ml,
+)
 from brain_tumor.segmentation.tumor_core_network import (
     WORKING_PIXEL_MM,
     CoreNetworkArguments,
@@ -199,6 +203,11 @@ class TumorCoreSegmenter:
             uncertainty=uncertainty,
             timings_s=timings,
             warnings=tuple(warnings),
+            probabilities=ClassProbabilities(
+                (Label.CORE,),
+                torch.from_numpy(found.probability)[None].half().numpy(),
+                case.affine,
+            ),
         )
 
     def probabilities(self, volume: Volume) -> CoreProbabilities:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,22 @@ from monailabel.interfaces.tasks.train import TrainTask
 from brain_tumor import __version__
 from brain_tumor.bundles import models_folder
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
+from brain_tumor.explanation.analyst import Analyst
+from brain_tumor.explanation.references import TypeReader
 from brain_tumor.labels import label_names
 from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.segmentation.remembering import RememberingSegmenter
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.server.admission import InferenceGate
 from brain_tumor.server.batches import Batches
 from brain_tumor.server.cache import ByteCache
+from brain_tumor.server.classification_task import ClassificationTask
 from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
+from brain_tumor.server.explanation_task import AnalysisTask, ExplanationTask
 from brain_tumor.server.inputs import stored_input
 from brain_tumor.server.label_check import accept_image, accept_label
 from brain_tumor.server.learning_services import LearningServices
+from brain_tumor.server.refine_task import RefineTask
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.segmentation_task import SegmentationTask
 from brain_tumor.server.sessions import StudySessions
@@ -91,7 +97,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.limits: ServerLimits = server_limits(os.environ)
         self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
         self.registry = ModelRegistry(models_folder(), self._root / PRIVATE_FOLDER / "models")
-        self._segmenter = self.load_segmenter()
+        self._segmenter = RememberingSegmenter(self.load_segmenter())
         self.folder_lock: FileLock | None = None
         super().__init__(
             app_dir=app_dir,
@@ -110,6 +116,10 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         """Segmenter with its weights; the composition root says which."""
         raise NotImplementedError
 
+    def load_type_reader(self) -> Callable[[], TypeReader] | None:
+        """Gives the classifier in use; None leaves out the tasks that need one."""
+        return None
+
     @property
     def staging(self) -> Path:
         """Private folder for files of running requests."""
@@ -123,7 +133,19 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
 
     def init_infers(self) -> dict[str, InferTask]:
         """Infer tasks by name."""
-        tasks = [SegmentationTask(self._segmenter, self.services)]
+        segmentation = SegmentationTask(self._segmenter, self.services)
+        tasks: list[CaseInferTask[Any]] = [
+            segmentation,
+            RefineTask(segmentation, self.services),
+        ]
+        reader = self.load_type_reader()
+        if reader is not None:
+            analyst = Analyst(self._segmenter, reader)
+            tasks += [
+                ClassificationTask(analyst, self.services),
+                ExplanationTask(analyst, self.services),
+                AnalysisTask(analyst, self.services),
+            ]
         return {task.name: task for task in tasks}
 
     def init_strategies(self) -> dict[str, Strategy]:
@@ -192,7 +214,8 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         reply = task.run(case_input, options, background=background)
         image = next((part for part in reply.parts if part.name == "image"), None)
         if stored_as is not None and image is not None:
-            self._note_proposal(stored_as, reply.params["models"][0], image)
+            if not task.takes_label:  # what an annotator has touched is no proposal of a model
+                self._note_proposal(stored_as, reply.params["models"][0], image)
             if options.get("save_label"):
                 self._save_proposal(stored_as, image.filename, image.content, reply)
         if stored_as is not None:

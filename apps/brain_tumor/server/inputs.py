@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 from monailabel.utils.sessions import SessionInfo
 
 from brain_tumor.cases.loading import load_case
+from brain_tumor.cases.readers import read_labelmap
 from brain_tumor.cases.studies import resolve_case
 from brain_tumor.cases.study_layout import sequences_folder
 from brain_tumor.server.datastore import StudyDatastore
-from brain_tumor.server.tasks import CaseInput
+from brain_tumor.server.tasks import CaseInput, LabelInput
 
 
 def stored_input(datastore: StudyDatastore, image: str) -> CaseInput:
@@ -35,6 +37,28 @@ def session_input(session: SessionInfo) -> CaseInput:
 def uploaded_input(path: Path) -> CaseInput:
     """Volume that came with the request; it is used once, so nothing of it is cached."""
     return CaseInput("upload", lambda: load_case(path), None)
+
+
+def uploaded_label(path: Path) -> LabelInput:
+    """Labelmap or scribbles that came with the request, known by content.
+
+    Raises:
+        FileFormatError: If the file cannot be read.
+        LabelError: If a value is no whole number from 0 to 255.
+    """
+    values, affine = read_labelmap(path)  # now: the file is gone when the work begins to wait
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return LabelInput(lambda: (values, affine), digest)
+
+
+def stored_label(datastore: StudyDatastore, image: str, tag: str) -> LabelInput:
+    """Current label of a case of the studies folder.
+
+    Raises:
+        NotFoundError: If the case has no label with this tag.
+    """
+    path = datastore.require_label(image, tag)
+    return LabelInput(lambda: read_labelmap(path), fingerprint([path]))
 
 
 def fingerprint(paths: Iterable[Path]) -> Hashable:

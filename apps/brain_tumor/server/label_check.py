@@ -130,6 +130,17 @@ def _check_grid(shape: tuple[int, ...], affine: Affine, image: Path) -> None:
     """
     status = image.stat()
     expected, expected_affine = _grid_of(image, status.st_mtime_ns, status.st_size)
+    check_grid(shape, affine, expected, expected_affine)
+
+
+def check_grid(
+    shape: tuple[int, ...], affine: Affine, expected: Shape, expected_affine: Affine
+) -> None:
+    """Refuse a label on another grid than its volume's.
+
+    Raises:
+        GeometryError: If shapes differ or a corner is further away than the tolerance.
+    """
     if shape != expected:
         raise GeometryError(
             f"label has {shape} voxels; expected {expected} as its volume",

@@ -46,8 +46,7 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
 
     def size_bytes(self, result: SegmentationResult) -> int:
         """Memory of the arrays."""
-        extra = result.uncertainty.nbytes if result.uncertainty is not None else 0
-        return int(result.labelmap.nbytes + extra)
+        return result.nbytes
 
     def models(self, result: SegmentationResult | None = None) -> Items[ModelVersion]:
         """Model that made a result, or the one in use."""

@@ -28,7 +28,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.loading import LoadedCase
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine
-from brain_tumor.labels import label_names
+from brain_tumor.labels import LabelArray, label_names
 from brain_tumor.server.admission import InferenceGate
 from brain_tumor.server.cache import ByteCache
 from brain_tumor.server.memory import return_free_memory
@@ -42,6 +42,19 @@ RESEARCH_USE = "Research use only; not a medical device."
 
 
 @dataclass(frozen=True)
+class LabelInput:
+    """Labelmap or scribbles that came with a request, or a stored label.
+
+    Attributes:
+        load: Reads values and affine.
+        fingerprint: Changes whenever the content changes.
+    """
+
+    load: Callable[[], tuple[LabelArray, Affine]]
+    fingerprint: Hashable
+
+
+@dataclass(frozen=True)
 class CaseInput:
     """Where the voxels of a request come from.
 
@@ -49,11 +62,15 @@ class CaseInput:
         case_id: Name in the reply.
         load: Reads the case.
         fingerprint: Changes whenever the files change; None keeps nothing in the cache.
+        label: Labelmap to work on, for tasks with `takes_label`.
+        scribbles: What was scribbled, for the same tasks.
     """
 
     case_id: str
     load: Callable[[], LoadedCase]
     fingerprint: Hashable | None
+    label: LabelInput | None = None
+    scribbles: LabelInput | None = None
 
 
 @dataclass(frozen=True)
@@ -132,9 +149,12 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
 
     name: ClassVar[str]
     parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType({})
+    takes_label: ClassVar[bool] = False
 
     def __init__(self, kind: str, description: str, services: TaskServices) -> None:
-        options = {key: parameter.default for key, parameter in self.parameters.items()}
+        defaults = {key: parameter.default for key, parameter in self.parameters.items()}
+        # clients show these as plain settings
+        options = {k: v for k, v in defaults.items() if isinstance(v, bool | int | float | str)}
         super().__init__(
             type=kind,
             labels=label_names(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, UploadFile
@@ -9,11 +10,25 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
-from brain_tumor.server.inputs import session_input, stored_input, uploaded_input
+from brain_tumor.server.app import ServerApp
+from brain_tumor.server.inputs import (
+    session_input,
+    stored_input,
+    stored_label,
+    uploaded_input,
+    uploaded_label,
+)
+from brain_tumor.server.refine_task import PROPOSAL
 from brain_tumor.server.replies import file_reply, json_reply, multipart_reply
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
-from brain_tumor.server.tasks import TaskReply
-from brain_tumor.server.validation import check_name, parse_object, safe_filename
+from brain_tumor.server.tasks import LabelInput, TaskReply
+from brain_tumor.server.validation import (
+    check_name,
+    check_tag,
+    parse_object,
+    safe_filename,
+    volume_suffix,
+)
 
 router = APIRouter(tags=["Inference"])
 
@@ -30,28 +45,49 @@ def infer(
     params: Annotated[str, Form()] = "{}",
     file: Annotated[UploadFile | None, File()] = None,
     label: Annotated[UploadFile | None, File()] = None,
+    scribbles: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
-    """Run a model on the first given of `session_id`, `file` and `image` (a case id)."""
+    """Run a model on the first given of `session_id`, `file` and `image` (a case id).
+
+    `label` and `scribbles` are for models that correct a labelmap.
+    """
     task = app.infer_task(check_name(model, "model"))
     options = task.check_options(parse_object(params, "params"))
     if output not in OUTPUTS:
         raise InputError(f"output is {output!r:.40}; expected one of {list(OUTPUTS)}")
-    if label is not None:
+    if not task.takes_label and (label is not None or scribbles is not None):
         raise InputError(f"model '{model}' takes no label file; the request has one")
     if image:
         check_case_id(image)
+    current, scribbled = _receive_label(app, label), _receive_label(app, scribbles)
     if session_id:
         case_input = session_input(app.sessions().require(session_id))
+        case_input = replace(case_input, label=current, scribbles=scribbled)
         return _reply(app.run_task(task, case_input, options), output)
     if file is not None:
         with staging_folder(app) as folder:
             name = safe_filename(file.filename, "volume.nii.gz")
             case_input = uploaded_input(receive_file(file, folder / name))
+            case_input = replace(case_input, label=current, scribbles=scribbled)
             return _reply(app.run_task(task, case_input, options), output)
     if not image:
         raise InputError("the request names no input; expected image, session_id or file")
     case_input = stored_input(app.datastore(), image)
+    start = options.get("start", PROPOSAL)
+    if label is None and start != PROPOSAL:
+        current = stored_label(app.datastore(), image, check_tag(start))
+    case_input = replace(case_input, label=current, scribbles=scribbled)
     return _reply(app.run_task(task, case_input, options, stored_as=image), output)
+
+
+def _receive_label(app: ServerApp, upload: UploadFile | None) -> LabelInput | None:
+    """Labelmap of a form file, read to the end."""
+    if upload is None:
+        return None
+    with staging_folder(app) as folder:
+        name = safe_filename(upload.filename, "label.nii.gz")
+        path = receive_file(upload, folder / f"label{volume_suffix(name, 'label')}")
+        return uploaded_label(path)
 
 
 def _reply(reply: TaskReply, output: str) -> Response:

@@ -1,0 +1,1 @@
+"""Correcting a labelmap by a few clicks or scribbles."""
