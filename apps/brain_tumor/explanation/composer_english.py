@@ -129,7 +129,7 @@ def _runner_up(statement: Statement) -> list[str]:
 
 
 def _undetermined(statement: Statement) -> list[str]:
-    reasons = claims_of(statement, c.UndeterminedClaim)[0].reasons
+    reasons = tuple(r for claim in claims_of(statement, c.UndeterminedClaim) for r in claim.reasons)
     if reasons == (UndeterminedReason.NO_TUMOUR,):
         return ["no tumour was found, so no type is given"]
     words = _join([reason_words(reason, Language.ENGLISH).rstrip(".") for reason in reasons])

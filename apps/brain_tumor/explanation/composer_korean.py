@@ -153,7 +153,7 @@ def _runner_up(statement: Statement) -> list[str]:
 
 
 def _undetermined(statement: Statement) -> list[str]:
-    reasons = claims_of(statement, c.UndeterminedClaim)[0].reasons
+    reasons = tuple(r for claim in claims_of(statement, c.UndeterminedClaim) for r in claim.reasons)
     if reasons == (UndeterminedReason.NO_TUMOUR,):
         return ["종양이 발견되지 않았으므로 유형을 제시하지 않습니다"]
     words = "; ".join(reason_words(reason, Language.KOREAN).rstrip(".") for reason in reasons)

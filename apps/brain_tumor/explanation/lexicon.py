@@ -155,15 +155,20 @@ def _names(language: Language) -> Mapping[str, str]:
     return names
 
 
+@lru_cache(maxsize=64)
+def _pattern(phrases: tuple[str, ...], english: bool) -> re.Pattern[str]:
+    """Names, where a word begins and ends; numbers elsewhere. Korean particles follow a name."""
+    right = r"(?![a-z0-9])" if english else r"(?![a-z0-9]*[a-z])"
+    known = "|".join(re.escape(phrase) for phrase in phrases)
+    return re.compile(rf"(?P<name>(?<![a-z0-9가-힣])(?:{known}){right})|(?P<number>{_NUMBER})")
+
+
 def _replace(
     text: str, phrases: Mapping[str, str], language: Language
 ) -> tuple[str, tuple[WrittenNumber, ...]]:
     """Longest phrases first, numbers where no phrase stands."""
     english = language is Language.ENGLISH
-    ordered = sorted(phrases, key=len, reverse=True)
-    right = r"(?![a-z0-9])" if english else r"(?![a-z0-9]*[a-z])"
-    known = "|".join(re.escape(phrase) for phrase in ordered)
-    pattern = re.compile(rf"(?P<name>(?<![a-z0-9가-힣])(?:{known}){right})|(?P<number>{_NUMBER})")
+    pattern = _pattern(tuple(sorted(phrases, key=len, reverse=True)), english)
     numbers: list[WrittenNumber] = []
 
     def token(match: re.Match[str]) -> str:

@@ -126,8 +126,8 @@ def _place(facts: Facts) -> Iterator[Statement]:
 def _type(facts: Facts) -> Iterator[Statement]:
     decision = facts.decision
     if decision.prediction is None or decision.probabilities is None:
-        claim = UndeterminedClaim(decision.reasons)
-        yield Statement(Form.UNDETERMINED, Kind.UNCERTAINTY, (claim,))
+        reasons = (UndeterminedClaim((reason,)) for reason in decision.reasons)
+        yield Statement(Form.UNDETERMINED, Kind.UNCERTAINTY, (UndeterminedClaim(), *reasons))
         return
     probability = decision.probabilities[decision.prediction]
     yield Statement(

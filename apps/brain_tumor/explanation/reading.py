@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from brain_tumor.explanation.claims import Claim, NotMeasuredClaim, SupportClaim
 from brain_tumor.explanation.lexicon import MarkedText
-from brain_tumor.explanation.numbers import WrittenNumber
+from brain_tumor.explanation.numbers import WrittenNumber, number_text
 from brain_tumor.labels import TumorType
 
 _ClaimType = TypeVar("_ClaimType")
@@ -158,7 +158,7 @@ def read(marked: MarkedText, rules: Sequence[Rule], connectors: re.Pattern[str])
     while rest:
         step = _clause(reading, rest, rules) or _connector(rest, connectors)
         if step == 0:
-            shown = re.sub(r"<\w:([^>]*)>", r"\1", rest)[:60]
+            shown = re.sub(r"<\w:([^>]*)>", r"\1", _with_numbers(marked, rest))[:60]
             return ParsedSentence((), f"no fact accounts for '{shown}'", named)
         rest = rest[step:].lstrip()
     if reading.pending:
@@ -166,6 +166,11 @@ def read(marked: MarkedText, rules: Sequence[Rule], connectors: re.Pattern[str])
     if not reading.claims:
         return ParsedSentence((), "asserts nothing that a fact could bear out", named)
     return ParsedSentence(tuple(dict.fromkeys(reading.claims)), "", named)
+
+
+def _with_numbers(marked: MarkedText, rest: str) -> str:
+    """Text with its numbers in place of their tokens."""
+    return re.sub(r"<N:(\d+)>", lambda m: number_text(marked.numbers[int(m[1])]), rest)
 
 
 def _clause(reading: Reading, rest: str, rules: Sequence[Rule]) -> int:

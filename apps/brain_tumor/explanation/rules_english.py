@@ -112,8 +112,9 @@ def _probability(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"])))
 
 
-def _share_of_second(reading: Reading, m: Match[str]) -> bool:
-    return reading.last(c.RunnerUpClaim) is not None and _probability(reading, m)
+def _share_of_named(reading: Reading, m: Match[str]) -> bool:
+    named = reading.last(c.RunnerUpClaim) or reading.last(c.TypeClaim)
+    return named is not None and _probability(reading, m)
 
 
 def _second(reading: Reading, m: Match[str]) -> bool:
@@ -305,7 +306,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"{N} probability of {C}", _probability),
     rule(rf"next (?:possibility|{_MOST} type) is {{C}}", _second),
     rule(r"{C} is next possibility", _second),
-    rule(r"{N}", _share_of_second),
+    rule(r"{N}", _share_of_named),
     rule(rf"at {{N}} coverage(?: ,)? (?:only )?{_LIST}(?: both| all)? remains? possible", _set),
     rule(r"at {N} coverage(?: ,)? no type remains possible", _set),
     rule(rf"(?:only ){_LIST} remains possible(?: at {{N}} coverage)?", _set),

@@ -107,7 +107,7 @@ def _undetermined(reading: Reading, _: Match[str]) -> bool:
 
 
 def _no_tumour(reading: Reading, _: Match[str]) -> bool:
-    return reading.add(c.UndeterminedClaim(("no_tumour",)))
+    return reading.add(c.UndeterminedClaim(), c.UndeterminedClaim(("no_tumour",)))
 
 
 def _reason(reading: Reading, m: Match[str]) -> bool:

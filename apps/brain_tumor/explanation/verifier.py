@@ -18,6 +18,7 @@ from brain_tumor.explanation.claims import (
     HeatPeakClaim,
     HeatShareClaim,
     NoCounterfactualClaim,
+    NotMeasuredClaim,
     PlaceClaim,
     TypeClaim,
 )
@@ -153,8 +154,13 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
 
 def _is_said(claims: tuple[Claim, ...], kept: list[CheckedSentence]) -> bool:
     """Whether all these claims are made by the sentences so far."""
-    said = {claim for sentence in kept for claim in sentence.claims}
-    return bool(claims) and all(claim in said for claim in claims)
+    said = {_core(claim) for sentence in kept for claim in sentence.claims}
+    return bool(claims) and all(_core(claim) in said for claim in claims)
+
+
+def _core(claim: Claim) -> Claim:
+    """A claim without the reason for a missing value, which not every language has words for."""
+    return NotMeasuredClaim(claim.feature) if isinstance(claim, NotMeasuredClaim) else claim
 
 
 def _checked(

@@ -1,0 +1,214 @@
+import pytest
+from brain_tumor.classification.feature_table import FEATURE_IDS, FEATURES
+from brain_tumor.explanation.composer import compose, variants
+from brain_tumor.explanation.composer_korean import with_particle
+from brain_tumor.explanation.facts import HeatFacts, Language, UndeterminedReason
+from brain_tumor.explanation.numbers import WrittenNumber, number_text, written
+from brain_tumor.explanation.plan import plan_statements
+from brain_tumor.explanation.statements import Form, Kind
+from brain_tumor.explanation.wording import FEATURE_WORDS, REASON_WORDS
+from brain_tumor.labels import TumorType
+
+from tests.helpers.fact_sheets import decided, diverse_facts, facts_of, random_facts, undetermined
+
+G, M, P = TumorType
+
+
+def texts_of(facts, language=Language.ENGLISH):
+    return [sentence.text for sentence in compose(facts, language)]
+
+
+def text_of(facts, form, language=Language.ENGLISH):
+    return [s.text for s in compose(facts, language) if s.statement.form is form]
+
+
+def test_a_clear_glioma_reads_like_this():
+    assert texts_of(facts_of())[:5] == [
+        "The tumour lies in the left temporal lobe and measures 42 mm across.",
+        "The volume of the whole tumour with oedema is 61 mL, that of the tumour core 31 mL and "
+        "that of the enhancing tumour 13 mL.",
+        "Image and measurements point clearly to a glioma (probability 93 %).",
+        "The ring-enhancement index is 1.31, higher than in nearly all training meningiomas and "
+        "typical of the training gliomas; it speaks for a glioma.",
+        "The necrotic share (34 %) speaks for a glioma: it is higher than in 85 % of the training "
+        "meningiomas and typical of the training gliomas.",
+    ]
+
+
+def test_a_clear_glioma_reads_like_this_in_korean():
+    assert texts_of(facts_of(), Language.KOREAN)[2:4] == [
+        "영상과 측정값은 교종을 뚜렷하게 가리킵니다(확률 93 %).",
+        "고리 조영증강 지수는 1.31로, 학습 수막종 거의 전부보다 높고 학습 교종에서는 전형적이며 "
+        "교종을 뒷받침합니다.",
+    ]
+
+
+@pytest.mark.parametrize("language", Language)
+def test_every_sentence_names_its_evidence(language):
+    sheets = [*diverse_facts().values(), *(random_facts(seed) for seed in range(20))]
+    for facts in sheets:
+        ids = {item.id for item in facts.evidence}
+        for sentence in compose(facts, language):
+            assert sentence.evidence, sentence.text
+            assert set(sentence.evidence) <= ids
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (0.93, "point clearly to a glioma (probability 93 %)"),
+        (0.81, "point to a glioma (probability 81 %)"),
+        (0.62, "suggest a glioma, without certainty (probability 62 %)"),
+        (0.45, "favour a glioma only slightly (probability 45 %)"),
+    ],
+)
+def test_hedging_grows_as_the_probability_falls(probability, words):
+    rest = (1.0 - probability) / 2
+    facts = facts_of(decision=decided(G, probability, rest, rest, (G,)))
+    assert text_of(facts, Form.TYPE) == [f"Image and measurements {words}."]
+
+
+def test_the_second_type_is_named_unless_the_first_is_clear():
+    doubtful = facts_of(decision=decided(G, 0.62, 0.31, 0.07, (G, M)))
+    assert text_of(doubtful, Form.RUNNER_UP) == ["The next possibility is a meningioma (31 %)."]
+    assert text_of(facts_of(), Form.RUNNER_UP) == []
+
+
+def test_what_speaks_against_the_type_is_said_to_speak_against_it():
+    assert text_of(facts_of(), Form.FINDING_AGAINST) == [
+        "The share of the outline at the dura (68 %), however, speaks against a glioma and for a "
+        "meningioma: it is higher than in 95 % of the training gliomas and typical of the training "
+        "meningiomas."
+    ]
+
+
+@pytest.mark.parametrize("reason", UndeterminedReason)
+def test_an_undetermined_case_gets_its_reason_and_no_type(reason):
+    facts = facts_of(decision=undetermined(reason))
+    forms = {sentence.statement.form for sentence in compose(facts)}
+    assert not forms & {Form.TYPE, Form.RUNNER_UP, Form.FINDING, Form.FINDING_AGAINST}
+    (text,) = text_of(facts, Form.UNDETERMINED)
+    assert REASON_WORDS[reason][0] in text.lower()
+    (korean,) = text_of(facts, Form.UNDETERMINED, Language.KOREAN)
+    assert REASON_WORDS[reason][1] in korean or "종양이 발견되지 않았으므로" in korean
+
+
+def test_a_reason_in_free_words_is_given_word_for_word():
+    facts = facts_of(decision=undetermined("the slices show only the tip of the tumour"))
+    assert text_of(facts, Form.UNDETERMINED) == [
+        "The type of the tumour remains undetermined: the slices show only the tip of the tumour."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heat", "form", "words"),
+    [
+        (HeatFacts(G, 0.31, False), Form.HEAT_CONFLICT, "only 31 % of the heat"),
+        (HeatFacts(G, 0.64, False), Form.HEAT_CONFLICT, "but its peak lies outside"),
+        (HeatFacts(G, 0.31, True), Form.HEAT_CONFLICT, "although its peak lies inside"),
+        (HeatFacts(G, 0.82, True, False), Form.UNFAITHFUL, "failed its faithfulness test"),
+    ],
+)
+def test_every_conflict_of_the_heat_is_reported(heat, form, words):
+    for language in Language:
+        found = [s for s in compose(facts_of(heat=heat), language) if s.statement.form is form]
+        assert [s.statement.kind for s in found] == [Kind.CONFLICT]
+        assert language is Language.KOREAN or words in found[0].text
+
+
+def test_heat_that_is_low_at_the_leading_measurement_is_a_conflict():
+    assert text_of(facts_of(heat_near=lambda _: 0.05), Form.HEAT_NEAR_CONFLICT) == [
+        "The ring-enhancement index speaks for a glioma, although the heatmap is low (5 % of its "
+        "maximum) at its place."
+    ]
+    assert text_of(facts_of(heat_near=lambda _: 0.2), Form.HEAT_NEAR_CONFLICT) == []
+
+
+def test_a_value_at_home_with_another_type_is_a_conflict():
+    (text,) = text_of(diverse_facts()["odd shape"], Form.ATYPICAL)
+    assert text == (
+        "The solidity of the outline (0.80) speaks for a glioma in this decision, although it is "
+        "higher than in nearly all training gliomas and typical of the training meningiomas."
+    )
+
+
+def test_a_decision_that_rests_on_the_view_says_so():
+    (text,) = text_of(diverse_facts()["odd shape"], Form.VIEW)
+    assert "the mirror symmetry of the slice), not on the tumour" in text
+
+
+def test_what_was_not_measurable_is_said_with_its_reason():
+    assert text_of(facts_of(), Form.NOT_MEASURED) == [
+        "The reach of the oedema on FLAIR could not be measured (no FLAIR).",
+        "The midline shift could not be measured (no mirror plane in this slice).",
+    ]
+    assert text_of(diverse_facts()["thin evidence"], Form.THIN) == [
+        "Only 19 of 63 measurements could be made, so the evidence is thin."
+    ]
+
+
+def test_all_wordings_of_a_statement_are_different():
+    for facts in diverse_facts().values():
+        for statement in plan_statements(facts):
+            for language in Language:
+                wordings = variants(statement, language)
+                assert len(set(wordings)) == len(wordings)
+                assert all(text.endswith(".") and text[0] != " " for text in wordings)
+                assert not any("  " in text or " ," in text for text in wordings)
+
+
+def test_findings_that_say_the_same_are_said_once():
+    contributions = {n: {G: 0.5, M: -0.4, P: -0.1} for n in ("lateral_offset", "lateral_offset_mm")}
+    found = text_of(facts_of(contributions=contributions), Form.FINDING)
+    assert len(found) == 1
+
+
+def test_every_feature_has_words_of_its_own_in_both_languages():
+    assert set(FEATURE_IDS) <= set(FEATURE_WORDS)
+    for column in (0, 1):
+        words = [words[column] for words in FEATURE_WORDS.values()]
+        assert len(set(words)) == len(words)
+    names = {feature.name: feature.id for feature in FEATURES}
+    for identifier, (english, _) in FEATURE_WORDS.items():
+        assert names.get(english, identifier) == identifier
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "percent", "text"),
+    [
+        (1.3149, "1", False, "1.31"),
+        (0.0449, "1", False, "0.045"),
+        (0.345, "1", True, "34 %"),
+        (0.004, "1", True, "0.4 %"),
+        (0.0, "mL", False, "0 mL"),
+        (42.34, "mm", False, "42 mm"),
+        (4.234, "mm", False, "4.2 mm"),
+        (-4.234, "mm", False, "\N{MINUS SIGN}4.2 mm"),
+        (812.4, "mm2", False, "812 mm\N{SUPERSCRIPT TWO}"),
+        (0.04, "mL", False, "0.04 mL"),
+        (123.4, "1", False, "123"),
+    ],
+)
+def test_numbers_are_written_with_sense(value, unit, percent, text):
+    number = written(value, unit, percent=percent)
+    assert number_text(number).replace("0.040", "0.04") == text
+    assert number.states(value, unit)
+
+
+def test_a_number_states_a_fact_only_within_its_digits_and_unit():
+    assert WrittenNumber(1.31, 2).states(1.314, "1")
+    assert not WrittenNumber(1.31, 2).states(1.316, "1")
+    assert not WrittenNumber(1.0, 0).states(1.31, "1")  # true to the digit, yet 24 % away
+    assert WrittenNumber(4.2, 1, "cm").states(42.3, "mm")
+    assert not WrittenNumber(42, 0, "cm").states(42.3, "mm")
+    assert WrittenNumber(34, 0, "%").states(0.342, "1")
+    assert not WrittenNumber(34, 0).states(0.342, "1")
+
+
+def test_korean_particles_follow_the_last_sound():
+    assert with_particle("측두엽", "은", "는") == "측두엽은"
+    assert with_particle("지수", "은", "는") == "지수는"
+    assert with_particle("0.80", "으로", "로") == "0.80으로"  # yeong
+    assert with_particle("1.31", "으로", "로") == "1.31로"  # il: ends in l
+    assert with_particle("34 %", "으로", "로") == "34 %로"
+    assert with_particle("0.97", "이었다면", "였다면") == "0.97이었다면"
