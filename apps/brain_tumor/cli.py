@@ -9,11 +9,19 @@ import sys
 import time
 from collections.abc import Sequence as Items
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from brain_tumor import __version__
 from brain_tumor.errors import InputError, TumorLensError
 
-TRAINABLE = ("segmentation", "tumor_core")
+if TYPE_CHECKING:
+    from brain_tumor.cases.case import Case
+    from brain_tumor.explanation.case_report import CaseResults
+    from brain_tumor.segmentation.result import Segmenter
+
+TRAINABLE = ("segmentation", "tumor_core", "classification")
+HEAT_METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
+HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary")
 NOTICE = "Research use only; not a medical device."
 
 
@@ -54,11 +62,19 @@ def build_parser() -> argparse.ArgumentParser:
     importing.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
     importing.set_defaults(run=_import)
 
-    segment = commands.add_parser("segment", help="outline the tumour of one case")
-    segment.add_argument("case", type=Path, help="a volume file or a folder of sequences")
-    segment.add_argument("--output", type=Path, required=True, metavar="DIR")
-    segment.add_argument("--models", type=Path, metavar="DIR")
-    segment.set_defaults(run=_segment)
+    for depth, purpose in (
+        ("segment", "outline the tumour of one case"),
+        ("classify", "outline the tumour and name its type"),
+        ("explain", "outline, type, heatmap and rationale"),
+        ("analyse", "everything: outline, type, heatmap, rationale and report page"),
+    ):
+        infer = commands.add_parser(depth, help=purpose)
+        infer.add_argument("case", type=Path, help="a volume file or a folder of sequences")
+        infer.add_argument("--output", type=Path, required=True, metavar="DIR")
+        infer.add_argument("--models", type=Path, metavar="DIR")
+        if depth in ("explain", "analyse"):
+            _add_explanation_options(infer)
+        infer.set_defaults(run=_infer, depth=depth)
 
     train = commands.add_parser("train", help="train a model from research data")
     train.add_argument("model", choices=TRAINABLE)
@@ -74,6 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--output", type=Path, required=True, metavar="FILE.json")
     evaluate.add_argument("--models", type=Path, metavar="DIR")
     evaluate.add_argument("--fold", default="all", help="fold to measure, 0-4, or 'all'")
+    evaluate.add_argument(
+        "--runs", type=Path, metavar="DIR", help="classification: five-fold run to measure instead"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     models = commands.add_parser("models", help="list, promote or take back model versions")
@@ -99,6 +118,14 @@ def build_parser() -> argparse.ArgumentParser:
     samples.add_argument("folder", type=Path, metavar="DIR")
     samples.set_defaults(run=_sample_data)
     return parser
+
+
+def _add_explanation_options(infer: argparse.ArgumentParser) -> None:
+    """How to explain; values as in docs/http-api.md."""
+    infer.add_argument("--method", default="gradcam++", choices=HEAT_METHODS)
+    infer.add_argument("--target", default="prediction", choices=HEAT_TARGETS)
+    infer.add_argument("--language", default="en", choices=("en", "ko"))
+    infer.add_argument("--provider", default="composer", help="who phrases the rationale")
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -127,40 +154,72 @@ def _import(arguments: argparse.Namespace) -> None:
         raise InputError(f"{refused} of {len(reports)} cases were refused; the others are imported")
 
 
-def _segment(arguments: argparse.Namespace) -> None:
+def _infer(arguments: argparse.Namespace) -> None:
+    """`segment`, `classify`, `explain` and `analyse`: each does all that the one before does."""
     from brain_tumor.bundles import models_folder
     from brain_tumor.cases.loading import load_case
     from brain_tumor.cases.writers import write_labelmap, write_scalar_map
-    from brain_tumor.segmentation.report import segmentation_section
+    from brain_tumor.explanation.case_report import CaseResults, case_report
     from brain_tumor.segmentation.segmenter import load_segmenter
 
-    segmenter = load_segmenter(arguments.models or models_folder())
+    models = arguments.models or models_folder()
+    segmenter = load_segmenter(models)
     started = time.perf_counter()
     loaded = load_case(arguments.case)
     loading = time.perf_counter() - started
-    result = segmenter.segment(loaded.case)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write_labelmap(arguments.output / "labelmap.nii.gz", result.labelmap, loaded.case.affine)
-    if result.uncertainty is not None:
-        path = arguments.output / "uncertainty.nii.gz"
-        write_scalar_map(path, result.uncertainty, loaded.case.affine)
-    report = {
-        "schema_version": "1.0",
-        "case": loaded.case.case_id,
-        "segmentation": segmentation_section(result),
-        "sequences": {
-            "used": [s.value for s in loaded.case.present],
-            "missing": [s.value for s in loaded.case.missing],
-            "reference": loaded.case.reference.value,
-        },
-        "models": [result.model.to_json()],
-        "warnings": [*loaded.warnings, *result.warnings],
-        "timings_s": {"load": loading, **result.timings_s},
-        "notice": NOTICE,
-    }
-    text = json.dumps(report, indent=2) + "\n"
-    (arguments.output / "report.json").write_text(text, encoding="utf-8")
+    if arguments.depth == "segment":
+        results = CaseResults(segmenter.segment(loaded.case))
+    else:
+        results = _read_type(arguments, models, segmenter, loaded.case)
+    report = case_report(loaded, results, loading, NOTICE)
+    output, affine = arguments.output, loaded.case.affine
+    output.mkdir(parents=True, exist_ok=True)
+    write_labelmap(output / "labelmap.nii.gz", results.segmentation.labelmap, affine)
+    if results.segmentation.uncertainty is not None:
+        path = output / "uncertainty.nii.gz"
+        write_scalar_map(path, results.segmentation.uncertainty, affine)
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    (output / "report.json").write_text(text, encoding="utf-8")
+    if results.explanation is not None:
+        from brain_tumor.explanation.facts import Language
+        from brain_tumor.explanation.page import write_page
+
+        heat = results.explanation.heat
+        write_scalar_map(output / "heatmap.nii.gz", heat.values, affine)
+        write_page(
+            output / "report.html",
+            report,
+            loaded.case,
+            results.segmentation.labelmap,
+            heat,
+            Language(arguments.language),
+        )
     print(text, end="")
+
+
+def _read_type(
+    arguments: argparse.Namespace, models: Path, segmenter: Segmenter, case: Case
+) -> CaseResults:
+    from brain_tumor.explanation.analyst import Analyst, ExplanationOptions
+    from brain_tumor.explanation.attribution import HeatMethod
+    from brain_tumor.explanation.case_report import CaseResults
+    from brain_tumor.explanation.facts import Language
+    from brain_tumor.explanation.references import load_type_reader
+
+    reader = load_type_reader(models / "classification")
+    analyst = Analyst(segmenter, lambda: reader)
+    segmentation = analyst.segment(case)
+    classification = analyst.classify(case, segmentation)
+    if arguments.depth == "classify":
+        return CaseResults(segmentation, classification)
+    options = ExplanationOptions(
+        HeatMethod(arguments.method),
+        arguments.target,
+        Language(arguments.language),
+        arguments.provider,
+    )
+    explanation = analyst.explain(case, segmentation, classification, options)
+    return CaseResults(segmentation, classification, explanation)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -170,6 +229,15 @@ def _train(arguments: argparse.Namespace) -> None:
         from brain_tumor.segmentation.training.command import train_segmentation
 
         train_segmentation(arguments.data, arguments.output, fold=fold, steps=arguments.steps)
+    elif arguments.model == "classification":
+        from brain_tumor.classification.training.run import train_classification
+        from brain_tumor.explanation.references import write_references
+
+        written = train_classification(
+            arguments.data, arguments.output, fold=fold, steps=arguments.steps
+        )
+        if fold is None:
+            write_references(arguments.output, written)
     else:
         from brain_tumor.segmentation.training.tumor_core import train_tumor_core
 
@@ -185,6 +253,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from brain_tumor.segmentation.evaluation import evaluate_bundle
 
         evaluate_bundle(models / arguments.model, arguments.data, arguments.output, fold=fold)
+    elif arguments.model == "classification":
+        from brain_tumor.classification import evaluation
+
+        if arguments.runs is not None:
+            evaluation.evaluate_run(arguments.runs, arguments.output)
+        else:
+            bundle = models / arguments.model
+            evaluation.evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
     else:
         from brain_tumor.segmentation.tumor_core_evaluation import evaluate_bundle as evaluate_core
 

@@ -25,6 +25,7 @@ DECODER_CHANNELS = (96, 64, 40, 24)
 FULL_CHANNELS = 16
 FEATURE_WIDTH = 64
 LARGEST_Z = 4.0
+LOOKS_STRIDE = 2
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ class TypeLogits:
 class HybridNetwork(nn.Module):
     """Encoder, outline decoder, boundary layer and fusion with measured features.
 
-    `forward` is the classifier; `see` is its first half, which does not depend on a mask.
+    `forward` is the classifier; `see` is its first half, which does not depend on a mask. The
+    sub-module `looks` passes what each position adds to the pooled appearance: its output, summed
+    over positions, is all that the fusion gets to see, so a class-activation map of this layer
+    splits the appearance over positions and leaves nothing out.
 
     Args:
         arguments: Names of the measured features.
@@ -112,6 +116,7 @@ class HybridNetwork(nn.Module):
             nn.GroupNorm(8, LESION_CHANNELS),
             nn.ReLU(),
         )
+        self.looks = nn.Identity()
         self.embed = nn.Sequential(nn.Linear(3 * LESION_CHANNELS, EMBEDDING), nn.ReLU())
         self.register_buffer("feature_centre", torch.zeros(count))
         self.register_buffer("feature_scale", torch.ones(count))
@@ -150,19 +155,57 @@ class HybridNetwork(nn.Module):
             features: Measured features, (N, F), NaN where missing.
         """
         lesion = self.lesion_map(maps)
-        embedding = self.embed(self._pool(lesion, maps, masks))
-        measured = self.measure(self.standardise(features))
-        fused = self.fuse(torch.cat([embedding, measured], dim=1))
-        return TypeLogits(fused, self.deep_head(embedding), self.measured_head(measured), embedding)
+        near = F.adaptive_avg_pool2d(_with_margin(masks), (lesion.shape[2], lesion.shape[3]))
+        weights = self._weights(near, maps)
+        pooled = [(lesion * weight).sum(dim=(2, 3)) for weight in weights]
+        return self._fuse(torch.cat(pooled, dim=1), features)
 
     def forward(
         self, images: torch.Tensor, masks: torch.Tensor, features: torch.Tensor
     ) -> torch.Tensor:
-        """Fused logits, (N, 3), in the order of `TYPES`."""
-        return self.name(self.see(images), masks, features).fused
+        """Fused logits, (N, 3), in the order of `TYPES`; the same as of `see` and `name`.
+
+        Here the pooling is written out over positions with stride 2, so that `looks` can be read.
+        """
+        maps = self.see(images)
+        lesion = self.lesion_map(maps)
+        fine = F.avg_pool2d(_with_margin(masks), LOOKS_STRIDE)
+        cells = (lesion.shape[2], lesion.shape[3])
+        weights = self._weights(F.adaptive_avg_pool2d(fine, cells), maps)
+        repeat = fine.shape[2] // cells[0]
+        inside = fine / _repeat(F.adaptive_avg_pool2d(fine, cells), repeat).clamp(min=1e-6)
+        shares = [_repeat(weight, repeat) / repeat**2 for weight in weights]
+        shares[1:] = [share * inside for share in shares[1:]]
+        spread = _repeat(lesion, repeat)
+        looks = self.looks(torch.cat([spread * share for share in shares], dim=1))
+        return self._fuse(looks.sum(dim=(2, 3)), features).fused
+
+    def _weights(self, near: torch.Tensor, maps: SliceMaps) -> list[torch.Tensor]:
+        """Pooling weights over the slice, the tumour with a margin, and its edge.
+
+        Args:
+            near: Tumour with its margin on the cells of the lesion map, (N, 1, h, w).
+            maps: From `see`.
+
+        Returns:
+            Three maps like `near`, each with the sum 1 (0 where there is no tumour).
+        """
+        size = (near.shape[2], near.shape[3])
+        edge = F.adaptive_avg_pool2d(maps.boundary_logits.sigmoid(), size) * near
+        everywhere = torch.full_like(near, 1 / (size[0] * size[1]))
+        return [
+            everywhere,
+            *(w / w.sum(dim=(2, 3), keepdim=True).clamp(min=1e-3) for w in (near, edge)),
+        ]
+
+    def _fuse(self, pooled: torch.Tensor, features: torch.Tensor) -> TypeLogits:
+        embedding = self.embed(pooled)
+        measured = self.measure(self.standardise(features))
+        fused = self.fuse(torch.cat([embedding, measured], dim=1))
+        return TypeLogits(fused, self.deep_head(embedding), self.measured_head(measured), embedding)
 
     def lesion_map(self, maps: SliceMaps) -> torch.Tensor:
-        """Boundary-normalised features with stride 8, the layer that heatmaps explain."""
+        """Boundary-normalised features with stride 8."""
         fine, *coarser = maps.levels[2:]
         total = self.lateral[0](fine)
         for lateral, level in zip(list(self.lateral)[1:], coarser, strict=True):
@@ -180,17 +223,6 @@ class HybridNetwork(nn.Module):
         scores = (features - self.feature_centre) / self.feature_scale
         scores = torch.where(missing, torch.zeros_like(scores), scores)
         return torch.cat([scores.clamp(-LARGEST_Z, LARGEST_Z), missing.float()], dim=1)
-
-    def _pool(self, lesion: torch.Tensor, maps: SliceMaps, masks: torch.Tensor) -> torch.Tensor:
-        """Means over the slice, the tumour with a margin, and its edge: (N, 3 C)."""
-        size = (lesion.shape[2], lesion.shape[3])
-        near = F.adaptive_avg_pool2d(F.max_pool2d(masks, 5, stride=1, padding=2), size)
-        edge = F.adaptive_avg_pool2d(maps.boundary_logits.sigmoid(), size) * near
-        pooled = [lesion.mean(dim=(2, 3))]
-        for weight in (near, edge):
-            total = weight.sum(dim=(2, 3)).clamp(min=1e-3)
-            pooled.append((lesion * weight).sum(dim=(2, 3)) / total)
-        return torch.cat(pooled, dim=1)
 
 
 class Decoder(nn.Module):
@@ -214,6 +246,16 @@ class Decoder(nn.Module):
         found = self.full(torch.cat([_enlarge(found, images), images], dim=1))
         logits: torch.Tensor = self.out(found)
         return logits
+
+
+def _with_margin(masks: torch.Tensor) -> torch.Tensor:
+    """Mask grown by two pixels."""
+    return F.max_pool2d(masks, 5, stride=1, padding=2)
+
+
+def _repeat(cells: torch.Tensor, times: int) -> torch.Tensor:
+    """Every cell as a square of equal ones."""
+    return cells.repeat_interleave(times, dim=2).repeat_interleave(times, dim=3)
 
 
 def _convolve(inputs: int, outputs: int) -> nn.Sequential:

@@ -152,18 +152,40 @@ class TestFusion:
         assert found.tolist() == [[2.0, 0.0, -4.0, 0.0, 1.0, 0.0]]
 
     def test_the_lesion_pool_looks_at_the_tumour_and_its_edge(self, network):
-        lesion = torch.zeros(1, 2, 4, 4)
-        lesion[0, 0, 0, 0] = 8.0  # outside the tumour
-        lesion[0, 1, 3, 3] = 6.0  # inside
-        masks = torch.zeros(1, 1, 32, 32)
-        masks[..., 26:30, 26:30] = 1.0  # with its margin of 2 pixels the last cell exactly
-        edges = torch.full((1, 1, 32, 32), -20.0)
-        edges[..., 24:32, 24:32] = 20.0
-        pooled = network._pool(lesion, SliceMaps(masks, edges, ()), masks)
-        assert pooled.shape == (1, 6)
-        assert torch.allclose(
-            pooled, torch.tensor([[0.5, 6.0 / 16, 0.0, 6.0, 0.0, 6.0]]), atol=1e-4
-        )
+        near = torch.zeros(1, 1, 2, 2)
+        near[0, 0, 0] = torch.tensor([1.0, 0.5])
+        boundary = torch.full((1, 1, 4, 4), -20.0)
+        boundary[..., :2, 2:] = 20.0  # the second cell is all edge
+        everywhere, tumour, edge = network._weights(near, SliceMaps(boundary, boundary, ()))
+        assert everywhere.flatten().tolist() == [0.25] * 4
+        assert torch.allclose(tumour.flatten(), torch.tensor([2 / 3, 1 / 3, 0, 0]))
+        assert torch.allclose(edge.flatten(), torch.tensor([0.0, 1.0, 0, 0]), atol=1e-5)
+
+    def test_written_out_over_positions_the_pooling_gives_the_same_logits(self, network):
+        torch.manual_seed(3)
+        images = torch.randn(2, 1, 144, 144)
+        masks = torch.zeros(2, 1, 144, 144)
+        masks[0, :, 51:78, 60:91] = 1.0
+        features = torch.randn(2, 3)
+        with torch.inference_mode():
+            short = network.name(network.see(images), masks, features).fused
+            written_out = network(images, masks, features)
+        assert torch.allclose(short, written_out, atol=1e-4)
+
+    def test_looks_add_up_to_what_the_fusion_sees_and_lie_in_the_tumour(self, network):
+        masks = torch.zeros(1, 1, 144, 144)
+        masks[..., 60:84, 60:84] = 1.0
+        caught = []
+        handle = network.looks.register_forward_hook(lambda _m, _i, out: caught.append(out))
+        with torch.inference_mode():
+            network(torch.randn(1, 1, 144, 144), masks, torch.zeros(1, 3))
+        handle.remove()
+        tumour_branch = caught[0][:, 128:256].abs().sum(dim=1)[0]
+        outside = torch.ones(72, 72)
+        outside[29:43, 29:43] = 0.0  # the mask and its margin of two pixels, at stride 2
+        assert caught[0].shape == (1, 384, 72, 72)
+        assert float(tumour_branch.sum()) > 0
+        assert float((tumour_branch * outside).sum()) == 0.0
 
     def test_an_empty_outline_gives_finite_logits(self, network):
         empty = torch.zeros(1, 1, 144, 144)

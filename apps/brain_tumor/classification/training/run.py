@@ -40,11 +40,7 @@ from brain_tumor.classification.predictions import (
     predict_collection,
 )
 from brain_tumor.classification.scores import pool_patients
-from brain_tumor.classification.statistics import (
-    ClassifierStatistics,
-    TrainingPatients,
-    feature_quantiles,
-)
+from brain_tumor.classification.statistics import ClassifierStatistics
 from brain_tumor.classification.training.data import TypedSlices, load_typed_slices
 from brain_tumor.classification.training.train import TrainingPlan, train
 from brain_tumor.errors import InputError
@@ -147,7 +143,7 @@ def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
     # Scales of features span five orders of magnitude: they stay in full precision.
     state |= {k: v for k, v in network.state_dict().items() if k.startswith("feature_")}
     save_file(state, bundle / WEIGHTS)
-    fit_statistics(run, features).write(bundle)
+    fit_statistics(run).write(bundle)
     final = load_predictions(run / "final" / PREDICTIONS)
     metadata = {
         "name": "classification",
@@ -194,15 +190,14 @@ def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
     (bundle / METADATA).write_text(text, encoding="utf-8")
 
 
-def fit_statistics(run: Path, features: tuple[str, ...]) -> ClassifierStatistics:
-    """Calibration from held-out predictions, outliers and reference ranges from all patients.
+def fit_statistics(run: Path) -> ClassifierStatistics:
+    """Calibration from held-out predictions, outliers from all patients.
 
     The outlier threshold is what `OUTLIER_QUANTILE` of held-out slices stay under, each measured
     by the Gaussians of its own fold's training slices, scaled to the final network.
 
     Args:
         run: Run folder.
-        features: Features of the network, in order.
     """
     held, _ = held_out_predictions(run)
     final = load_predictions(run / "final" / PREDICTIONS)
@@ -213,15 +208,12 @@ def fit_statistics(run: Path, features: tuple[str, ...]) -> ClassifierStatistics
     own_pooled, _ = pool_patients(held.own.fused, held.patient)
     outliers = fit_outliers(final.expert.embedding, final.truth)
     threshold = _outlier_threshold(run, outliers, final)
-    rows, types = _patient_features(final)
     return ClassifierStatistics(
         slice_calibration=fit_calibration(logits, truth, COVERAGE),
         case_calibration=fit_calibration(
             np.concatenate([pooled, own_pooled]), np.tile(held.truth[first], 2), COVERAGE
         ),
         outliers=OutlierModel(outliers.means, outliers.precision, threshold),
-        quantiles=feature_quantiles(features, rows, types),
-        patients=TrainingPatients(rows, types),
     )
 
 
@@ -244,19 +236,6 @@ def _outlier_threshold(run: Path, final_model: OutlierModel, final: Predictions)
     return float(np.median(ratios) * inside)
 
 
-def _patient_features(
-    final: Predictions,
-) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Median features of every patient, and the patients' types."""
-    _, first, group = np.unique(final.patient, return_index=True, return_inverse=True)
-    rows = np.full((len(first), final.expert.features.shape[1]), np.nan, dtype=np.float32)
-    for index in range(len(first)):
-        values = final.expert.features[group == index]
-        measured = np.isfinite(values).any(axis=0)
-        rows[index, measured] = np.nanmedian(values[:, measured], axis=0)
-    return rows, final.truth[first]
-
-
 def _train_part(
     plan: TrainingPlan, steps: int | None, slices: TypedSlices, data: Path, folder: Path
 ) -> HybridNetwork:
@@ -272,11 +251,13 @@ def _train_part(
             {k: v.contiguous() for k, v in network.state_dict().items()}, folder / RUN_WEIGHTS
         )
     network = load_run(folder)
-    _predict_part(network, plan.fold, data, folder)
+    _predict_part(network, plan.fold, slices, data, folder)
     return network
 
 
-def _predict_part(network: HybridNetwork, fold: int | None, data: Path, folder: Path) -> None:
+def _predict_part(
+    network: HybridNetwork, fold: int | None, slices: TypedSlices, data: Path, folder: Path
+) -> None:
     """Predictions on held-out patients and, for a fold, on the known ones for the outliers."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     features = tuple(plan.get("features", model_features()))
@@ -285,6 +266,17 @@ def _predict_part(network: HybridNetwork, fold: int | None, data: Path, folder: 
     wanted = {PREDICTIONS: [r for r, f in zip(rows, folds, strict=True) if fold in (None, f)]}
     if fold is not None:
         wanted["known.npz"] = [r for r, f in zip(rows, folds, strict=True) if f != fold][::3]
+    measured = {
+        int(number): vector
+        for number, vector in zip(slices.collection_index, slices.features[:, 0], strict=True)
+    }
     for name, chosen in wanted.items():
         if not (folder / name).is_file():
-            predict_collection(network, features, data, chosen).save(folder / name)
+            predict_collection(
+                network,
+                features,
+                data,
+                chosen,
+                measured=measured,
+                own_outline=fold is not None and name == PREDICTIONS,
+            ).save(folder / name)

@@ -1,0 +1,148 @@
+"""From the results of the models to the facts of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.grids import apply_affine
+from brain_tumor.cases.preprocessing import foreground_mask
+from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
+from brain_tumor.classification.result import ClassificationResult, SliceReading
+from brain_tumor.explanation.atlas import BrainAtlas
+from brain_tumor.explanation.counterfactual import find_counterfactual
+from brain_tumor.explanation.evidence import CaseMeasurements, PixelToRas, build_facts
+from brain_tumor.explanation.facts import Decision, Facts, HeatFacts, PointMm
+from brain_tumor.explanation.heatmap import HeatVolume, heat_near
+from brain_tumor.explanation.place import TumourPlace, tumour_place
+from brain_tumor.explanation.references import TypeReader
+from brain_tumor.explanation.similar_cases import similar_cases
+from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.result import SegmentationResult
+
+BoolArray = npt.NDArray[np.bool_]
+TYPES = tuple(TumorType)
+
+
+def case_facts(
+    case: Case,
+    segmentation: SegmentationResult,
+    classification: ClassificationResult,
+    reader: TypeReader,
+    heat: HeatVolume,
+    heat_facts: HeatFacts | None,
+    atlas: BrainAtlas | None = None,
+) -> Facts:
+    """Everything that may be said about a case.
+
+    Measurements are those of the slice with the largest cross-section.
+
+    Args:
+        case: Case.
+        segmentation: Its outline.
+        classification: Its type.
+        reader: Classifier and training patients.
+        heat: Heat on the reference grid.
+        heat_facts: What the heat says as a whole, or None if there is none.
+        atlas: Regions of the brain, if there is an atlas.
+    """
+    main = classification.main_slice
+    decision = Decision(
+        prediction=classification.prediction,
+        probabilities=classification.probabilities,
+        prediction_set=classification.prediction_set,
+        coverage=classification.coverage,
+        reasons=classification.reasons,
+        ood_score=classification.outlier.score if classification.outlier else None,
+        ood_threshold=classification.outlier.threshold if classification.outlier else None,
+    )
+    if main is None:
+        nothing = CaseMeasurements(
+            {}, {}, reader.reference, decision, volumes_ml=segmentation.volumes_ml
+        )
+        return build_facts(nothing)
+    classifier = reader.classifier
+    measurements = main.features.measurements
+
+    def probabilities(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        return classifier.probabilities_of(main, values)
+
+    def near(point: PointMm) -> float | None:
+        return heat_near(heat, point)
+
+    return build_facts(
+        CaseMeasurements(
+            measurements=measurements,
+            contributions=log_odds_contributions(main, classifier),
+            reference=reader.reference,
+            decision=decision,
+            to_ras=pixel_to_ras(main, case),
+            place=_place(case, segmentation, atlas),
+            volumes_ml=segmentation.volumes_ml,
+            heat=heat_facts,
+            heat_near=near if heat_facts is not None else None,
+            counterfactual=find_counterfactual(
+                measurements, classifier.features, probabilities, reader.reference
+            ),
+            similar=similar_cases(measurements, reader.patients),
+        )
+    )
+
+
+def log_odds_contributions(
+    reading: SliceReading, classifier: TumorTypeClassifier
+) -> Mapping[str, Mapping[TumorType, float]]:
+    """Signed share of each feature in the calibrated log-odds of each type.
+
+    The share in a type's logit less the mean share in the others', over the temperature.
+
+    Args:
+        reading: Slice.
+        classifier: Its classifier; features that were not measured have no share.
+    """
+    temperature = classifier.statistics.slice_calibration.temperature
+    shares = reading.contributions.astype(np.float64) / temperature
+    others = (shares.sum(axis=1, keepdims=True) - shares) / (len(TYPES) - 1)
+    odds = shares - others
+    return {
+        name: dict(zip(TYPES, (float(v) for v in row), strict=True))
+        for name, row in zip(classifier.features, odds, strict=True)
+        if reading.features[name].measured
+    }
+
+
+def pixel_to_ras(reading: SliceReading, case: Case) -> PixelToRas:
+    """From pixels of a slice to RAS mm."""
+    to_voxel = reading.part.to_voxel
+
+    def place(row: float, column: float) -> PointMm:
+        voxel = to_voxel @ np.array([row, column, 1.0])
+        x, y, z = apply_affine(case.affine, voxel[None])[0]
+        return float(x), float(y), float(z)
+
+    return place
+
+
+def _place(
+    case: Case, segmentation: SegmentationResult, atlas: BrainAtlas | None
+) -> TumourPlace | None:
+    mask = largest_piece(tumour_mask(segmentation.labelmap))
+    if not mask.any():
+        return None
+    head = foreground_mask(case.volumes[case.reference].array)
+    return tumour_place(mask, case.affine, head, atlas=atlas)
+
+
+def largest_piece(mask: BoolArray) -> BoolArray:
+    """The largest connected piece of a mask; stray voxels must not stretch its extent."""
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    piece: BoolArray = labels == int(sizes.argmax())
+    return piece

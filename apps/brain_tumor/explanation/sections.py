@@ -1,0 +1,66 @@
+"""The explanation's sections of replies and reports; see docs/reply.schema.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brain_tumor.cases.writers import SCALAR_MAP_STEPS
+from brain_tumor.explanation.analyst import Explanation
+from brain_tumor.explanation.facts import Facts
+from brain_tumor.explanation.heatmap import peak_ras
+
+PART = "heatmap"
+
+
+def explanation_sections(explanation: Explanation) -> dict[str, Any]:
+    """Sections heatmap, evidence, rationale, counterfactual and similar_cases."""
+    facts = explanation.facts
+    return {
+        "heatmap": heatmap_section(explanation),
+        "evidence": [item.to_json() for item in facts.evidence],
+        "rationale": explanation.rationale.to_json(),
+        "counterfactual": _counterfactual(facts),
+        "similar_cases": [
+            {
+                "group": other.group,
+                "type": other.tumor.value,
+                "distance": round(other.distance, 3),
+                "agrees": list(other.agrees),
+            }
+            for other in facts.similar
+        ],
+    }
+
+
+def heatmap_section(explanation: Explanation) -> dict[str, Any]:
+    """How the heat was made, where it lies, and whether it can be believed."""
+    heat = explanation.heat
+    peak = peak_ras(heat)
+    report = explanation.faithfulness
+    return {
+        "method": heat.method,
+        "target": heat.target,
+        "part": PART,
+        "scale": 1 / SCALAR_MAP_STEPS,
+        "range": [0, 0 if heat.is_empty else 1],
+        "inside_tumor_share": round(report.inside_share, 4),
+        "near_tumor_share": round(report.near_share, 4),
+        "peak_ras": [round(v, 2) for v in peak] if peak else None,
+        "peak_inside_tumor": report.peak_inside,
+        "faithfulness": report.to_json(),
+    }
+
+
+def _counterfactual(facts: Facts) -> dict[str, Any] | None:
+    search = facts.counterfactual
+    if search is None or search.found is None:
+        return None
+    found = search.found
+    ids = facts.evidence_ids(found.feature)
+    return {
+        "evidence": ids[0] if ids else None,
+        "feature": found.feature,
+        "from": found.from_value,
+        "to": found.to_value,
+        "class": found.tumor.value,
+    }

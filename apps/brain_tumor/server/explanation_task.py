@@ -1,0 +1,171 @@
+"""The infer tasks `explanation` and `analysis`: heat, evidence and words of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from monailabel.interfaces.tasks.infer_v2 import InferType
+
+from brain_tumor.bundles import ModelVersion
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
+from brain_tumor.classification.report import classification_section
+from brain_tumor.classification.result import ClassificationResult
+from brain_tumor.explanation.analyst import (
+    COMPOSER,
+    PREDICTION,
+    TARGETS,
+    Analyst,
+    Explanation,
+    ExplanationOptions,
+)
+from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
+from brain_tumor.explanation.facts import Language
+from brain_tumor.explanation.language_models import available_providers
+from brain_tumor.explanation.sections import PART, explanation_sections
+from brain_tumor.segmentation.report import segmentation_section
+from brain_tumor.segmentation.result import SegmentationResult
+from brain_tumor.server.replies import FilePart
+from brain_tumor.server.tasks import CaseInferTask, Outcome, TaskServices
+from brain_tumor.server.validation import Parameter
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysedCase:
+    """What both tasks compute.
+
+    Attributes:
+        segmentation: Outline.
+        classification: Tumour type.
+        explanation: Heat and words.
+    """
+
+    segmentation: SegmentationResult
+    classification: ClassificationResult
+    explanation: Explanation
+
+
+class ExplanationTask(CaseInferTask[AnalysedCase]):
+    """Shows and says why.
+
+    Args:
+        analyst: Does the work.
+        services: Gate and cache, shared by all tasks.
+    """
+
+    name: ClassVar[str] = "explanation"
+    summary: ClassVar[str] = "Why: a heatmap volume, measured evidence and a checked rationale"
+    parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
+        {
+            "method": Parameter(
+                (str,), default=DEFAULT_METHOD.value, choices=tuple(m.value for m in HeatMethod)
+            ),
+            "target": Parameter((str,), default=PREDICTION, choices=TARGETS),
+            "language": Parameter(
+                (str,), default=Language.ENGLISH.value, choices=tuple(x.value for x in Language)
+            ),
+            "provider": Parameter((str,), default=COMPOSER, choices=available_providers()),
+        }
+    )
+
+    def __init__(self, analyst: Analyst, services: TaskServices) -> None:
+        super().__init__(InferType.OTHERS.value, self.summary, services)
+        self._analyst = analyst
+
+    def compute(self, case: Case, options: Mapping[str, Any]) -> AnalysedCase:
+        """Outline, classify and explain a case."""
+        segmentation = self._analyst.segment(case)
+        classification = self._analyst.classify(case, segmentation)
+        chosen = ExplanationOptions(
+            method=HeatMethod(options["method"]),
+            target=options["target"],
+            language=Language(options["language"]),
+            provider=options["provider"],
+        )
+        explanation = self._analyst.explain(case, segmentation, classification, chosen)
+        return AnalysedCase(segmentation, classification, explanation)
+
+    def size_bytes(self, result: AnalysedCase) -> int:
+        """Memory of the volumes."""
+        uncertainty = result.segmentation.uncertainty
+        extra = uncertainty.nbytes if uncertainty is not None else 0
+        heat = result.explanation.heat.values.nbytes
+        return int(result.segmentation.labelmap.nbytes + extra + heat)
+
+    def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
+        """Classifier and segmenter."""
+        if result is None:
+            return self._analyst.versions
+        return (result.classification.model, result.segmentation.model)
+
+    def sections(
+        self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Everything that is said about the case."""
+        result = outcome.result
+        return {
+            "segmentation": segmentation_section(result.segmentation),
+            "classification": classification_section(result.classification),
+            **explanation_sections(result.explanation),
+            "warnings": [*result.segmentation.warnings, *result.classification.warnings],
+            "timings_s": {
+                "segmentation": result.segmentation.timings_s.get("total", 0.0),
+                "classification": result.classification.timings_s.get("total", 0.0),
+                **result.explanation.timings_s,
+            },
+        }
+
+    def files(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> Items[FilePart]:
+        """Heatmap."""
+        return (self._heat_part(outcome, options),)
+
+    def _heat_part(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> FilePart:
+        suffix = options["result_extension"]
+        values = outcome.result.explanation.heat.values
+        return self.part(PART, suffix, encode_scalar_map(values, outcome.case.affine, suffix))
+
+
+class AnalysisTask(ExplanationTask):
+    """Outline, type, heat and words in one request."""
+
+    name: ClassVar[str] = "analysis"
+    summary: ClassVar[str] = "Everything at once: outline, tumour type, heatmap and rationale"
+    parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
+        {
+            **ExplanationTask.parameters,
+            "uncertainty": Parameter((bool,), default=False, affects_result=False),
+        }
+    )
+
+    def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
+        """Segmenter first: its outline is what an annotator corrects."""
+        return tuple(reversed(super().models(result)))
+
+    def sections(
+        self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """As of the explanation, and where the uncertainty is if it was asked for."""
+        sections = super().sections(outcome, options)
+        if options.get("uncertainty"):
+            if outcome.result.segmentation.uncertainty is None:
+                sections["warnings"].append("this model gives no uncertainty")
+            else:
+                sections["uncertainty"] = {"part": "uncertainty", "scale": 1 / SCALAR_MAP_STEPS}
+        return sections
+
+    def files(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> Items[FilePart]:
+        """Labelmap first, then the heatmap, then the uncertainty if it was asked for."""
+        result, affine = outcome.result.segmentation, outcome.case.affine
+        suffix = options["result_extension"]
+        parts = [
+            self.part("image", suffix, encode_labelmap(result.labelmap, affine, suffix)),
+            self._heat_part(outcome, options),
+        ]
+        if options.get("uncertainty") and result.uncertainty is not None:
+            content = encode_scalar_map(result.uncertainty, affine, suffix)
+            parts.append(self.part("uncertainty", suffix, content))
+        return parts

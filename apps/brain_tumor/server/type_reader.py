@@ -1,0 +1,32 @@
+"""The classifier in use, which follows the registry without a restart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from brain_tumor.errors import NotFoundError
+from brain_tumor.explanation.references import TypeReader, load_type_reader
+from brain_tumor.learning.holder import FindBundle, ReloadingModel
+from brain_tumor.learning.registry import ModelRegistry
+
+logger = logging.getLogger(__name__)
+
+CLASSIFIER_MODEL = "classification"
+
+
+def active_type_reader(registry: ModelRegistry) -> Callable[[], TypeReader] | None:
+    """Gives the classifier of the active version; None if there is no classifier at all.
+
+    Raises:
+        ModelError: If its bundle is damaged.
+    """
+
+    def load(find: FindBundle) -> TypeReader:
+        return load_type_reader(find(CLASSIFIER_MODEL))
+
+    try:
+        return ReloadingModel(registry, (CLASSIFIER_MODEL,), load).current
+    except NotFoundError:
+        logger.warning("the models folder has no classifier: tumour types are not told")
+        return None
