@@ -333,6 +333,7 @@ class CasePanel(Panel):
             else:
                 text = self.t("Look at the images, then ask (tab Question) and correct.")
             controller.tell(text)
+            self.refresh()
 
         controller.run(
             self.t("Analysing {case}", case=case.name),

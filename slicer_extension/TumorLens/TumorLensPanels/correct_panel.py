@@ -77,13 +77,14 @@ class CorrectPanel(Panel):
         editor.segmentationNodeSelectorVisible = False
         editor.sourceVolumeNodeSelectorVisible = False
         editor.addRemoveSegmentButtonsVisible = False
-        editor.setEffectNameOrder(EFFECTS)
+        editor.autoShowSourceVolumeNode = False  # else it hides the heatmap and the marks
+        editor.setEffectNameOrder(list(EFFECTS))
         editor.unorderedEffectsVisible = False
 
     def release_editor(self) -> None:
         """Let go of the nodes before they vanish."""
         if self._editor_node is not None:
-            self.ui.editor.setActiveEffectByName("")
+            self.ui.editor.setActiveEffect(None)
             self.ui.editor.setSegmentationNode(None)
             self.ui.editor.setSourceVolumeNode(None)
 
@@ -95,7 +96,7 @@ class CorrectPanel(Panel):
     def exit(self) -> None:
         """The module leaves the screen: no effect may stay active behind another module."""
         if self._editor_node is not None:
-            self.ui.editor.setActiveEffectByName("")
+            self.ui.editor.setActiveEffect(None)
         self.ui.editor.removeViewObservations()
         self.ui.editor.uninstallKeyboardShortcuts()
         self.ui.tumourPointsButton.checked = False
@@ -184,7 +185,7 @@ class CorrectPanel(Panel):
     def _place(self, kind: str, button: qt.QAbstractButton, other: qt.QAbstractButton) -> None:
         if button.checked:
             other.checked = False
-            self.ui.editor.setActiveEffectByName("")
+            self.ui.editor.setActiveEffect(None)
             self.workspace.clicks.start_placing(kind)
             self.controller.tell(self.t("Click into the slices; press the button again to end."))
         elif not other.checked:

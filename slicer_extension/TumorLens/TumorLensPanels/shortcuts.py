@@ -18,7 +18,7 @@ class Shortcuts:
 
     def __init__(self, parent: qt.QWidget, keys: Mapping[str, Callable[[], None]]) -> None:
         self._parent, self._keys = parent, keys
-        self._installed: list[qt.QShortcut] = []
+        self._installed: list[tuple[qt.QShortcut, Callable[[], None]]] = []
 
     def install(self) -> None:
         """Listen."""
@@ -28,12 +28,12 @@ class Shortcuts:
             shortcut = qt.QShortcut(window)
             shortcut.setKey(qt.QKeySequence(key))
             shortcut.activated.connect(press)
-            self._installed.append(shortcut)
+            self._installed.append((shortcut, press))
 
     def remove(self) -> None:
         """Stop listening."""
-        for shortcut in self._installed:
-            shortcut.activated.disconnect()
+        for shortcut, press in self._installed:
+            shortcut.activated.disconnect(press)
             shortcut.setParent(None)
             shortcut.deleteLater()
         self._installed = []

@@ -321,7 +321,7 @@ class TeachPanel(Panel):
         else:
             ui.trainBar.setRange(0, 100)
             done = 1.0 if state.status == "DONE" else (state.progress or 0.0)
-            ui.trainBar.setValue(100 * done)
+            ui.trainBar.setValue(int(100 * done))
         if state.is_running:
             self._watch_timer.start()
         else:

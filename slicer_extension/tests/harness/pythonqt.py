@@ -191,12 +191,14 @@ def unknown_attributes(root):
     """Attributes that PythonQt would have refused and PySide6 stored: misspelt properties."""
     found = []
     for item in [root, *root.findChildren(QtCore.QObject)]:
-        if type(item).__module__.startswith("PySide6"):
-            found += [
-                (type(item).__name__, item.property("objectName"), key)
-                for key, value in item.__dict__.items()
-                if key not in INJECTED and not isinstance(value, QtCore.SignalInstance)
-            ]
+        is_stand_in = not type(item).__module__.startswith("PySide6")
+        found += [
+            (type(item).__name__, item.property("objectName"), key)
+            for key, value in item.__dict__.items()
+            if key not in INJECTED
+            and not isinstance(value, (QtCore.SignalInstance, QtCore.QObject))
+            and not (is_stand_in and key.startswith("_"))
+        ]
     return found
 
 

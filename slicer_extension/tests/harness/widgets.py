@@ -261,7 +261,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
             button.clicked.connect(lambda *_, name=name: self.setActiveEffectByName(name))
         self._list.currentRowChanged.connect(self._select)
         self._logic = slicer.vtkSlicerSegmentEditorLogic()
-        self.calls = []
+        self._calls = []
 
     segmentationNodeSelectorVisible = stored("segmentationNodeSelectorVisible", bool, True)
     sourceVolumeNodeSelectorVisible = stored("sourceVolumeNodeSelectorVisible", bool, True)
@@ -270,7 +270,13 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         lambda self: self.__dict__.get("_add_remove", True),
         lambda self, value: self.__dict__.__setitem__("_add_remove", value),
     )
-    maximumNumberOfUndoStates = stored("maximumNumberOfUndoStates", int, 10)
+    unorderedEffectsVisible = stored("unorderedEffectsVisible", bool, True)
+    autoShowSourceVolumeNode = stored("autoShowSourceVolumeNode", bool, True)
+
+    @property
+    def calls(self):
+        """What was called, in order; for tests."""
+        return self._calls
 
     def setMRMLScene(self, scene):
         super().setMRMLScene(scene)
@@ -283,7 +289,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         return self._logic.GetSegmentEditorNode()
 
     def setSegmentationNode(self, node):
-        self.calls.append("segmentation")
+        self._calls.append("segmentation")
         self._logic.SetSegmentationNode(node)
         self._list.clear()
         segmentation = node.GetSegmentation() if node else None
@@ -300,8 +306,18 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         return self._logic.GetSegmentationNode()
 
     def setSourceVolumeNode(self, node):
-        self.calls.append("source")
+        self._calls.append("source")
         self._logic.SetSourceVolumeNode(node)
+        if node is not None and self.autoShowSourceVolumeNode:
+            self._hide_other_layers()
+
+    def _hide_other_layers(self):
+        """As the real widget does when it shows the source volume by itself."""
+        scene = slicer.mrmlScene
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+            composite = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+            composite.SetForegroundVolumeID(None)
+            composite.SetLabelVolumeID(None)
 
     def sourceVolumeNode(self):
         return self._logic.GetSourceVolumeNode()
@@ -318,28 +334,29 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         return self.mrmlSegmentEditorNode().GetSelectedSegmentID()
 
     def setActiveEffectByName(self, name):
-        if name:
-            self.mrmlSegmentEditorNode().SetActiveEffectName(name)
-        else:
-            self.mrmlSegmentEditorNode().SetActiveEffectName("")
+        self.mrmlSegmentEditorNode().SetActiveEffectName(name)
+
+    def setActiveEffect(self, effect):
+        assert effect is None, "effects themselves are not modelled"
+        self.mrmlSegmentEditorNode().SetActiveEffectName("")
 
     def setEffectNameOrder(self, names):
         self.__dict__["_order"] = list(names)
 
     def saveStateForUndo(self):
-        self.calls.append("undo state")
+        self._calls.append("undo state")
 
     def installKeyboardShortcuts(self):
-        self.calls.append("shortcuts on")
+        self._calls.append("shortcuts on")
 
     def uninstallKeyboardShortcuts(self):
-        self.calls.append("shortcuts off")
+        self._calls.append("shortcuts off")
 
     def removeViewObservations(self):
-        self.calls.append("views off")
+        self._calls.append("views off")
 
     def setupViewObservations(self):
-        self.calls.append("views on")
+        self._calls.append("views on")
 
 
 STAND_INS = (
