@@ -22,7 +22,7 @@ from torch import nn
 
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.cam import CAM_RULES
-from brain_tumor.explanation.cam_alignment import Alignment, upsample
+from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.cam_capture import layer_gradients
 from brain_tumor.explanation.occlusion import integrated_gradients, occlusion
 
@@ -109,7 +109,6 @@ def explain_slices(
     target: ClassTarget,
     method: HeatMethod = DEFAULT_METHOD,
     *,
-    alignment: Alignment | None = None,
     bf16: bool = False,
 ) -> SliceHeatmaps:
     """Heat of every slice at the pixels of the network's input; thread-safe.
@@ -120,7 +119,6 @@ def explain_slices(
         inputs: Slices (N, 1, H, W) first, then whatever else the network takes, batch first.
         target: What to explain.
         method: How.
-        alignment: Where the layer's cells lie; by default they tile the slice.
         bf16: Run class-activation maps in bfloat16.
 
     Raises:
@@ -130,7 +128,7 @@ def explain_slices(
     if method.value in CAM_RULES:
         (found,) = layer_gradients(network, layer, inputs, [target.score], bf16=bf16)
         coarse = CAM_RULES[method.value](found.activations, found.gradients)
-        maps, scores = upsample(coarse, inputs[0].shape[2:], alignment), found.scores
+        maps, scores = upsample(coarse, inputs[0].shape[2:]), found.scores
     else:
         attribute = integrated_gradients if method is HeatMethod.INTEGRATED_GRADIENTS else occlusion
         maps, scores = attribute(network, inputs, target.score)

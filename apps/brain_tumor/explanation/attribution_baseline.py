@@ -73,6 +73,7 @@ def gaussian_blur(images: torch.Tensor, sigma: float) -> torch.Tensor:
     kernel = kernel / kernel.sum()
     batch, channels, height, width = images.shape
     single = images.reshape(batch * channels, 1, height, width)
-    single = F.conv2d(single, kernel.reshape(1, 1, 1, -1), padding=(0, radius))
-    single = F.conv2d(single, kernel.reshape(1, 1, -1, 1), padding=(radius, 0))
+    with torch.autocast("cpu", enabled=False):
+        single = F.conv2d(single, kernel.reshape(1, 1, 1, -1), padding=(0, radius))
+        single = F.conv2d(single, kernel.reshape(1, 1, -1, 1), padding=(radius, 0))
     return single.reshape(images.shape)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -92,7 +91,7 @@ def layer_gradients(
     with torch.inference_mode(mode=False), torch.enable_grad():
         usable = [outside_inference_mode(tensor) for tensor in inputs]
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
-        with _recording(layer, cut=True) as recording, autocast:
+        with _recording(layer) as recording, autocast:
             output = network(*usable)
         leaf = recording.only_activation()
         results = []
@@ -113,48 +112,11 @@ def outside_inference_mode(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
-def gradients_of_cells(
-    network: nn.Module,
-    layer: nn.Module,
-    inputs: Sequence[torch.Tensor],
-    choose: Callable[[tuple[int, ...]], Sequence[tuple[int, ...]]],
-) -> tuple[tuple[int, ...], dict[tuple[int, ...], torch.Tensor]]:
-    """What single cells of a layer see of the picture.
-
-    Args:
-        network: In evaluation mode.
-        layer: As for `layer_gradients`.
-        inputs: One sample; the first tensor is the picture.
-        choose: From the cells of the layer per axis to the places of the cells wanted.
-
-    Returns:
-        Cells of the layer per axis; and for each wanted cell the gradient of the sum of its
-        channels by the picture, shape of the picture.
-
-    Raises:
-        ModelError: As `layer_gradients`.
-    """
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        picture = inputs[0].detach().clone().requires_grad_()
-        with _recording(layer, cut=False) as recording:
-            network(picture, *(outside_inference_mode(tensor) for tensor in inputs[1:]))
-        seen = recording.only_activation()
-        size = tuple(seen.shape[2:])
-        found = {}
-        for cell in choose(size):
-            total = seen[0].flatten(1)[:, int(np.ravel_multi_index(cell, size))].sum()
-            gradient = torch.zeros_like(picture)
-            if total.requires_grad:
-                (gradient,) = torch.autograd.grad(total, picture, retain_graph=True)
-            found[cell] = gradient
-    return size, found
-
-
 @contextmanager
-def _recording(layer: nn.Module, *, cut: bool) -> Iterator[_Recording]:
+def _recording(layer: nn.Module) -> Iterator[_Recording]:
     """Record the layer's output for the calls made inside the block, by this thread only.
 
-    With `cut`, what is recorded is a new leaf of the graph and the network goes on from it.
+    What is recorded is a new leaf of the graph, and the network goes on from it.
     """
     own = _Recording()
 
@@ -166,9 +128,6 @@ def _recording(layer: nn.Module, *, cut: bool) -> Iterator[_Recording]:
                 f"layer {type(layer).__name__} gives {_described(output)}; expected a tensor of "
                 "features (N, C, *spatial)"
             )
-        if not cut:
-            own.activations.append(output)
-            return None
         leaf = output.detach().requires_grad_()
         own.activations.append(leaf)
         return leaf.clone()  # operations in place after the layer must not write into the leaf

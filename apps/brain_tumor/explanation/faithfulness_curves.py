@@ -23,7 +23,11 @@ import torch
 
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.attribution import ClassTarget
-from brain_tumor.explanation.attribution_baseline import blurred_head, head_mask
+from brain_tumor.explanation.attribution_baseline import (
+    blurred_head,
+    gaussian_blur,
+    head_mask,
+)
 from brain_tumor.explanation.cam_alignment import upsample
 
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -31,6 +35,10 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 Curve = npt.NDArray[np.float64]
 
 STEPS = 20
+HEAT_STEPS = 1000
+"""Differences below this share of the hottest pixel do not decide the order."""
+WIDE_SHARE = 0.3
+"""Blur that orders pixels of equal heat, as a share of the longer side."""
 BATCH = 24
 BLOB_SHARE = 0.15
 """Standard deviation of the centre blob over the longer side of the slice."""
@@ -164,13 +172,25 @@ def _hottest_first(heat: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Rank of every pixel, 0 the hottest of the head; pixels of the air come last."""
     if heat.shape != head.shape:
         raise InputError(f"heat has shape {tuple(heat.shape)}; the slice has {tuple(head.shape)}")
-    order = (
-        torch.where(head, heat.double(), -torch.inf).flatten().argsort(descending=True, stable=True)
-    )
+    key = torch.where(head, _unique_heat(heat), -torch.inf)
+    order = key.flatten().argsort(descending=True, stable=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
     rank = rank.reshape(head.shape)
     return torch.where(head, rank, head.numel())
+
+
+def _unique_heat(heat: torch.Tensor) -> torch.Tensor:
+    """Heat in whole steps, and within a step how warm the wide surroundings are.
+
+    Most of a good map is zero; without this, those pixels would go row by row from the top.
+    """
+    largest = heat.max().double()
+    if largest <= 0:
+        return torch.zeros_like(heat, dtype=torch.float64)
+    wide = gaussian_blur(heat[None, None].float(), WIDE_SHARE * max(heat.shape))[0, 0].double()
+    steps = (heat.double() / largest * HEAT_STEPS).round()
+    return steps + wide / (2 * wide.max())
 
 
 def _log_odds(score: Score, versions: torch.Tensor, target: ClassTarget) -> Curve:

@@ -11,7 +11,6 @@ from brain_tumor.explanation.attribution import (
     explain_slices,
 )
 from brain_tumor.explanation.attribution_baseline import blurred_head, gaussian_blur, head_mask
-from brain_tumor.explanation.cam_alignment import Alignment
 from brain_tumor.explanation.occlusion import occlusion, signed_integrated_gradients
 from torch import nn
 
@@ -78,11 +77,8 @@ def test_a_map_lies_on_the_pixels_of_its_cell():
     # cell (6, 2) of 4 pixels: rows 24-27, columns 8-11; activation 4, gradient 3
     rows = heat.maps[1].sum(axis=1)
     assert (np.arange(SIDE) * rows).sum() / rows.sum() == pytest.approx(25.5)
-    placed = Alignment((4.0, 4.0), (0.0, 0.0))
-    moved = explain_slices(
-        network, network.features, inputs(), ClassTarget(0), HeatMethod.LAYERCAM, alignment=placed
-    )
-    assert moved.maps[1, 24, 8] == pytest.approx(12.0)
+    # between the four pixels of the middle and the next cell: (1 - 1/8)^2 of 12
+    assert heat.maps[1, 25, 9] == pytest.approx(12 * (7 / 8) ** 2)
 
 
 def test_the_contrast_takes_the_runner_up_off():

@@ -89,6 +89,24 @@ def test_only_the_head_is_replaced():
     assert len(versions) == 8
 
 
+def test_pixels_of_equal_heat_go_from_the_hot_place_outwards():
+    seen = []
+
+    def score(images):
+        seen.append(images.clone())
+        return spot_score(images)
+
+    perturbation_curves(score, a_slice(), [true_heat()], TARGET, steps=4)
+    # the second of four steps blurs a quarter of the head: the spot and what is around it; the
+    # blur changes pixels near the spot, and those that are left over are as they were
+    versions = torch.cat(seen)
+    changed = versions[4, 0] != versions[0, 0]
+    places = torch.nonzero(changed).float()
+    assert 900 < len(places) <= 1024
+    distance = ((places - torch.tensor([51.5, 19.5])) ** 2).sum(dim=1).sqrt()
+    assert distance.max() < 32
+
+
 def test_log_odds_do_not_saturate():
     def certain(images):
         return spot_score(images) * 100
