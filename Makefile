@@ -8,7 +8,7 @@ STUDIES ?= studies/samples
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint format clean
+.PHONY: help venv run test test-slicer lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -24,8 +24,11 @@ run: venv  ## Generate the sample studies and serve them on 127.0.0.1:8000
 	$(BIN)/tumorlens sample-data $(STUDIES)
 	$(BIN)/tumorlens serve --studies $(STUDIES) --port $(PORT)
 
-test: venv lint  ## Run every check and test
+test: venv lint test-slicer  ## Run every check and test
 	$(BIN)/python -m pytest
+
+test-slicer: venv  ## Run the tests of the Slicer extension alone
+	$(BIN)/python -m slicer_extension.tests.run
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -144,6 +144,7 @@ class FakeServer:
                     "scale": 1 / 255,
                     "range": [0, 1],
                     "inside_tumor_share": 0.82,
+                    "near_tumor_share": 0.95,
                     "peak_ras": peak,
                     "peak_inside_tumor": True,
                     "faithfulness": {
@@ -228,6 +229,7 @@ class FakeServer:
                 },
                 "counterfactual": {
                     "evidence": "e1",
+                    "feature": "ring_enhancement_index",
                     "from": 1.31,
                     "to": 1.02,
                     "class": "meningioma",
@@ -391,9 +393,10 @@ class FakeServer:
         if route == "/models":
             return 200, self.models_reply()
         if route == "/models/segmentation/promote":
-            if not body["dry_run"]:
-                self.active = body["version"]
-            return 200, {"promoted": True, "reasons": ["WT Dice rose by 0.03"]}
+            if body["dry_run"]:
+                return 200, {"accepted": True, "reasons": ["WT Dice rose by 0.03"]}
+            self.active = body["version"]
+            return 200, {"name": "segmentation", "active": self.active}
         if route == "/models/segmentation/rollback":
             self.active = "1.0.0"
             return 200, {"active": self.active}

@@ -387,7 +387,7 @@ def test_the_user_is_asked_once_for_each_server_until_the_permission_is_withdraw
 
 
 def test_another_computer_without_encryption_is_named_as_such(panel):
-    from TumorLensLib.client import parse_address
+    from TumorLensLib.transport import parse_address
 
     panel.controller.may_send(parse_address("http://scanner:8000"))
     assert "another computer, and the connection is NOT encrypted" in panel.answers.asked[-1][1]

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from TumorLensLib import multipart
 from TumorLensLib.cases import from_datastore, list_cases
-from TumorLensLib.client import (
+from TumorLensLib.client import Client
+from TumorLensLib.consent import Consent
+from TumorLensLib.jobs import CancelledError, CancelToken
+from TumorLensLib.multipart import Part
+from TumorLensLib.transport import (
     BadReplyError,
-    Client,
     NotOfferedError,
     RefusedError,
     ServerError,
     UnreachableError,
     parse_address,
 )
-from TumorLensLib.consent import Consent
-from TumorLensLib.jobs import CancelledError, CancelToken
-from TumorLensLib.multipart import Part
 
 from slicer_extension.tests import phantoms
 from slicer_extension.tests.fake_server import FakeServer, serving

@@ -6,11 +6,11 @@ import re
 import jsonschema
 import pytest
 from TumorLensLib import rationale
-from TumorLensLib.client import BadReplyError
 from TumorLensLib.compare import compare
 from TumorLensLib.rationale import DARK, LIGHT
 from TumorLensLib.reply import parse_reply
 from TumorLensLib.texts import Translator
+from TumorLensLib.transport import BadReplyError
 
 from slicer_extension.tests import phantoms
 from slicer_extension.tests.conftest import MODULE

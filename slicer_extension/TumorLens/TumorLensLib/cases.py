@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from TumorLensLib.client import Client, NotOfferedError
+from TumorLensLib.client import Client
+from TumorLensLib.transport import NotOfferedError
 
 STATUSES = ("new", "predicted", "corrected", "submitted", "reviewed")
 LABELLED = frozenset({"submitted", "reviewed"})

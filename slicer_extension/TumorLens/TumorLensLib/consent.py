@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from TumorLensLib.client import Address
+from TumorLensLib.transport import Address
 
 
 class Consent:

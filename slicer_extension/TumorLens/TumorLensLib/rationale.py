@@ -179,7 +179,7 @@ def more_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
             escape(
                 t(
                     "With {name} at {to} instead of {value}, the type would be {type}.",
-                    name=evidence.name if evidence else str(change.get("evidence", "?")),
+                    name=evidence.name if evidence else str(change.get("feature", "?")),
                     to=number(_as_float(change.get("to"))),
                     value=number(_as_float(change.get("from"))),
                     type=t(str(change.get("class", "?"))),

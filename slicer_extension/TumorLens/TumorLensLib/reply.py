@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from TumorLensLib.client import BadReplyError
+from TumorLensLib.transport import BadReplyError
 
 SUPPORTED_MAJOR = "1"
 

@@ -9,13 +9,14 @@ import numpy as np
 import slicer
 
 from TumorLensLib import overlays, segments, volumes
-from TumorLensLib.client import BadReplyError, InferReply
+from TumorLensLib.client import InferReply
 from TumorLensLib.compare import Comparison, compare, region_volumes_ml
 from TumorLensLib.labels import SCHEMES, scheme_of
 from TumorLensLib.params import Parameters
 from TumorLensLib.places import ClickPoints, EvidenceMarker, jump_to
 from TumorLensLib.reply import Analysis, parse_reply
 from TumorLensLib.session import Case, Session
+from TumorLensLib.transport import BadReplyError
 from TumorLensLib.volumefiles import VolumeData
 
 EDIT_EVENTS = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")

@@ -6,18 +6,12 @@ import datetime
 from typing import Any
 
 from TumorLensLib.cases import LABELLED, WITH_LABEL, CaseEntry, list_cases
-from TumorLensLib.client import (
-    Client,
-    InferReply,
-    NotOfferedError,
-    RefusedError,
-    ServerError,
-    parse_address,
-)
+from TumorLensLib.client import Client, InferReply
 from TumorLensLib.labels import SCHEMES, differences_from
 from TumorLensLib.sequences import SEQUENCES, assign
 from TumorLensLib.session import Action, Case, State
 from TumorLensLib.texts import LANGUAGES
+from TumorLensLib.transport import NotOfferedError, RefusedError, ServerError, parse_address
 from TumorLensLib.volumefiles import VolumeData
 from TumorLensLib.volumes import data_of, of_class
 from TumorLensLib.workspace import label_scheme

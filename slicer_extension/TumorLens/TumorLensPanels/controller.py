@@ -9,13 +9,14 @@ from typing import Any
 import qt
 import slicer
 from TumorLensLib.autosave import Autosave
-from TumorLensLib.client import Address, Client, NotOfferedError, ServerError, UnreachableError
+from TumorLensLib.client import Client
 from TumorLensLib.consent import Consent
 from TumorLensLib.jobs import CancelToken, Jobs
 from TumorLensLib.params import Parameters
 from TumorLensLib.rationale import Theme, theme_for
 from TumorLensLib.session import Action
 from TumorLensLib.texts import Translator
+from TumorLensLib.transport import Address, NotOfferedError, ServerError, UnreachableError
 from TumorLensLib.workspace import Workspace
 
 from TumorLensPanels.case_panel import CasePanel

@@ -8,13 +8,14 @@ from typing import Any
 import qt
 import slicer
 from TumorLensLib import rationale
-from TumorLensLib.client import Client, InferReply, ServerError
+from TumorLensLib.client import Client, InferReply
 from TumorLensLib.jobs import CancelledError
 from TumorLensLib.labels import CORRECT_TYPES, SCHEMES
 from TumorLensLib.overlays import CHANGED
 from TumorLensLib.refine import click_params
 from TumorLensLib.segments import SegmentError
 from TumorLensLib.session import Action
+from TumorLensLib.transport import ServerError
 from TumorLensLib.volumefiles import VolumeData
 
 from TumorLensPanels import tables

@@ -6,7 +6,8 @@ from typing import Any
 
 import qt
 from TumorLensLib import training
-from TumorLensLib.client import Client, ServerError
+from TumorLensLib.client import Client
+from TumorLensLib.transport import ServerError
 from TumorLensLib.volumefiles import VolumeData
 
 from TumorLensPanels import curves, tables
@@ -184,7 +185,7 @@ class TeachPanel(Panel):
             return
 
         def done(reply: dict[str, Any]) -> None:
-            passed = reply.get("promoted", reply.get("passed"))
+            passed = reply.get("accepted") if dry_run else reply.get("active") == chosen.version
             reasons = reply.get("reasons")
             why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
             if dry_run:

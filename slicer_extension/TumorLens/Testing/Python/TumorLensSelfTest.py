@@ -17,7 +17,7 @@ class MadeUpClient:
     """Answers like a server, from memory."""
 
     def __init__(self):
-        from TumorLensLib.client import parse_address
+        from TumorLensLib.transport import parse_address
         from TumorLensLib.volumefiles import VolumeData
 
         self.address = parse_address("127.0.0.1:8000")
