@@ -1,0 +1,222 @@
+"""Heatmap methods on held-out patients: where the heat lies, whether the answer follows it, time.
+
+    python -m benchmarks.explanation_heat --data DATA --run RUN [--folds 0 1] [--quick]
+
+RUN is what `tumorlens train classification` leaves: one network per fold. Of every held-out
+patient one slice is read, with the outline that the network itself draws; places are judged by the
+expert's outline. Deletion and insertion are compared with random maps and with a blob in the
+middle of the head; sanity is the rank correlation of the maps after all weights were shuffled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from brain_tumor.classification.case_slices import cut_patch, stack_patches
+from brain_tumor.classification.features import slice_features
+from brain_tumor.classification.network import HybridNetwork
+from brain_tumor.classification.predictions import lone_slice, own_outlines
+from brain_tumor.classification.training.run import load_run, model_features
+from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
+from brain_tumor.explanation.faithfulness import (
+    LEAST_EFFECT_LOG_ODDS,
+    TestedSlice,
+    compare_with_controls,
+)
+from brain_tumor.explanation.faithfulness_metrics import max_sensitivity, normalised_infidelity
+from brain_tumor.explanation.heatmap import DILATION_MM, heat_volume, peak_inside, share_inside
+from brain_tumor.explanation.sanity import cascading_randomisation, repeatability
+from brain_tumor.segmentation.training.slices import (
+    cheng_folds,
+    read_cheng_index,
+    read_cheng_slice,
+)
+from tqdm import tqdm
+
+from benchmarks.environment import spread, write_result
+
+PATCH_AFFINE = np.diag([1.5, 1.5, 6.0, 1.0])
+CAMS = (HeatMethod.GRADCAM_PLUS_PLUS, HeatMethod.GRADCAM, HeatMethod.LAYERCAM)
+TIMED_SLICES = 12
+SANITY_SLICES = 3
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice of one patient as the network reads it; `truth` is the expert's outline."""
+
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    truth: np.ndarray[Any, np.dtype[np.bool_]]
+    predicted: int
+
+
+def samples(
+    network: HybridNetwork, ids: tuple[str, ...], data: Path, fold: int, count: int
+) -> list[Sample]:
+    rows = read_cheng_index(data)
+    patients: dict[str, list[Any]] = {}
+    for row, own in zip(rows, cheng_folds(rows), strict=True):
+        if own == fold:
+            patients.setdefault(row.group, []).append(row)
+    middle = [found[len(found) // 2] for found in patients.values()]
+    order = np.random.default_rng(SEED).permutation(len(middle))[:count]
+    parts = [lone_slice(*read_cheng_slice(data, middle[n])) for n in order]
+    found = []
+    for part, outline in zip(parts, own_outlines(network, parts), strict=True):
+        if not outline.any():
+            continue
+        read = lone_slice(part.image, outline, part.pixel_mm[0])
+        images, masks = stack_patches([cut_patch(read)])
+        values = slice_features(read.image, read.mask, read.pixel_mm).to_array(ids)
+        inputs = (images, masks, torch.from_numpy(values)[None])
+        patch = cut_patch(read)
+        places = np.indices(patch.image.shape).reshape(2, -1)
+        pixel = np.rint(patch.to_pixel[:2, :2] @ places + patch.to_pixel[:2, 2:]).astype(int)
+        inside = np.all((pixel >= 0) & (pixel < np.array(part.mask.shape)[:, None]), axis=0)
+        clipped = np.clip(pixel, 0, np.array(part.mask.shape)[:, None] - 1)
+        truth = (part.mask[clipped[0], clipped[1]] & inside).reshape(patch.image.shape)
+        with torch.inference_mode():
+            predicted = int(network(*inputs).argmax())
+        found.append(Sample(inputs, truth, predicted))
+    return found
+
+
+def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int) -> dict[str, Any]:
+    target = ClassTarget(sample.predicted)
+    heat = explain_slices(network, network.lesion, sample.inputs, target, method).maps[0]
+    images, masks, values = sample.inputs
+
+    def score(versions: torch.Tensor) -> torch.Tensor:
+        n = len(versions)
+        return network(versions, masks.expand(n, -1, -1, -1), values.expand(n, -1))
+
+    def explain(versions: torch.Tensor) -> torch.Tensor:
+        n = len(versions)
+        inputs = (versions, masks.expand(n, -1, -1, -1), values.expand(n, -1))
+        return torch.from_numpy(
+            explain_slices(network, network.lesion, inputs, target, method).maps
+        )
+
+    volume = heat_volume(heat[..., None], PATCH_AFFINE, method.value, "prediction")
+    truth = sample.truth[..., None]
+    compared = compare_with_controls(
+        [TestedSlice(score, images[0], heat)], target, steps=steps, random_maps=2, seed=SEED
+    )
+    return {
+        "inside": share_inside(volume, truth),
+        "near": share_inside(volume, truth, reach_mm=DILATION_MM),
+        "hit": peak_inside(volume, truth),
+        "effect": compared.own.effect,
+        "gain": compared.own.gain,
+        "deletion": compared.own.deletion_auc,
+        "insertion": compared.own.insertion_auc,
+        "random_gain": compared.random.gain,
+        "blob_gain": compared.blob.gain,
+        "infidelity": normalised_infidelity(score, images[0], heat, target, seed=SEED),
+        "sensitivity": max_sensitivity(explain, images[0], seed=SEED),
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    counted = [row for row in rows if row["effect"] >= LEAST_EFFECT_LOG_ODDS]
+
+    def mean(name: str, of: list[dict[str, Any]]) -> float | None:
+        return float(np.mean([row[name] for row in of])) if of else None
+
+    def share(name: str) -> float | None:
+        return float(np.mean([r["gain"] > r[name] for r in counted])) if counted else None
+
+    return {
+        "patients": len(rows),
+        "inside_share": mean("inside", rows),
+        "near_share": mean("near", rows),
+        "pointing_game": mean("hit", rows),
+        "measurable": len(counted) / len(rows),
+        **{name: mean(name, counted) for name in ("deletion", "insertion", "gain")},
+        "random_gain": mean("random_gain", counted),
+        "blob_gain": mean("blob_gain", counted),
+        "beats_random": share("random_gain"),
+        "beats_blob": share("blob_gain"),
+        "infidelity": mean("infidelity", rows),
+        "sensitivity": mean("sensitivity", rows),
+    }
+
+
+def sane(network: HybridNetwork, batch: Any, method: HeatMethod) -> dict[str, Any]:
+    def explain(copy: Any) -> Any:
+        return explain_slices(copy, copy.lesion, batch, ClassTarget(0), method).maps
+
+    check = cascading_randomisation(network, explain)
+    return {
+        "passed": check.passed,
+        "stages": [[name, value] for name, value in check.stages],
+        "repeatability": repeatability(lambda: explain(network)),
+    }
+
+
+def timed(network: HybridNetwork, batch: Any, method: HeatMethod, repeats: int) -> dict[str, float]:
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        explain_slices(network, network.lesion, batch, ClassTarget(0), method)
+        seconds.append(time.perf_counter() - started)
+    return spread(seconds[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--patients", type=int, default=40, help="per fold, at most")
+    parser.add_argument("--methods", nargs="+", default=[m.value for m in CAMS])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="one fold, three patients")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.folds, arguments.patients, arguments.steps = arguments.folds[:1], 3, 6
+    methods = [HeatMethod(name) for name in arguments.methods]
+    rows: dict[str, list[dict[str, Any]]] = {method.value: [] for method in methods}
+    times: dict[str, Any] = {}
+    sanity: dict[str, Any] = {}
+    for fold in arguments.folds:
+        folder = arguments.run / f"fold{fold}"
+        network = load_run(folder)
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        ids = tuple(plan.get("features", model_features()))
+        found = samples(network, ids, arguments.data, fold, arguments.patients)
+        for sample in tqdm(found, desc=f"fold {fold}"):
+            for method in methods:
+                rows[method.value].append(judge(network, sample, method, arguments.steps))
+        if sanity:
+            continue
+        few = tuple(
+            torch.cat(t) for t in zip(*(s.inputs for s in found[:SANITY_SLICES]), strict=True)
+        )
+        many = tuple(t[torch.arange(TIMED_SLICES) % len(t)] for t in few)
+        for method in methods:
+            sanity[method.value] = sane(network, few, method)
+            times[method.value] = timed(network, many, method, 1 if arguments.quick else 5)
+    result = {
+        "faithfulness": {name: summary(found) for name, found in rows.items()},
+        "sanity": sanity,
+        "seconds_for_12_slices": times,
+        "steps": arguments.steps,
+        "threads": torch.get_num_threads(),
+    }
+    if arguments.quick:
+        print(json.dumps(result, indent=2))  # too few patients to keep
+    else:
+        print(write_result("explanation_heat", result))
+
+
+if __name__ == "__main__":
+    main()
