@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.testclient import TestClient
 
 from tests.helpers.server import ThresholdSegmenter, write_studies
+from tests.helpers.type_reader import a_type_reader
 
 LOCAL = "http://127.0.0.1:8000"
 
@@ -21,6 +22,9 @@ class InProcessApp(ServerApp):
 
     def load_segmenter(self):
         return self.given
+
+    def load_type_reader(self):
+        return a_type_reader
 
 
 def a_stock_app():

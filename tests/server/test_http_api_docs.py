@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from brain_tumor import errors
 from brain_tumor.server.admission import DEFAULT_WAITING
+from brain_tumor.server.explanation_task import AnalysisTask
 from brain_tumor.server.refine_task import RefineTask
 from brain_tumor.server.segmentation_task import SegmentationTask
 from brain_tumor.server.settings import ServerLimits
@@ -39,7 +40,12 @@ def test_every_route_is_documented(client):
 
 
 def test_every_parameter_and_closed_route_is_documented():
-    for key in (*STOCK_PARAMETERS, *SegmentationTask.parameters, *RefineTask.parameters):
+    for key in (
+        *STOCK_PARAMETERS,
+        *SegmentationTask.parameters,
+        *RefineTask.parameters,
+        *AnalysisTask.parameters,
+    ):
         assert f"`{key}`" in TEXT, key
     for path in CLOSED:
         assert path.removesuffix("_v2") in TEXT, path

@@ -7,19 +7,20 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.cases.readers import read_labelmap, read_volume
 from brain_tumor.labels import label_names
 from brain_tumor.server.admission import InferenceGate
 from brain_tumor.server.tasks import TaskServices
 
 from tests.helpers.server import AFFINE, MODEL, Gate, ThresholdSegmenter, expected_labels
 from tests.helpers.server import parse_reply as parse
+from tests.helpers.volumes import write_nifti
 from tests.server.conftest import InProcessApp, client_of, everything_below, refusal, same_affine
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "reply.schema.json").read_text(encoding="utf-8")
 )
-TASKS = ["segmentation", "refine"]
+TASKS = ["segmentation", "refine", "classification", "explanation", "analysis"]
 
 
 def test_the_list_of_this_suite_is_the_list_of_the_app(client):
@@ -101,8 +102,11 @@ class TestContract:
     def test_json_and_image_can_be_asked_for_alone(self, client, task):
         assert run(client, task, output="json").json()["case"] == "FULL"
         image = run(client, task, output="image")
+        if task == "classification":
+            assert "no file" in refusal(image, 404)
+            return
         assert image.headers["content-disposition"].startswith("attachment; filename=")
-        assert image.content == parse(run(client, task))[1]["image"]
+        assert image.content == next(iter(parse(run(client, task))[1].values()))
 
     @pytest.mark.parametrize(
         ("image", "status"),
@@ -314,3 +318,74 @@ def test_the_stock_contract_of_infer_takes_no_path(app):
 
     with pytest.raises(InputError):
         app.infer({"model": "segmentation", "image": "/etc/passwd"})
+
+
+class TestExplanation:
+    def test_the_heatmap_lies_on_the_reference_grid_and_reaches_one(self, client, tmp_path):
+        params, files = parse(run(client, "explanation", params={"result_extension": ".nii.gz"}))
+        assert list(files) == ["heatmap"]
+        (tmp_path / "h.nii.gz").write_bytes(files["heatmap"])
+        heat = read_volume(tmp_path / "h.nii.gz")
+        assert heat.shape == expected_labels().shape
+        same_affine(heat.affine, AFFINE)
+        section = params["heatmap"]
+        assert (float(heat.array.min()) >= 0, float(heat.array.max())) == (
+            True,
+            pytest.approx(section["range"][1]),
+        )
+
+    def test_analysis_sends_the_labelmap_first_then_the_heat(self, client, tmp_path):
+        params, files = parse(run(client, "analysis", params={"uncertainty": True}))
+        assert list(files) == ["image", "heatmap", "uncertainty"]
+        (tmp_path / "a.nrrd").write_bytes(files["image"])
+        labels, affine = read_labelmap(tmp_path / "a.nrrd")
+        np.testing.assert_array_equal(labels, expected_labels())
+        same_affine(affine, AFFINE)
+        assert params["segmentation"]["volumes_ml"]["TC"] == pytest.approx(0.32)
+        assert [model["name"] for model in params["models"]] == ["segmentation", "classification"]
+
+    def test_the_outline_is_drawn_once_for_all_tasks(self, client, segmenter):
+        for task in ("segmentation", "classification", "explanation", "analysis"):
+            run(client, task)
+        assert segmenter.calls == 1
+
+    def test_every_sentence_names_evidence_that_is_there(self, client):
+        params, _ = parse(run(client, "explanation"))
+        known = {item["id"] for item in params["evidence"]}
+        assert params["rationale"]["sentences"]
+        for sentence in params["rationale"]["sentences"]:
+            assert set(sentence["evidence"]) <= known
+
+    def test_the_runner_up_and_korean_can_be_asked_for(self, client):
+        first, _ = parse(run(client, "explanation"))
+        second, _ = parse(
+            run(client, "explanation", params={"target": "runner_up", "language": "ko"})
+        )
+        assert first["heatmap"]["target"] != second["heatmap"]["target"]
+        text = " ".join(s["text"] for s in second["rationale"]["sentences"])
+        assert any("가" <= letter <= "힣" for letter in text)
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"method": "guided"},
+            {"target": "metastasis"},
+            {"language": "fr"},
+            {"provider": "http://evil"},
+        ],
+    )
+    def test_an_unknown_choice_is_refused_by_name(self, client, params):
+        message = refusal(run(client, "explanation", params=params), 400, "bad_input")
+        assert next(iter(params)) in message
+
+    def test_a_case_without_a_tumour_is_undetermined_and_says_so(self, client, studies):
+        flat = np.full(expected_labels().shape, 50.0, dtype=np.float32)
+        flat[0] = 0.0
+        write_nifti(studies / "PLAIN.nii.gz", flat, AFFINE)
+        params, _ = parse(run(client, "analysis", "PLAIN"))
+        jsonschema.validate(params, SCHEMA)
+        assert params["classification"]["prediction"] == "undetermined"
+        assert params["classification"]["probabilities"] is None
+        assert params["heatmap"]["range"] == [0, 0]
+        assert params["heatmap"]["faithfulness"]["passed"] is False
+        assert "No tumour was found" in params["classification"]["reasons"][0]

@@ -23,7 +23,9 @@ from brain_tumor.classification.case_slices import (
     stack_patches,
     tumour_slices,
 )
-from brain_tumor.classification.features import FeatureVector, slice_features
+from brain_tumor.classification.feature_table import FEATURES
+from brain_tumor.classification.features import MIN_SIDE_PIXELS, FeatureVector, slice_features
+from brain_tumor.classification.measurement import missing
 from brain_tumor.classification.midline import Plane as MidlinePlane
 from brain_tumor.classification.network import HybridNetwork, NetworkArguments, load_network
 from brain_tumor.classification.outline import MaskArray
@@ -124,8 +126,11 @@ class TumorTypeClassifier:
         return _with_timings(result, timings)
 
     def measure(self, part: CaseSlice) -> FeatureVector:
-        """Measured features of a slice."""
+        """Measured features of a slice; a slice too small to be measured misses all of them."""
         plane = None if part.is_lone else MidlinePlane(part.plane.value)
+        if min(part.image.shape) < MIN_SIDE_PIXELS:
+            reason = f"the slice has fewer than {MIN_SIDE_PIXELS} rows or columns"
+            return FeatureVector({f.id: missing(f.unit, reason) for f in FEATURES})
         return slice_features(part.image, part.mask, part.pixel_mm, plane=plane)
 
     def read(

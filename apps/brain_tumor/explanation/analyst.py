@@ -102,8 +102,8 @@ class Analyst:
 
     @property
     def versions(self) -> tuple[ModelVersion, ModelVersion]:
-        """Classifier and segmenter in use now."""
-        return self._reader().classifier.version, self._segmenter.version
+        """Segmenter and classifier in use now."""
+        return self._segmenter.version, self._reader().classifier.version
 
     def segment(self, case: Case) -> SegmentationResult:
         """Outline of the tumour."""

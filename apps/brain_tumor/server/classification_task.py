@@ -67,7 +67,7 @@ class ClassificationTask(CaseInferTask[TypedCase]):
         """Segmenter and classifier."""
         if result is None:
             return self._analyst.versions
-        return (result.classification.model, result.segmentation.model)
+        return (result.segmentation.model, result.classification.model)
 
     def sections(self, outcome: Outcome[TypedCase], options: Mapping[str, Any]) -> dict[str, Any]:
         """Type, probabilities and the outline that they were read from."""

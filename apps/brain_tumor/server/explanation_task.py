@@ -97,10 +97,10 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         return int(result.segmentation.labelmap.nbytes + extra + heat)
 
     def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
-        """Classifier and segmenter."""
+        """Segmenter and classifier."""
         if result is None:
             return self._analyst.versions
-        return (result.classification.model, result.segmentation.model)
+        return (result.segmentation.model, result.classification.model)
 
     def sections(
         self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
@@ -140,10 +140,6 @@ class AnalysisTask(ExplanationTask):
             "uncertainty": Parameter((bool,), default=False, affects_result=False),
         }
     )
-
-    def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
-        """Segmenter first: its outline is what an annotator corrects."""
-        return tuple(reversed(super().models(result)))
 
     def sections(
         self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
