@@ -6,7 +6,9 @@ raw values: the map of a score that nothing supports stays zero instead of being
 
 For a network that ends in a global average the gradient is the same at every position of a
 channel, and Grad-CAM++ is Grad-CAM with other channel weights. Networks that weight positions (by
-a mask or a boundary map) give each position its own gradient.
+a mask or a boundary map) give each position its own gradient; Grad-CAM and Grad-CAM++ sum that away
+and light up a channel wherever it is active, Layer-CAM keeps it. On such a network compare the
+methods by benchmarks/explanation_heat.py before choosing one.
 
 References:
     Selvaraju et al. 2017, doi:10.1109/ICCV.2017.74 (Grad-CAM);
