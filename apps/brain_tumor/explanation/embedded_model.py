@@ -33,7 +33,8 @@ START_TIMEOUT_S = 60.0
 """The first answer may take longer: weights are read from disk. It is asked for in advance by
 `EmbeddedProvider.warm_up`; whoever asks before falls back to the composer."""
 MOST_TOKENS = 300
-THREADS = 2
+THREADS = 1
+"""One core is left to the server; a second thread gains little for so few tokens."""
 MOST_ORDERED = 3
 """Findings of one kind beyond this many keep their order: the grammar would grow too large."""
 

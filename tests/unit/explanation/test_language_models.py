@@ -242,6 +242,7 @@ def test_the_embedded_model_answers_through_its_own_process(monkeypatch, tmp_pat
         provider.close()
 
 
+@pytest.mark.slow
 def test_a_local_model_folder_is_run_from_disk(tmp_path):
     """A tiny random network: what it says is nonsense, which the verifier refuses."""
     torch = pytest.importorskip("torch")

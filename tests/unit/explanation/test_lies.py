@@ -10,10 +10,17 @@ from brain_tumor.explanation.facts import (
     UndeterminedReason,
 )
 from brain_tumor.explanation.rationale import explain_in_words
-from brain_tumor.explanation.verifier import verify
+from brain_tumor.explanation.verifier import parse, verify
 from brain_tumor.labels import TumorType
 
-from tests.helpers.fact_sheets import decided, diverse_facts, facts_of, undetermined
+from tests.helpers.fact_sheets import (
+    decided,
+    diverse_facts,
+    facts_of,
+    random_facts,
+    undetermined,
+)
+from tests.helpers.lying import lies
 
 G, M, P = TumorType
 
@@ -271,3 +278,14 @@ def test_what_is_true_of_another_case_only_is_refused():
         "higher than in 85 % of the training meningiomas and typical of the training gliomas.",
     }
     assert len(refused) == len(told) - 5
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_mutation_of_a_true_sentence_survives(seed):
+    facts = random_facts(seed)
+    survived = []
+    for name, text in lies(facts):
+        parsed = parse(text, facts, Language.ENGLISH)
+        if not parsed.problem and not any(claim.problem(facts) for claim in parsed.claims):
+            survived.append((name, text))
+    assert survived == []
