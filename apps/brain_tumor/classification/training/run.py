@@ -52,11 +52,8 @@ logger = logging.getLogger(__name__)
 COVERAGE = 0.95
 OUTLIER_QUANTILE = 0.985
 FIRST_VERSION = "0.1.0"
-LEFT_OUT_FEATURES = frozenset(
-    {"margin_width_mm", "surrounding_bright_share", "oedema_extent_mm", "oedema_ratio"}
-)
-"""The first two tell the scanner rather than the tumour (see the card), the others need FLAIR,
-which the training slices lack."""
+LEFT_OUT_FEATURES = frozenset({"margin_width_mm", "surrounding_bright_share"})
+"""They tell the scanner rather than the tumour; see the card."""
 NEEDED = ("cheng", "t1ce_gbm", "glioma3d")
 RUN_WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.npz"

@@ -160,10 +160,11 @@ def _optimiser(network: HybridNetwork, plan: TrainingPlan) -> torch.optim.Optimi
 def _fit_scaler(network: HybridNetwork, known: TypedSlices) -> None:
     """Median and robust spread of every feature over the training slices."""
     values = known.features[known.types != NO_TYPE, 0]
-    low, centre, high = np.nanpercentile(values, (16, 50, 84), axis=0)
-    spread = np.maximum((high - low) / 2, 1e-3)
-    network.feature_centre.copy_(torch.from_numpy(np.nan_to_num(centre)))
-    network.feature_scale.copy_(torch.from_numpy(np.nan_to_num(spread, nan=1.0)))
+    measured = np.isfinite(values).any(axis=0)  # FLAIR features never are
+    low, centre, high = np.nanpercentile(values[:, measured], (16, 50, 84), axis=0)
+    network.feature_centre[torch.from_numpy(measured)] = torch.from_numpy(centre).float()
+    spread = torch.from_numpy(np.maximum((high - low) / 2, 1e-3)).float()
+    network.feature_scale[torch.from_numpy(measured)] = spread
 
 
 def _step(
