@@ -121,9 +121,12 @@ def _anchor(view: ReportView, item: Item) -> str | None:
 def _row(view: ReportView, item: Item, largest: float, texts: Texts) -> Markup:
     name = str(item.get("id"))
     numbers = view.cited.get(name, [])
-    links = [element("a", f"{number}", href=f"#sentence-{number}") for number in numbers]
+    links = [
+        joined(", " if place else None, element("a", f"{number}", href=f"#sentence-{number}"))
+        for place, number in enumerate(numbers)
+    ]
     before, after = texts("sentences", numbers="\n").split("\n")
-    back = joined(before, Markup(", ").join(links), after)
+    back = joined(before, links, after)
     return element(
         "tr",
         element(

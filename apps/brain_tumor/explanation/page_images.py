@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -18,7 +19,7 @@ from brain_tumor.cases.volume import ScalarArray
 COLD = 0.15
 """Heat up to here is left transparent; from `HOT` on it is as opaque as it gets."""
 HOT = 0.5
-_MOST_OPAQUE = 0.62
+_MOST_OPAQUE, _GREYED_OPAQUE = 0.62, 0.4
 _STEPS = 48
 _SHADES_OF_HEAT = 256
 
@@ -106,7 +107,8 @@ def heat_table(greyed: bool = False) -> npt.NDArray[np.uint8]:
     lighter, also in a grey print. Colours outside sRGB lose chroma, not lightness.
 
     Args:
-        greyed: Shades of grey with the same lightness instead.
+        greyed: Slate of the same lightness instead, and more transparent; plain grey would look
+            like tissue.
 
     References:
         Ottosson 2020, "A perceptual color space for image processing" (OKLab).
@@ -115,11 +117,13 @@ def heat_table(greyed: bool = False) -> npt.NDArray[np.uint8]:
     lightness = 0.30 + 0.66 * heat
     hue = np.radians(np.interp(heat, (0.0, 0.35, 0.65, 1.0), (305.0, 375.0, 410.0, 465.0)))
     chroma = np.interp(heat, (0.0, 0.35, 0.7, 1.0), (0.13, 0.20, 0.17, 0.12))
-    chroma = np.zeros_like(heat) if greyed else chroma
+    if greyed:
+        hue, chroma = np.full_like(heat, math.radians(250.0)), np.full_like(heat, 0.035)
     table = np.empty((_SHADES_OF_HEAT, 4), dtype=np.uint8)
     for step in range(_SHADES_OF_HEAT):
         table[step, :3] = _srgb(lightness[step], chroma[step], hue[step])
-    opacity = np.clip((heat - COLD) / (HOT - COLD), 0.0, 1.0) * _MOST_OPAQUE
+    opacity = np.clip((heat - COLD) / (HOT - COLD), 0.0, 1.0)
+    opacity *= _GREYED_OPAQUE if greyed else _MOST_OPAQUE
     table[:, 3] = np.rint(opacity * 255)
     return table
 

@@ -118,7 +118,7 @@ def picture(array: npt.NDArray[ScalarT], plane: Plane, index: int) -> npt.NDArra
         plane: Which plane.
         index: Along the normal of the plane.
     """
-    part: npt.NDArray[ScalarT] = np.take(array, index, axis=plane.normal).T
+    part: npt.NDArray[ScalarT] = np.moveaxis(array, plane.normal, 0)[index].T
     return part
 
 

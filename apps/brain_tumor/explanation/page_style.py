@@ -233,6 +233,7 @@ footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .8r
   h1 { font-size: 1.5rem }
   .result { font-size: 1.15rem }
   .switches { margin-left: auto }
+  th, td { padding-right: .6rem }
   .evidence table, .evidence tbody { display: block }
   .evidence thead, .evidence td:empty { display: none }
   .evidence tr {
