@@ -33,6 +33,7 @@ setup(
         "nibabel>=5.4",
         "nilearn>=0.14",
         "numpy>=1.26,<2",  # numpymaxflow, pydicom-seg
+        "Pillow>=13.0",
         "pydicom>=2.4,<3",  # pydicom-seg 0.4.1 imports a module that pydicom 3 removed
         "dicomweb-client<0.61",  # 0.61 needs pydicom 3
         "pynetdicom<3",  # 3 needs pydicom 3
