@@ -91,7 +91,7 @@ def samples(
 
 def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int) -> dict[str, Any]:
     target = ClassTarget(sample.predicted)
-    heat = explain_slices(network, network.lesion, sample.inputs, target, method).maps[0]
+    heat = explain_slices(network, network.looks, sample.inputs, target, method).maps[0]
     images, masks, values = sample.inputs
 
     def score(versions: torch.Tensor) -> torch.Tensor:
@@ -101,9 +101,7 @@ def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int
     def explain(versions: torch.Tensor) -> torch.Tensor:
         n = len(versions)
         inputs = (versions, masks.expand(n, -1, -1, -1), values.expand(n, -1))
-        return torch.from_numpy(
-            explain_slices(network, network.lesion, inputs, target, method).maps
-        )
+        return torch.from_numpy(explain_slices(network, network.looks, inputs, target, method).maps)
 
     volume = heat_volume(heat[..., None], PATCH_AFFINE, method.value, "prediction")
     truth = sample.truth[..., None]
@@ -166,7 +164,7 @@ def timed(network: HybridNetwork, batch: Any, method: HeatMethod, repeats: int) 
     seconds = []
     for _ in range(repeats + 1):
         started = time.perf_counter()
-        explain_slices(network, network.lesion, batch, ClassTarget(0), method)
+        explain_slices(network, network.looks, batch, ClassTarget(0), method)
         seconds.append(time.perf_counter() - started)
     return spread(seconds[1:])
 

@@ -1,0 +1,140 @@
+"""Milliseconds a slice and memory: the hybrid classifier beside XMorph's pipeline.
+
+    python -m benchmarks.classification [--models DIR] [--quick]
+
+Peer: ResNet50 at 224 pixels in float32 (torchvision, random weights: only its time is measured),
+its 2048 values and 40 measured ones into gradient-boosted trees of depth 8. The peer gets its 40
+measured values for nothing; ours are measured inside the time. Both read the same slices of a
+phantom, one at a time, in the same run. The second part shows what ours answers to pictures that
+are no tumour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from brain_tumor.bundles import models_folder
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.phantom import PhantomSpec, make_phantom
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import Volume
+from brain_tumor.classification.case_slices import tumour_slices
+from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
+from brain_tumor.classification.report import classification_section
+from sklearn.ensemble import HistGradientBoostingClassifier
+from torchvision.models import resnet50  # type: ignore[import-untyped]
+
+from benchmarks.environment import spread, write_result
+
+THREADS = 2
+SLICES = 12
+PEER_PIXELS = 224
+PEER_FEATURES, PEER_TREES, PEER_DEPTH = 40, 300, 8
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run and write benchmarks/results/classification.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=None)
+    parser.add_argument("--quick", action="store_true", help="few repeats, nothing written")
+    chosen = parser.parse_args(argv)
+    torch.set_num_threads(THREADS)
+    classifier = TumorTypeClassifier.load((chosen.models or models_folder()) / "classification")
+    phantom = make_phantom(PhantomSpec(seed=3))
+    volume = phantom.case.volumes[Sequence.T1C]
+    parts = tumour_slices(volume, tumour_mask(phantom.labelmap))[:SLICES]
+    repeats = 2 if chosen.quick else 5
+    ours, peer = _ours(classifier, parts), _peer(parts)
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    for _ in range(repeats):  # in turn, so that whatever else runs disturbs both alike
+        times["ours"] += _seconds(ours, len(parts))
+        times["peer"] += _seconds(peer, len(parts))
+    result = {
+        "what": "one slice: measured features, network and calibration",
+        "peer": "ResNet50 at 224 px, float32, then 300 boosted trees; measured features for free",
+        "ours_s": spread(times["ours"]),
+        "peer_s": spread(times["peer"]),
+        "times_faster": float(np.median(times["peer"]) / np.median(times["ours"])),
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
+        "not_a_tumour": _odd_inputs(classifier),
+    }
+    if chosen.quick:
+        print(result)
+    else:
+        write_result("classification", result)
+    return 0
+
+
+def _ours(classifier: TumorTypeClassifier, parts: Any) -> Callable[[int], None]:
+    def read(index: int) -> None:
+        part = parts[index]
+        classifier.read([part], [classifier.measure(part)])
+
+    return read
+
+
+def _peer(parts: Any) -> Callable[[int], None]:
+    network = resnet50(weights=None).eval()
+    network.fc = torch.nn.Identity()
+    rng = np.random.default_rng(0)
+    trees = HistGradientBoostingClassifier(max_iter=PEER_TREES, max_depth=PEER_DEPTH)
+    width = 2048 + PEER_FEATURES
+    trees.fit(rng.normal(size=(300, width)), rng.integers(0, 3, 300))
+    measured = torch.zeros(1, PEER_FEATURES)
+
+    def read(index: int) -> None:
+        image = torch.from_numpy(parts[index].image)[None, None]
+        resized = torch.nn.functional.interpolate(image, size=(PEER_PIXELS, PEER_PIXELS))
+        with torch.inference_mode():
+            deep = network(resized.expand(-1, 3, -1, -1))
+        trees.predict_proba(torch.cat([deep, measured], dim=1).numpy())
+
+    return read
+
+
+def _seconds(read: Callable[[int], None], count: int) -> list[float]:
+    read(0)
+    found = []
+    for index in range(count):
+        started = time.perf_counter()
+        read(index)
+        found.append(time.perf_counter() - started)
+    return found
+
+
+def _odd_inputs(classifier: TumorTypeClassifier) -> dict[str, Any]:
+    """Answers to pictures with a round outline drawn where there is no tumour."""
+    rng = np.random.default_rng(1)
+    grid = np.indices((200, 200)) - 99.5
+    radius = np.hypot(*grid)
+    healthy = make_phantom(PhantomSpec(seed=4, tumor=None, skull_stripped=False))
+    pictures = {
+        "noise": rng.normal(100, 30, (200, 200)),
+        "black": np.zeros((200, 200)),
+        "a disc": np.where(radius < 80, 100.0, 0.0) + rng.normal(0, 2, (200, 200)),
+        "stripes": 100.0 + 50.0 * np.sign(np.sin(grid[1] / 4)),
+    }
+    array = healthy.case.volumes[Sequence.T1C].array
+    pictures["healthy head"] = np.rot90(array[:, :, array.shape[2] // 2])
+    answers = {}
+    for name, picture in pictures.items():
+        array = np.ascontiguousarray(picture, dtype=np.float32)[:, :, None]
+        outline = np.zeros(array.shape, dtype=np.uint8)
+        middle = [side // 2 for side in array.shape[:2]]
+        outline[middle[0] - 12 : middle[0] + 12, middle[1] + 10 : middle[1] + 34, 0] = 4
+        volume = Volume(array, np.diag([1.0, 1.0, 6.0, 1.0]))
+        case = Case("odd", Sequence.T1C, {Sequence.T1C: volume})
+        section = classification_section(classifier.classify(case, outline))
+        answers[name] = {key: section[key] for key in ("prediction", "reasons", "probabilities")}
+    return answers
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
