@@ -22,6 +22,9 @@ def results(root: Path = ROOT) -> str:
     serve = root / "benchmarks/results/serve.json"
     if serve.exists():
         parts.append(_serving(_read(serve)))
+    refine = root / "benchmarks/results/refine.json"
+    if refine.exists():
+        parts.append(_refinement(_read(refine)))
     return "\n\n".join(parts)
 
 
@@ -69,6 +72,24 @@ def _serving(result: dict[str, Any]) -> str:
         f"faster than {result['peer']['what']} in the same run ({peer:.0f} s). `/info/` meanwhile: "
         f"p95 {1000 * ours['info_during_infer_s']['p95']:.0f} ms. Ready after "
         f"{ours['ready_s']:.0f} s; {ours['idle_memory_gb']:.1f} GB idle."
+    )
+
+
+def _refinement(result: dict[str, Any]) -> str:
+    methods = result["groups"]["cubes: all"]
+    ours = methods["ours"]
+    low, high = ours["last_gain_ci95"]
+    others = ", ".join(
+        f"{name} {entry['gain_after_click'][-1]:+.2f}"
+        for name, entry in methods.items()
+        if name != "ours"
+    )
+    gain = ours["gain_after_click"][-1]
+    return (
+        f"Correcting by clicks: {ours['cases']} proposals for unseen patients, of mean Dice under "
+        f"{result['start_below']:.2f}, gain {gain:+.2f} ({low:.2f}-{high:.2f}) after "
+        f"{result['clicks']} simulated clicks; with the same image and probabilities: {others}. "
+        f"One click takes {ours['click_s']['median']:.2f} s (p95 {ours['click_s']['p95']:.2f} s)."
     )
 
 

@@ -140,8 +140,12 @@ class SubregionSegmenter:
         Returns:
             Label values, shape (I, J, K); not cleaned up.
         """
+        return np.asarray(self.predict_probabilities(image).argmax(axis=0), dtype=np.uint8)
+
+    def predict_probabilities(self, image: ScalarArray) -> ScalarArray:
+        """Class probabilities, shape (4, I, J, K), of what `predict_labels` takes."""
         probabilities = self._probabilities(torch.from_numpy(image)[None])[0]
-        return np.asarray(probabilities.max(dim=0).indices.numpy(), dtype=np.uint8)
+        return np.asarray(probabilities.numpy(), dtype=np.float32)
 
     def _probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):

@@ -14,7 +14,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -163,21 +163,38 @@ def score(
     Returns:
         float32, shape of the box; `FLOOR` out of reach.
     """
-    w = weights or ClaimWeights()
+    constant, *slopes = astuple(weights or ClaimWeights())
+    total = constant + np.tensordot(np.array(slopes, np.float32), terms(around, current), axes=1)
+    return np.where(around.within, np.maximum(total, FLOOR), FLOOR).astype(np.float32)
+
+
+def terms(around: Surroundings, current: LabelArray) -> ScalarArray:
+    """What the score weighs, in the order of `ClaimWeights` after the constant.
+
+    Args:
+        around: Stroke and its surroundings.
+        current: Labels now, shape of the box.
+
+    Returns:
+        Shape (9, ...).
+    """
     log_path = np.log1p(around.path_mm)
     wanted = around.log_probabilities[int(around.label)]
     now = np.take_along_axis(around.log_probabilities, current[None].astype(np.intp), axis=0)[0]
-    is_negative = float(around.label == Label.BACKGROUND)
-    total = (
-        (w.constant + w.surprise * around.surprise + w.negative * is_negative)
-        + (w.log_path + w.surprise_log_path * around.surprise + w.negative_log_path * is_negative)
-        * log_path
-        + w.near * np.exp(-around.path_mm / NEAR_MM)
-        + w.difference * around.difference
-        + w.log_probability * wanted
-        + w.odds * (wanted - now)
+    is_negative = np.full_like(wanted, float(around.label == Label.BACKGROUND))
+    return np.stack(
+        [
+            log_path,
+            np.exp(-around.path_mm / NEAR_MM),
+            around.difference,
+            wanted,
+            wanted - now,
+            np.full_like(wanted, around.surprise),
+            around.surprise * log_path,
+            is_negative,
+            is_negative * log_path,
+        ]
     )
-    return np.where(around.within, np.maximum(total, FLOOR), FLOOR).astype(np.float32)
 
 
 def _box(

@@ -31,19 +31,27 @@ def next_click(
     References:
         Xu et al. 2016, arXiv:1603.04042 (simulated clicks).
     """
+    wrong = labels != reference
+    if not wrong.any():
+        return None
+    around = ndimage.find_objects(wrong.view(np.uint8))[0]
+    low = [part.start for part in around]
+    wrong, reference = wrong[around], reference[around]
     best: tuple[int, Label, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]] | None = None
     for label in Label:
-        pieces, count = ndimage.label((labels != reference) & (reference == label), CONNECTIVITY)
+        pieces, count = ndimage.label(wrong & (reference == label), CONNECTIVITY)
         if count == 0:
             continue
         sizes = np.bincount(pieces.ravel())[1:]
         if best is None or sizes.max() > best[0]:
             best = (int(sizes.max()), label, pieces == int(sizes.argmax()) + 1)
-    if best is None:
+    if best is None:  # a value that is no label
         return None
     _, label, piece = best
     box = ndimage.find_objects(piece.view(np.uint8))[0]
     depth = ndimage.distance_transform_edt(np.pad(piece[box], 1), sampling=spacing_mm)
     deepest = np.unravel_index(int(depth.argmax()), depth.shape)
-    i, j, k = (int(at) - 1 + part.start for at, part in zip(deepest, box, strict=True))
+    i, j, k = (
+        int(at) - 1 + part.start + first for at, part, first in zip(deepest, box, low, strict=True)
+    )
     return (i, j, k), label
