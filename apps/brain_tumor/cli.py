@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from brain_tumor.explanation.case_report import CaseResults
     from brain_tumor.segmentation.result import Segmenter
 
-TRAINABLE = ("segmentation", "tumor_core", "classification")
+TRAINABLE = ("segmentation", "tumor_core", "classification", "concepts")
 HEAT_METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
 HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary")
 NOTICE = "Research use only; not a medical device."
@@ -91,7 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--models", type=Path, metavar="DIR")
     evaluate.add_argument("--fold", default="all", help="fold to measure, 0-4, or 'all'")
     evaluate.add_argument(
-        "--runs", type=Path, metavar="DIR", help="classification: five-fold run to measure instead"
+        "--runs",
+        type=Path,
+        metavar="DIR",
+        help="classification, concepts: five-fold run to measure",
     )
     evaluate.set_defaults(run=_evaluate)
 
@@ -238,6 +241,10 @@ def _train(arguments: argparse.Namespace) -> None:
         )
         if fold is None:
             write_references(arguments.output, written)
+    elif arguments.model == "concepts":
+        from brain_tumor.concepts.training.export import train_concepts
+
+        train_concepts(arguments.output, fold=fold)
     else:
         from brain_tumor.segmentation.training.tumor_core import train_tumor_core
 
@@ -261,6 +268,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         else:
             bundle = models / arguments.model
             evaluation.evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
+    elif arguments.model == "concepts":
+        from brain_tumor.concepts.evaluation import evaluate_run as evaluate_concepts
+
+        if arguments.runs is None:
+            raise InputError("evaluate concepts needs --runs, a run of train classification")
+        evaluate_concepts(arguments.runs, arguments.output)
     else:
         from brain_tumor.segmentation.tumor_core_evaluation import evaluate_bundle as evaluate_core
 

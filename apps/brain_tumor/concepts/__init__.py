@@ -1,0 +1,1 @@
+"""Visual symptoms: a vision-language reader whose reasons are words."""
