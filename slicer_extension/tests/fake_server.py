@@ -59,6 +59,7 @@ class FakeServer:
         self.bodies: list[dict] = []
         self.refine_labels: list[VolumeData] = []
         self.faithful = True
+        self.extent_mm = 8.0
         self.schema_version = "1.0"
         self.server_labels = LABELS
         self.strange_grid = None
@@ -166,7 +167,7 @@ class FakeServer:
                         "measured": True,
                         "reason": None,
                         "ras": peak,
-                        "extent_mm": 8.0,
+                        "extent_mm": self.extent_mm,
                         "side": "left",
                         "region": "left temporal lobe",
                         "reference": REFERENCE,
@@ -394,7 +395,7 @@ class FakeServer:
             return 200, self.models_reply()
         if route == "/models/segmentation/promote":
             if body["dry_run"]:
-                return 200, {"accepted": True, "reasons": ["WT Dice rose by 0.03"]}
+                return 200, {"promote": True, "reasons": ["WT Dice rose by 0.03"]}
             self.active = body["version"]
             return 200, {"name": "segmentation", "active": self.active}
         if route == "/models/segmentation/rollback":

@@ -66,6 +66,27 @@ class PanelUser:
         self.wait()
         return self
 
+    def analyse_for(self, seconds):
+        self.ui.analyseButton.click()
+        self.wait(seconds)
+
+    def follow(self, link):
+        """Click a link of the explanation."""
+        import qt
+
+        self.ui.rationaleView.anchorClicked.emit(qt.QUrl(link))
+
+    def paint_around(self, ras, value=3, radius=4):
+        """Paint a ball of a class around a point."""
+        from TumorLensLib.volumes import affine_of
+
+        image = self.workspace.image
+        i, j, k = np.linalg.solve(affine_of(image), [*ras, 1.0])[:3]
+        size = image.GetImageData().GetDimensions()[::-1]
+        grid = np.indices(size)
+        centre = np.array([k, j, i]).reshape(3, 1, 1, 1)
+        self.paint(value, ((grid - centre) ** 2).sum(axis=0) <= radius**2)
+
     def open_and_analyse(self, url, case="CASE-1"):
         return self.connect(url).open(case).analyse()
 

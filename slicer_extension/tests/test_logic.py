@@ -1,10 +1,11 @@
 """Jobs, session, comparison, autosave and the smaller parts; no Slicer, no Qt."""
 
+import doctest
 import threading
 
 import numpy as np
 import pytest
-from TumorLensLib import labels, refine, sequences, training
+from TumorLensLib import labels, rationale, refine, sequences, training
 from TumorLensLib.autosave import Autosave, AutosaveError
 from TumorLensLib.compare import compare, region_volumes_ml
 from TumorLensLib.jobs import CancelledError, DeadlineError, Jobs
@@ -376,3 +377,8 @@ def test_parameters_are_typed_and_have_defaults():
     assert parameters.text("case") == "A"
     assert parameters.number("opacity", 0.5) == 0.1
     assert parameters.number("absent", 0.5) == 0.5
+
+
+@pytest.mark.parametrize("module", [rationale, sequences])
+def test_examples_in_docstrings_are_right(module):
+    assert doctest.testmod(module).failed == 0

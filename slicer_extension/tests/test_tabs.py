@@ -111,9 +111,8 @@ def test_a_click_on_evidence_goes_there_and_draws_it(panel, server, slice_views)
     for view in slice_views:
         plane = slicer.util.arrayFromVTKMatrix(view.node.GetSliceToRAS())
         assert np.subtract(peak, plane[:3, 3]) @ plane[:3, 2] == pytest.approx(0.0, abs=1e-6)
-    assert panel.workspace.evidence.nodes[0].GetNthControlPointLabel(0) == (
-        "ring-enhancement index 1.31"
-    )
+    assert panel.workspace.evidence.nodes[0].GetNthControlPointLabel(0) == "e1: 1.31"
+    assert panel.status == "ring-enhancement index: 1.31"
     panel.ui.rationaleView.anchorClicked.emit(qt.QUrl("evidence:e2"))
     assert panel.status == "This measurement has no place in the image."
 

@@ -33,7 +33,7 @@ class Comparison:
 
     Attributes:
         classes: By class, in the order of their values.
-        regions: By region.
+        regions: By region, those that unite several classes.
         changed_voxels: Voxels with another value than before.
         changed_ml: Their volume.
     """
@@ -84,7 +84,7 @@ def compare(
     regions: Mapping[str, tuple[int, ...]] = REGIONS[scheme]
     return Comparison(
         tuple(change(one.name, (one.value,)) for one in classes),
-        tuple(change(name, of) for name, of in regions.items()),
+        tuple(change(name, of) for name, of in regions.items() if len(of) > 1),
         changed,
         changed * voxel_ml,
     )

@@ -57,6 +57,8 @@ class EvidenceMarker:
     def clear(self) -> None:
         """Remove what was drawn."""
         for node in self.nodes:
+            if node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(False)  # views redraw before it is gone
             remove(node)
         self.nodes = []
 

@@ -10,12 +10,14 @@ import numpy as np
 import slicer
 import vtk
 
-from TumorLensLib.labels import SCHEMES, LabelClass, scheme_of
+from TumorLensLib.labels import ED, SCHEMES, LabelClass, scheme_of
 from TumorLensLib.volumefiles import VolumeData
 from TumorLensLib.volumes import OWNER, add_volume, remove
 
 TAG = "TumorLens.Label"
 FILL_OPACITY = 0.35
+OEDEMA_OPACITY_3D = 0.25
+"""So that what it surrounds can be seen."""
 
 
 class SegmentError(ValueError):
@@ -152,6 +154,11 @@ def set_surface(node: slicer.vtkMRMLSegmentationNode, visible: bool) -> None:
     """Show the segments in 3D views, or not."""
     if visible:
         node.CreateClosedSurfaceRepresentation()
+        segmentation = node.GetSegmentation()
+        for index in range(segmentation.GetNumberOfSegments()):
+            if value_of(segmentation.GetNthSegment(index)) == ED.value:
+                identity = segmentation.GetNthSegmentID(index)
+                node.GetDisplayNode().SetSegmentOpacity3D(identity, OEDEMA_OPACITY_3D)
         node.GetDisplayNode().SetVisibility3D(True)
     else:
         node.GetDisplayNode().SetVisibility3D(False)

@@ -226,8 +226,8 @@ class Controller:
 
     def tell(self, text: str, *, is_problem: bool = False) -> None:
         """One sentence in the status line."""
-        color = self.theme.warning if is_problem else self.theme.text
-        self.ui.statusLabel.styleSheet = f"color: {color}"
+        style = f"color: {self.theme.warning}" if is_problem else ""
+        self.ui.statusLabel.styleSheet = style
         self.ui.statusLabel.text = text
 
     # The server.

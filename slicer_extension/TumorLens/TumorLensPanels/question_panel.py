@@ -67,9 +67,9 @@ class QuestionPanel(Panel):
         if item.ras is None:
             self.controller.tell(self.t("This measurement has no place in the image."))
             return
-        text = f"{item.name} {rationale.number(item.value, item.unit)}"
-        self.workspace.evidence.show(item, text)
-        self.controller.tell(text)
+        value = rationale.number(item.value, item.unit)
+        self.workspace.evidence.show(item, f"{item.id}: {value}")
+        self.controller.tell(f"{item.name}: {value}")
 
     def on_again(self, _checked: bool = False) -> None:
         """Ask for the explanation again, in the language of the panel."""

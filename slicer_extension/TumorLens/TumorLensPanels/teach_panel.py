@@ -185,7 +185,7 @@ class TeachPanel(Panel):
             return
 
         def done(reply: dict[str, Any]) -> None:
-            passed = reply.get("accepted") if dry_run else reply.get("active") == chosen.version
+            passed = reply.get("promote") if dry_run else reply.get("active") == chosen.version
             reasons = reply.get("reasons")
             why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
             if dry_run:

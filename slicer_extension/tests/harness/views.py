@@ -121,12 +121,13 @@ class ThreeDView(_View):
         self.node = self.logic.AddViewNode(name)
         self._group.SetMRMLDisplayableNode(self.node)
 
-    def render(self):
+    def render(self, zoom=1.8):
         self.window.Render()
         name = "vtkMRMLCameraDisplayableManager"
         camera = self._group.GetDisplayableManagerByClassName(name).GetCameraNode()
         camera.RotateTo(slicer.vtkMRMLCameraNode.Anterior)
         self.renderer.ResetCamera()
+        self.renderer.GetActiveCamera().Zoom(zoom)
         self.window.Render()
         return self
 
