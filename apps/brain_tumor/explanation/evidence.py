@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from brain_tumor.classification.feature_table import FEATURE_IDS, feature
 from brain_tumor.classification.measurement import Measurement
@@ -27,7 +27,7 @@ from brain_tumor.explanation.facts import (
 )
 from brain_tumor.explanation.place import TumourPlace, side_of
 from brain_tumor.explanation.reference import FeatureReference
-from brain_tumor.explanation.wording import feature_words, reason_words
+from brain_tumor.explanation.wording import feature_words, reason_code, reason_words
 from brain_tumor.labels import Region, TumorType
 
 PixelToRas = Callable[[float, float], PointMm]
@@ -77,6 +77,8 @@ def build_facts(case: CaseMeasurements) -> Facts:
     Args:
         case: What was measured and decided.
     """
+    reasons = tuple(dict.fromkeys(reason_code(reason) for reason in case.decision.reasons))
+    case = replace(case, decision=replace(case.decision, reasons=reasons))
     items = [*_place_items(case), *_feature_items(case), *_decision_items(case)]
     numbered = tuple(
         EvidenceItem(**{**vars(item), "id": f"e{number}"})

@@ -64,6 +64,9 @@ class UndeterminedReason(StrEnum):
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     THIN_EVIDENCE = "thin_evidence"
     PLANES_DISAGREE = "planes_disagree"
+    NO_CONTRAST = "no_contrast"
+    MANY_TUMOURS = "many_tumours"
+    NO_HEAD = "no_head"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ stand without article and after "the"; Korean ones take a particle.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -187,14 +188,50 @@ REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "the slices disagree on the type",
             "단면마다 유형이 다르게 나옵니다",
         ),
+        UndeterminedReason.NO_CONTRAST: (
+            "there is no contrast-enhanced T1 volume, on which alone types are learned",
+            "유형 학습의 바탕인 조영증강 T1 영상이 없습니다",
+        ),
+        UndeterminedReason.MANY_TUMOURS: (
+            "there are several separate tumours, and metastases are not among the known types",
+            "서로 떨어진 종양이 여럿이며 전이는 알려진 유형에 없습니다",
+        ),
+        UndeterminedReason.NO_HEAD: (
+            "no head was recognised around the tumour",
+            "종양 주위에서 머리가 인식되지 않았습니다",
+        ),
     }
 )
 """Why a type is undetermined, as a clause in English and a sentence without stop in Korean."""
+
+_CLASSIFIER_REASONS: tuple[tuple[str, UndeterminedReason], ...] = (
+    (r"No tumour was found", UndeterminedReason.NO_TUMOUR),
+    (r"No head was recognised", UndeterminedReason.NO_HEAD),
+    (r"The tumour looks unlike the training cases", UndeterminedReason.OUT_OF_DISTRIBUTION),
+    (r"The case has no contrast-enhanced T1", UndeterminedReason.NO_CONTRAST),
+    (r"There are \d+ separate tumours", UndeterminedReason.MANY_TUMOURS),
+    (r"At \d+% coverage .* cannot be told apart", UndeterminedReason.AMBIGUOUS),
+    (r"No type is likely enough", UndeterminedReason.LOW_PROBABILITY),
+)
+"""How the classifier's sentences begin, and what they mean; their numbers are facts elsewhere."""
 
 MISSING_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "no mirror plane in this slice": "이 단면에 대칭면이 없음",
         "no FLAIR": "FLAIR 영상이 없음",
+        "too little brain on FLAIR": "FLAIR 영상에 뇌가 너무 적음",
+        "no head was found in this slice": "이 단면에서 머리가 발견되지 않음",
+        "no head around the tumour": "종양 주위에 머리가 없음",
+        "no border of the brain in the direction of the tumour": "종양 방향에 뇌의 경계가 없음",
+        "the tumour does not reach the border of the brain": "종양이 뇌의 경계에 닿지 않음",
+        "too little border of the brain beside the tumour": "종양 옆 뇌의 경계가 너무 짧음",
+        "the core is not brighter than black": "중심부가 배경보다 밝지 않음",
+        "the margin has too little contrast": "경계의 대조가 너무 약함",
+        "the mirror image of the tumour is black": "종양의 반대측이 배경임",
+        "the mirror image of the tumour is tumour or not brain": (
+            "종양의 반대측이 종양이거나 뇌가 아님"
+        ),
+        "the tumour is smaller than a pixel of 2 mm": "종양이 2 mm 화소보다 작음",
         "no FLAIR of this slice": "이 단면의 FLAIR 영상이 없음",
         "no tumour in this slice": "이 단면에 종양이 없음",
         "the brain could not be told from the rest of the head": (
@@ -216,9 +253,26 @@ def feature_words(feature: str, language: Language) -> str:
     return english if language is Language.ENGLISH else korean
 
 
+def reason_code(reason: str) -> str:
+    """Value of `UndeterminedReason` for a sentence of the classifier; others are left as they are.
+
+    Example:
+        >>> reason_code("No type is likely enough; the most probable one has 48%.")
+        'low_probability'
+    """
+    for pattern, code in _CLASSIFIER_REASONS:
+        if re.match(pattern, reason):
+            return code.value
+    return reason
+
+
 def reason_words(reason: str, language: Language) -> str:
-    """Words of a reason for "undetermined"; a reason that is no code stands for itself."""
+    """Words of a reason for "undetermined"; a reason that is no code stands for itself.
+
+    English is a clause, without capital and stop.
+    """
     if reason not in REASON_WORDS:
-        return reason
+        clause = reason.rstrip(".")
+        return clause if clause[:2].isupper() else clause[:1].lower() + clause[1:]
     english, korean = REASON_WORDS[reason]
     return english if language is Language.ENGLISH else korean

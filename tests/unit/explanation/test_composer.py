@@ -88,13 +88,32 @@ def test_an_undetermined_case_gets_its_reason_and_no_type(reason):
     forms = {sentence.statement.form for sentence in compose(facts)}
     assert not forms & {Form.TYPE, Form.RUNNER_UP, Form.FINDING, Form.FINDING_AGAINST}
     (text,) = text_of(facts, Form.UNDETERMINED)
-    assert REASON_WORDS[reason][0] in text.lower()
+    assert REASON_WORDS[reason][0].lower() in text.lower()
     (korean,) = text_of(facts, Form.UNDETERMINED, Language.KOREAN)
     assert REASON_WORDS[reason][1] in korean or "종양이 발견되지 않았으므로" in korean
 
 
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("At 90% coverage glioma and meningioma cannot be told apart.", "more than one type fits"),
+        (
+            "There are 4 separate tumours; metastases cannot be excluded.",
+            "several separate tumours",
+        ),
+        ("No type is likely enough; the most probable one has 48%.", "no type is probable enough"),
+        ("The case has no contrast-enhanced T1 volume.", "no contrast-enhanced T1 volume"),
+    ],
+)
+def test_sentences_of_the_classifier_are_understood_as_reasons(sentence, words):
+    facts = facts_of(decision=undetermined(sentence))
+    assert words in text_of(facts, Form.UNDETERMINED)[0]
+    (korean,) = text_of(facts, Form.UNDETERMINED, Language.KOREAN)
+    assert not any("a" <= letter <= "z" for letter in korean)
+
+
 def test_a_reason_in_free_words_is_given_word_for_word():
-    facts = facts_of(decision=undetermined("the slices show only the tip of the tumour"))
+    facts = facts_of(decision=undetermined("The slices show only the tip of the tumour"))
     assert text_of(facts, Form.UNDETERMINED) == [
         "The type of the tumour remains undetermined: the slices show only the tip of the tumour."
     ]
