@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
+from brain_tumor.learning.job_folder import Correction, JobFolder, TrainingRequest
 from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
 from brain_tumor.learning.registry import CARD, ModelRegistry
 from brain_tumor.segmentation.networks import build_unet
 from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments, build_core_network
 from safetensors.torch import save_file
+
+from tests.helpers.phantoms import a_phantom, coarse_spec
+from tests.helpers.volumes import write_nifti
 
 CHANNELS = (4, 8)
 CORE = CoreNetworkArguments(channels=(4, 8), res_units=1)
@@ -77,3 +83,39 @@ def gate(*parts: list[CaseScore]) -> GateReport:
 
 BETTER = scores(Source.CORRECTIONS, [0.05, 0.07, 0.04, 0.08, 0.06, 0.05])
 KEPT = scores(Source.BASE, [0.0] * 8)
+
+
+def write_corrected_studies(folder: Path, count: int, *, held_out: int = 1) -> list[Correction]:
+    """Studies folder of coarse phantoms with their true masks as corrections."""
+    corrections = []
+    for n in range(count):
+        phantom = a_phantom(coarse_spec(seed=n + 1))
+        case = f"P{n}"
+        for sequence, volume in phantom.case.volumes.items():
+            name = f"sequences/{case}/{sequence.value}.nii.gz"
+            if sequence is phantom.case.reference:
+                name = f"{case}.nii.gz"
+            write_nifti(folder / name, volume.array, volume.affine)
+        file = f"history/{case}/final/000001.nii.gz"
+        path = write_nifti(folder / file, phantom.labelmap, phantom.case.affine)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        is_held_out = n >= count - held_out
+        corrections.append(Correction(n + 1, case, case, is_held_out, file, digest))
+    return corrections
+
+
+def write_job(folder: Path, model: str = "segmentation", count: int = 3, **more: Any) -> JobFolder:
+    """Training job over tiny models and `write_corrected_studies`; a few quick steps."""
+    quick = {"replay_phantoms": 1, "base_phantoms": 1, "phantom_spacing_mm": 6.0}
+    request = TrainingRequest(
+        id="job",
+        model=model,
+        studies=str(folder / "studies"),
+        store=str(folder / "store"),
+        shipped=str(write_models(folder / "models")),
+        corrections=tuple(write_corrected_studies(folder / "studies", count)),
+        **{"max_epochs": 2, "steps_per_epoch": 2, **quick, **more},
+    )
+    job = JobFolder(folder / "job")
+    job.create(request)
+    return job

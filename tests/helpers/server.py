@@ -247,7 +247,12 @@ def running(
 ) -> Iterator[RunningServer]:
     """Start a server process, wait until it answers, and stop it afterwards."""
     log = app_folder / f"server-{port}.log"
-    settings = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **(environment or {})}
+    settings = {
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+        "TUMORLENS_SCORING_BUDGET": "0",
+        **(environment or {}),
+    }
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command,

@@ -1,6 +1,5 @@
 import pytest
 from brain_tumor.server.strategies import FirstStrategy, RandomStrategy
-from monailabel.interfaces.tasks.train import TrainTask
 
 from tests.helpers.server import MODEL, Gate, ThresholdSegmenter, write_label
 from tests.server.conftest import InProcessApp, client_of, refusal
@@ -19,9 +18,12 @@ def label_case(client, tmp_path, image):
 class TestInfo:
     def test_it_lists_only_what_exists(self, client):
         info = client.get("/info/").json()
-        assert list(info["models"]) == ["segmentation"]
-        assert info["trainers"] == {}
-        assert sorted(info["strategies"]) == ["first", "random"]
+        tasks = ["segmentation", "refine", "classification", "explanation", "analysis"]
+        assert list(info["models"]) == tasks
+        assert sorted(info["trainers"]) == ["segmentation", "tumor_core"]
+        assert info["train_stats"] == {"segmentation": {}, "tumor_core": {}}
+        strategies = ["combined", "disagreement", "diversity", "first", "random", "uncertainty"]
+        assert sorted(info["strategies"]) == strategies
         assert info["scoring"] == {}
         assert info["datastore"] == {"total": 3, "completed": 0, "label_tags": {}}
         assert "not a medical device" in info["description"]
@@ -61,7 +63,7 @@ class TestNextSample:
 
     def test_an_unknown_strategy_is_not_found_and_the_known_are_named(self, client):
         message = refusal(client.post("/activelearning/epistemic"), 404, "not_found")
-        assert "first, random" in message
+        assert "diversity, first, random" in message
 
     @pytest.mark.parametrize("body", [{"image": "x"}, {"client_id": 3}, [1], "x"])
     def test_params_are_checked(self, client, body):
@@ -91,17 +93,6 @@ def test_random_takes_those_served_longest_ago_and_is_reproducible():
     assert FirstStrategy()({}, AStore({})) is None
 
 
-class ATrainer(TrainTask):
-    def __init__(self):
-        super().__init__("trains nothing")
-
-    def config(self):
-        return {"max_epochs": 3}
-
-    def __call__(self, request, datastore):
-        raise AssertionError("runs in another process")
-
-
 class TestTraining:
     def test_an_idle_server_answers_stock_clients_without_an_error(self, client):
         assert client.get("/train/").json()["status"] == "IDLE"
@@ -110,8 +101,8 @@ class TestTraining:
         refusal(client.get("/train/?check_if_running=true"), 404, "not_found")
 
     def test_what_cannot_be_trained_is_not_found(self, client):
-        message = refusal(client.post("/train/segmentation", json={}), 404, "not_found")
-        assert "those that can: none" in message
+        message = refusal(client.post("/train/nope", json={}), 404, "not_found")
+        assert "those that can: segmentation, tumor_core" in message
         assert "no model is named" in refusal(client.post("/train/"), 400)
 
     @pytest.mark.parametrize(
@@ -122,37 +113,18 @@ class TestTraining:
             {"train_ds": "/etc"},
             {"model": "other"},
             {"max_epochs": 1, "dataset": "x"},
+            {"max_epochs": 0},
+            {"max_epochs": "many"},
+            {"learning_rate": 5},
         ],
     )
     def test_a_training_takes_only_its_own_options(self, client, app, monkeypatch, params):
-        from brain_tumor.server.routes import work
-
-        monkeypatch.setattr(work.AsyncTask, "run", lambda *a, **k: pytest.fail("started"))
-        app._trainers = {"segmentation": ATrainer()}
+        monkeypatch.setattr(app.learning.jobs, "start", lambda request: pytest.fail("started"))
         refusal(client.post("/train/segmentation", json=params), 400, "bad_input")
 
-    def test_a_known_training_is_started_with_its_options(self, client, app, monkeypatch):
-        from brain_tumor.server.routes import work
-
-        seen = []
-
-        def run(method, request, params, enqueue):
-            seen.append((method, request, params, enqueue))
-            return {"id": "1", "status": "SUBMITTED", "request": request, "start_ts": "x"}, None
-
-        monkeypatch.setattr(work.AsyncTask, "run", run)
-        app._trainers = {"segmentation": ATrainer()}
-        reply = client.post("/train/segmentation", json={"max_epochs": 1, "client_id": "anna"})
-        assert reply.json()["status"] == "SUBMITTED"
-        given = {"max_epochs": 1, "client_id": "anna"}
-        assert seen == [("train", {"model": "segmentation"}, given, False)]
-
-    def test_a_second_training_is_told_to_wait(self, client, app, monkeypatch):
-        from brain_tumor.server.routes import work
-
-        monkeypatch.setattr(work.AsyncTask, "run", lambda *a, **k: (None, "already running"))
-        app._trainers = {"segmentation": ATrainer()}
-        refusal(client.post("/train/segmentation"), 503, "busy")
+    def test_without_corrections_there_is_nothing_to_learn(self, client):
+        message = refusal(client.post("/train/segmentation"), 400, "bad_input")
+        assert "0 corrections" in message
 
 
 class TestBatches:

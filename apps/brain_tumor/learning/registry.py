@@ -112,6 +112,16 @@ class ModelRegistry:
         self._store = store
         self._lock = FileLock(store / ".lock", thread_local=False)
 
+    @property
+    def shipped(self) -> Path:
+        """Folder of the installation's bundles."""
+        return self._shipped
+
+    @property
+    def store(self) -> Path:
+        """Folder of further versions."""
+        return self._store
+
     # Reading.
 
     def names(self) -> list[str]:

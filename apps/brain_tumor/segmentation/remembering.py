@@ -40,6 +40,7 @@ class RememberingSegmenter:
         if kept is not None and kept[0] == version:
             return kept[1]
         result = self._segmenter.segment(case)
-        with self._lock:
-            self._kept[case] = (version, result)
+        if self._segmenter.version == version:  # else a switch came in between
+            with self._lock:
+                self._kept[case] = (version, result)
         return result

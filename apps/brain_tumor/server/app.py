@@ -37,7 +37,10 @@ from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastor
 from brain_tumor.server.explanation_task import AnalysisTask, ExplanationTask
 from brain_tumor.server.inputs import stored_input
 from brain_tumor.server.label_check import accept_image, accept_label
-from brain_tumor.server.learning_services import LearningServices
+from brain_tumor.server.learning_scorer import CaseScorer
+from brain_tumor.server.learning_services import TRAINABLE, LearningServices
+from brain_tumor.server.learning_strategies import DESCRIPTIONS, ScoredStrategy
+from brain_tumor.server.learning_trainers import CorrectionTrainer
 from brain_tumor.server.refine_task import RefineTask
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.segmentation_task import SegmentationTask
@@ -108,7 +111,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
             version=__version__,
             labels=label_names(),
         )
-        self.learning = LearningServices(self.datastore())
+        self.learning = LearningServices(self.datastore(), self.registry)
         self.datastore().on_version = self.learning.on_label
         self.batches = Batches(self._datastore, self._predict_and_store, self.infer_task)
 
@@ -150,7 +153,17 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Strategies by name."""
-        return {"random": RandomStrategy(), "first": FirstStrategy()}
+        scored = {name: ScoredStrategy(name, lambda: self.learning.ledger) for name in DESCRIPTIONS}
+        return {**scored, "random": RandomStrategy(), "first": FirstStrategy()}
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """Trainings by model."""
+        return {
+            name: CorrectionTrainer(
+                name, lambda: self.learning.jobs, lambda *given: self.learning.train(*given)
+            )
+            for name in TRAINABLE
+        }
 
     def init_batch_infer(self) -> None:
         """None of the stock kind; see `Batches`."""
@@ -163,6 +176,11 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         return StudySessions(folder, settings.MONAI_LABEL_SESSION_EXPIRY)
 
     # What routes and tasks ask for.
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What outlines tumours now."""
+        return self._segmenter
 
     def datastore(self) -> StudyDatastore:
         """Studies folder."""
@@ -264,9 +282,11 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
                 f"{', '.join(sorted(self._strategies))}",
                 remedy="See 'strategies' in GET /info/.",
             )
-        chosen = strategy(request, self.datastore())
+        client = request.get("client_id")
+        chosen = strategy(request, self.learning.visible_to(client))
         if not chosen:
             return {}
+        self.learning.reserve_for(client, chosen["id"])
         return {**chosen, "path": self.datastore().get_image_uri(chosen["id"])}
 
     # The server's own life; processes started for trainings do not get here.
@@ -277,6 +297,8 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.datastore().recover()
         self.registry.recover()
         self.learning.sync()
+        self.learning.jobs.recover()
+        CaseScorer(self).start()
         for name, work in (("housekeeping", self._keep_house), ("warm-up", self._warm_up)):
             threading.Thread(target=work, name=name, daemon=True).start()
         logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
@@ -286,12 +308,13 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.sessions().remove_expired()
 
     def _keep_house(self) -> None:
-        """Remove expired sessions now and then; one failure does not end it."""
+        """Remove expired sessions and retrain when it is due; one failure does not end it."""
         while True:
-            try:
-                self.cleanup_sessions()
-            except Exception:
-                logger.exception("cleaning the sessions failed")
+            for work in (self.cleanup_sessions, self.learning.retrain_if_due):
+                try:
+                    work()
+                except Exception:
+                    logger.exception("%s failed", work.__name__)
             time.sleep(HOUSEKEEPING_S)
 
     def _warm_up(self) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,38 @@ from typing import Any
 from brain_tumor.cases.durable import write_durably
 from brain_tumor.cases.readers import read_labelmap
 from brain_tumor.cases.volume import spacing_from_affine
-from brain_tumor.errors import InputError, StorageError, TumorLensError
+from brain_tumor.errors import InputError, NotFoundError, StorageError, TumorLensError
 from brain_tumor.labels import LabelArray
 from brain_tumor.learning.changes import compare
+from brain_tumor.learning.job_folder import Correction, TrainingRequest
 from brain_tumor.learning.ledger import (
     CaseRef,
     Kind,
     Ledger,
     NewSubmission,
+    Part,
     ReviewState,
     Submission,
 )
 from brain_tumor.learning.ledger_database import LedgerDatabase, ledger_url
 from brain_tumor.learning.ledger_records import CaseState
+from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, parse_policy
 from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
-from brain_tumor.server.history import LabelEvent, LabelVersion
+from brain_tumor.server.history import HISTORY_FOLDER, LabelEvent, LabelVersion
+from brain_tumor.server.learning_jobs import TrainingJobs
+from brain_tumor.server.learning_strategies import VisibleCases
+from brain_tumor.server.learning_trainers import check_training_options
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.validation import VOLUME_SUFFIXES, Parameter, check_params
 
 logger = logging.getLogger(__name__)
 
 PROPOSALS_FOLDER = "proposals"
+TRAINING_FOLDER = "training"
+TRAINABLE = ("segmentation", "tumor_core")
+REPLAY_ENV = "TUMORLENS_REPLAY"
+RESERVED_MINUTES = 60.0
 PATIENT_KEY = "patient"
 EFFORT_PARAMETERS = {
     "seconds_spent": Parameter((int, float, type(None))),
@@ -47,20 +59,25 @@ EFFORT_PARAMETERS = {
 
 
 class LearningServices:
-    """Ledger and proposals of one studies folder.
+    """Ledger, proposals and trainings of one studies folder.
 
     Args:
         datastore: The studies folder.
+        registry: Versions of the models.
 
     Attributes:
         ledger: What the loop remembers.
+        jobs: Trainings.
 
     Raises:
-        InputError: If the ledger's address makes no sense.
+        InputError: If the ledger's address or the retraining policy makes no sense.
         StorageError: If the ledger cannot be opened.
     """
 
-    def __init__(self, datastore: StudyDatastore) -> None:
+    def __init__(self, datastore: StudyDatastore, registry: ModelRegistry) -> None:
+        self._policy = parse_policy(os.environ.get(TRIGGER_ENV, "manual"))
+        self._registry = registry
+        self.jobs = TrainingJobs(datastore.root / PRIVATE_FOLDER / TRAINING_FOLDER)
         self._datastore = datastore
         self._proposals = datastore.root / PRIVATE_FOLDER / PROPOSALS_FOLDER
         folder = datastore.root / PRIVATE_FOLDER
@@ -89,7 +106,7 @@ class LearningServices:
         if version.tag == ORIGINAL or version.event is LabelEvent.REMOVED:
             return None
         effort = _effort(version.info)
-        return self.ledger.submit(
+        written = self.ledger.submit(
             NewSubmission(
                 case=self.case_ref(version.image),
                 kind=Kind.MASK,
@@ -105,6 +122,9 @@ class LearningServices:
                 change=self._change(version),
             )
         )
+        if written.annotator and not effort["draft"]:
+            self.ledger.cases.release(version.image, written.annotator)
+        return written
 
     def sync(self) -> int:
         """Write down label versions that a crash kept out of the ledger.
@@ -185,6 +205,95 @@ class LearningServices:
         if hashlib.sha256(content).hexdigest() != note["sha256"]:
             return None
         return note["suffix"], content
+
+    # Trainings.
+
+    def train(self, model: str, options: Mapping[str, Any], client: str) -> dict[str, Any]:
+        """Start a training on all corrections that may be learnt from.
+
+        Args:
+            model: Bundle.
+            options: See `learning_trainers.OPTIONS`.
+            client: Who asks.
+
+        Raises:
+            InputError: If an option makes no sense, or there is nothing to learn from.
+            BusyError: If a training runs.
+        """
+        checked = check_training_options(options)
+        corrections = self._corrections()
+        if all(one.held_out for one in corrections):
+            raise InputError(
+                f"there are {len(corrections)} corrections, none of which may be learnt from",
+                remedy="Correct more cases; one in four patients is held out for the gate.",
+            )
+        request = TrainingRequest(
+            id="",
+            model=model,
+            studies=str(self._datastore.root),
+            store=str(self._registry.store),
+            shipped=str(self._registry.shipped),
+            corrections=tuple(corrections),
+            parent=self._registry.active_record(model).version,
+            replay=os.environ.get(REPLAY_ENV, ""),
+            requested_by=client,
+            **checked,
+        )
+        return self.jobs.start(request)
+
+    def retrain_if_due(self) -> str | None:
+        """Start a training if the policy says so.
+
+        Returns:
+            Model that is trained now, or None.
+        """
+        if self._policy.trigger is Trigger.MANUAL or self.jobs.is_running:
+            return None
+        now = datetime.now().astimezone()
+        for model in TRAINABLE:
+            found = self.jobs.newest_of(model)
+            last, seen = None, 0
+            if found is not None:
+                last = datetime.fromtimestamp(found[1].started).astimezone()
+                seen = max((c.submission for c in found[0].corrections), default=0)
+            new = [c for c in self._corrections() if c.submission > seen and not c.held_out]
+            if is_due(self._policy, now, last, len(new)):
+                logger.info("%d new corrections: retraining %s", len(new), model)
+                self.train(model, {}, "policy")
+                return model
+        return None
+
+    def _corrections(self) -> list[Correction]:
+        """Masks to learn from or to be measured on; those without a file are passed over."""
+        found = []
+        for one in self.ledger.corrections():
+            history = self._datastore.history
+            try:
+                version = history.get(one.case_id, one.tag or "", one.label_version or 0)
+                self._datastore.require_image(one.case_id)
+            except NotFoundError:
+                continue
+            file = f"{HISTORY_FOLDER}/{one.case_id}/{one.tag}/{version.file}"
+            held_out = one.part is Part.HOLD_OUT
+            found.append(
+                Correction(one.id, one.case_id, one.patient, held_out, file, version.sha256)
+            )
+        return found
+
+    # Who works on what.
+
+    def visible_to(self, client: str | None) -> VisibleCases:
+        """The datastore as a client sees it when it asks for the next case."""
+        return VisibleCases(self._datastore, self.hidden_from(client), self.reopened())
+
+    def reserve_for(self, client: str | None, image: str) -> None:
+        """Keep a case that was handed out from being handed to others.
+
+        Raises:
+            BusyError: If another client got it in this very moment.
+        """
+        if client:
+            self.ledger.cases.reserve(image, client, RESERVED_MINUTES)
 
     # Results and states.
 

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.responses import Response
-from monailabel.utils.async_tasks.task import AsyncTask
 
-from brain_tumor.errors import BusyError, InputError, NotFoundError
+from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
 from brain_tumor.server.validation import (
@@ -29,7 +28,7 @@ IDLE: dict[str, Any] = {
     "request": {},
     "start_ts": "",
     "end_ts": "",
-    "details": ["No training was started since the server began."],
+    "details": ["No training was started yet."],
 }
 SAMPLE_PARAMETERS = {
     "client_id": Parameter((str, type(None))),
@@ -70,17 +69,15 @@ def model_info(app: App, model: str) -> Response:
 @router.get("/train/", summary="State of the last training")
 def train_status(app: App, all: bool = False, check_if_running: bool = False) -> Response:
     """State; with `check_if_running` 404 unless one runs, which is how stock clients ask."""
-    status, reason = AsyncTask.status("train", all, check_if_running)
-    if status is not None:
-        return json_reply(status if isinstance(status, list) else _task(status))
+    jobs = app.learning.jobs
     if check_if_running:
-        raise NotFoundError(reason, remedy="Start one (POST /train/MODEL).")
-    return json_reply([] if all else IDLE)
+        return json_reply(jobs.running())
+    return json_reply(jobs.all() if all else jobs.status() or IDLE)
 
 
 @router.post("/train/{model}", summary="Start a training")
-def train(app: App, model: str, params: JsonBody = None, enqueue: bool = False) -> Response:
-    """Start a training in a process of its own."""
+def train(app: App, model: str, params: JsonBody = None) -> Response:
+    """Start a training in a process of its own, on the corrections in the ledger."""
     trainers = app.trainers()
     if check_name(model, "model") not in trainers:
         known = ", ".join(sorted(trainers)) or "none"
@@ -90,14 +87,12 @@ def train(app: App, model: str, params: JsonBody = None, enqueue: bool = False) 
         )
     given = check_object(params, "params")
     check_client_id(given)
+    client = given.pop("client_id", None) or ""
     options = trainers[model].config()
-    unknown = sorted(set(given) - set(options) - {"client_id"})
+    unknown = sorted(set(given) - set(options))
     if unknown:
         raise InputError(f"params holds {unknown}; expected only {sorted(options)}")
-    task, reason = AsyncTask.run("train", request={"model": model}, params=given, enqueue=enqueue)
-    if task is None:
-        raise BusyError(reason)
-    return json_reply(_task(task))
+    return json_reply(app.learning.train(model, given, client))
 
 
 @router.post("/train/", summary="Start a training of every model", deprecated=True)
@@ -109,9 +104,8 @@ def train_all(app: App) -> Response:
 
 @router.delete("/train/", summary="Stop the running training")
 def stop_training(app: App) -> Response:
-    """Stop it; idle if none runs."""
-    task = AsyncTask.stop("train")
-    return json_reply(_task(task) if task else IDLE)
+    """Stop it after its step; idle if none runs."""
+    return json_reply(app.learning.jobs.stop() or IDLE)
 
 
 @router.post("/batch/infer/{model}", summary="Run a model on many cases, in the background")
@@ -133,8 +127,3 @@ def batch_status(app: App, check_if_running: bool = False) -> Response:
 def stop_batch(app: App) -> Response:
     """Stop it; what is done is kept."""
     return json_reply(app.batches.stop())
-
-
-def _task(task: dict[str, Any]) -> dict[str, Any]:
-    """State of a task of the stock server as plain JSON."""
-    return {**task, "details": list(task.get("details", []))}

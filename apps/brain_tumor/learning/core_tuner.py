@@ -1,0 +1,210 @@
+"""Fine-tuning of the tumour-core network from corrected masks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from brain_tumor.bundles import read_bundle
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.geometry import axis_map
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.labels import Label, LabelArray, LabelScheme, Region, check_scheme, region_mask
+from brain_tumor.learning.changes import dice
+from brain_tumor.learning.tuners import CHANGED, Scorer, read_example, split_codes, write_example
+from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.training.slices import to_canvas
+from brain_tumor.segmentation.training.tumor_core import core_loss
+from brain_tumor.segmentation.tumor_core import CleanUp, TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments, load_core_network
+from brain_tumor.segmentation.tumor_core_slices import (
+    ORIENTATION,
+    Plane,
+    normalise_slices,
+    plane_stack,
+    resolved_planes,
+)
+
+SIDE = 192
+"""Pixels of 1.25 mm of a training slice: 240 mm."""
+SLICES_PER_PLANE = 24
+BATCH = 6
+REPLAY_BATCH = 4
+DISTILLATION_WEIGHT = 0.5
+
+
+class CoreTuner:
+    """Tumour-core network that learns from corrections of cases with a t1c.
+
+    Args:
+        parent: Bundle to start from; it is the teacher, too.
+    """
+
+    name = "tumor_core"
+
+    def __init__(self, parent: Path) -> None:
+        bundle = read_bundle(parent)
+        arguments = CoreNetworkArguments.from_json(bundle.metadata.get("network", {}))
+        teacher = load_core_network(arguments, bundle.weights())
+        self._teacher = teacher
+        self._network = copy.deepcopy(teacher).requires_grad_(requires_grad=True)
+        self._parent = TumorCoreSegmenter.load(parent)
+        self._divisor = arguments.divisor
+        self._clean_up = CleanUp.from_metadata(bundle.metadata)
+        self._version = bundle.version
+        self._bf16 = cpu_has_bf16()
+
+    @property
+    def network(self) -> nn.Module:
+        """Network that learns."""
+        return self._network
+
+    def prepare(self, case: Case, labels: LabelArray, path: Path) -> bool:
+        """Write slices of every plane that resolves; a case without t1c has none."""
+        core = core_mask(case, labels)
+        if core is None:
+            return False
+        found = self._parent.segment(case).labelmap == Label.CORE
+        codes = core.astype(np.uint8) + CHANGED * (found != core).astype(np.uint8)
+        images, cut = core_slices(case, codes)
+        write_example(path, images, cut)
+        return len(images) > 0
+
+    def loss(
+        self, corrections: list[Path], replay: list[Path], rng: np.random.Generator
+    ) -> torch.Tensor:
+        """Loss of one step."""
+        images, codes = _batch(corrections, BATCH, rng)
+        target, weight = split_codes(codes)
+        total = core_loss(self._logits(self._network, images), target.float(), weight)
+        if replay:
+            images, codes = _batch(replay, REPLAY_BATCH, rng)
+            target, _ = split_codes(codes)
+            logits = self._logits(self._network, images)
+            with torch.no_grad():
+                teacher = self._logits(self._teacher, images).float().sigmoid()
+            kept = F.binary_cross_entropy_with_logits(logits.float(), teacher)
+            known = core_loss(logits, target.float(), torch.ones(target.shape))
+            total = total + DISTILLATION_WEIGHT * (kept + known)
+        return total
+
+    def scorer(self, bundle: Path) -> Scorer:
+        """Measures a bundle."""
+        return _scorer(TumorCoreSegmenter.load(bundle))
+
+    def scorer_of(self, network: nn.Module) -> Scorer:
+        """Measures weights in memory."""
+        return _scorer(
+            TumorCoreSegmenter(
+                network, self._version, divisor=self._divisor, clean_up=self._clean_up
+            )
+        )
+
+    def _logits(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            logits: torch.Tensor = network(images)
+        return logits
+
+
+def core_mask(case: Case, labels: LabelArray) -> npt.NDArray[np.bool_] | None:
+    """Tumour core of a case with a t1c; None without one."""
+    if Sequence.T1C not in case.volumes:
+        return None
+    if check_scheme(labels) is LabelScheme.CORE:
+        return np.asarray(labels == Label.CORE, dtype=bool)
+    return region_mask(labels, Region.TC)
+
+
+def core_slices(case: Case, codes: LabelArray) -> tuple[npt.NDArray[np.float32], LabelArray]:
+    """Slices of a case as the network sees them, with codes.
+
+    Of each plane that resolves up to 24 slices are taken: half of them with something to learn,
+    half spread over the volume.
+
+    Args:
+        case: A case with a t1c.
+        codes: Per voxel of the reference grid.
+
+    Returns:
+        Normalised slices (N, 192, 192) and codes of the same shape.
+    """
+    volume = case.volumes[Sequence.T1C]
+    turn = axis_map(volume.shape, volume.affine, ORIENTATION)
+    lpi, lpi_codes = turn.apply(volume.array), turn.apply(codes)
+    left, posterior, inferior = (volume.spacing_mm[axis] for axis in turn.axes)
+    spacings = {
+        Plane.AXIAL: (posterior, left),
+        Plane.CORONAL: (inferior, left),
+        Plane.SAGITTAL: (inferior, posterior),
+    }
+    i, j, k = lpi.shape
+    images, cut = [], []
+    for plane in resolved_planes((i, j, k), (left, posterior, inferior)):
+        stack, stack_codes = plane_stack(lpi, plane), plane_stack(lpi_codes, plane)
+        for index in chosen_slices(stack_codes):
+            images.append(_centre(to_canvas(stack[index], spacings[plane])))
+            code = to_canvas(stack_codes[index], spacings[plane], nearest=True)
+            cut.append(_centre(code).astype(np.uint8))
+    return normalise_slices(np.stack(images)), np.stack(cut)
+
+
+def chosen_slices(codes: LabelArray, count: int = SLICES_PER_PLANE) -> list[int]:
+    """Slices to learn from: half spread over those with a code, half over all.
+
+    Args:
+        codes: Shape (slices, rows, columns).
+        count: At most so many.
+
+    Example:
+        >>> codes = np.zeros((9, 2, 2), dtype=np.uint8)
+        >>> codes[4] = 1
+        >>> chosen_slices(codes, 4)
+        [0, 4, 8]
+    """
+    marked = np.flatnonzero(codes.any(axis=(1, 2)))
+    spread = np.linspace(0, len(codes) - 1, min(len(codes), count // 2)).round().astype(int)
+    chosen = set(spread.tolist())
+    if len(marked):
+        places = np.linspace(0, len(marked) - 1, min(len(marked), count // 2)).round().astype(int)
+        chosen |= set(marked[places].tolist())
+    return sorted(chosen)
+
+
+def _centre(canvas: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    low = (canvas.shape[0] - SIDE) // 2
+    return canvas[low : low + SIDE, low : low + SIDE]
+
+
+def _batch(
+    paths: list[Path], size: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Slices of one case, half of them with something to learn, at varied contrast."""
+    images, codes = read_example(paths[int(rng.integers(len(paths)))])
+    marked = np.flatnonzero(codes.any(axis=(1, 2)))
+    pool = np.arange(len(images))
+    picks = [
+        int(rng.choice(marked if len(marked) and n < (size + 1) // 2 else pool))
+        for n in range(size)
+    ]
+    image, code = torch.from_numpy(images[picks])[:, None], torch.from_numpy(codes[picks])[:, None]
+    gain = torch.from_numpy(rng.uniform(0.85, 1.15, (size, 1, 1, 1)).astype(np.float32))
+    shift = torch.from_numpy(rng.uniform(-0.2, 0.2, (size, 1, 1, 1)).astype(np.float32))
+    image = torch.where(image != 0, image * gain + shift, image)
+    return image, code
+
+
+def _scorer(segmenter: TumorCoreSegmenter) -> Scorer:
+    def score(case: Case, labels: LabelArray) -> Mapping[str, float]:
+        core = core_mask(case, labels)
+        if core is None:
+            return {}
+        return {"TC": dice(segmenter.segment(case).labelmap == Label.CORE, core)}
+
+    return score

@@ -1,0 +1,302 @@
+"""A whole retraining in a process of its own: data, training, candidate, gate.
+
+    python -m brain_tumor.learning.training_job FOLDER
+    torchrun --nproc-per-node 2 -m brain_tumor.learning.training_job FOLDER
+
+The process runs at low priority. Killed and started again it goes on from its last checkpoint; a
+second process on the same folder waits for the first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import fmean
+
+import torch
+import torch.distributed as dist
+from filelock import FileLock
+from torch import nn
+
+from brain_tumor.errors import InputError, TumorLensError
+from brain_tumor.learning.candidates import data_fingerprint, write_candidate
+from brain_tumor.learning.core_tuner import CoreTuner
+from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingRequest
+from brain_tumor.learning.labelled_cases import (
+    LabelledCase,
+    base_cases,
+    corrected_cases,
+    groups_of,
+)
+from brain_tumor.learning.promotion import CaseScore, GateReport, judge, promote_if_accepted
+from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.learning.retraining import Examples, Schedule, StepReport, fine_tune
+from brain_tumor.learning.segmentation_tuner import SegmentationTuner
+from brain_tumor.learning.tuners import FineTuner, Scorer
+
+logger = logging.getLogger(__name__)
+
+TUNERS = {"segmentation": SegmentationTuner, "tumor_core": CoreTuner}
+"""Models that learn from corrections, by bundle name."""
+
+_INTERRUPTED = threading.Event()
+"""Set when the process is told to end; the training goes on at its next start."""
+
+NICENESS = 15
+REPORT_EVERY_S = 1.0
+VALIDATIONS = 5
+LEAST_CORRECTIONS = 1
+
+
+def run_job(path: Path) -> JobStatus:
+    """Run or resume a job.
+
+    Args:
+        path: Folder of the job.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        StorageError: If the folder cannot be used.
+    """
+    job = JobFolder(path)
+    with FileLock(job.lock) if _is_first() else nullcontext():
+        if job.progress().is_over:
+            return job.progress().status
+        before = job.progress()
+        _update(job, status=JobStatus.RUNNING, starts=before.starts + 1, stage="data")
+        try:
+            _work(job, job.request())
+        except TumorLensError as error:
+            logger.exception("training failed")
+            message = f"{error.message}. {error.remedy}"
+            _update(job, message, status=JobStatus.ERROR, ended=time.time())
+        return job.progress().status
+
+
+def _work(job: JobFolder, request: TrainingRequest) -> None:
+    registry = ModelRegistry(Path(request.shipped), Path(request.store))
+    if request.model not in TUNERS:
+        raise InputError(f"'{request.model}' cannot be retrained; expected one of {sorted(TUNERS)}")
+    parent = (
+        registry.get(request.model, request.parent)
+        if request.parent
+        else registry.active_record(request.model)
+    )
+    tuner: FineTuner = TUNERS[request.model](parent.path)
+    cases = [*corrected_cases(request), *base_cases(request)]
+    examples = _prepare(job, tuner, cases)
+    steps = request.steps_per_epoch or len(examples.corrections)
+    schedule = Schedule(request.max_epochs, steps, request.learning_rate, request.seed)
+    _update(job, f"training on {len(examples.corrections)} corrections", stage="train")
+    if not _train(job, tuner, examples, schedule, cases):
+        if job.shall_stop:
+            _update(job, "stopped", status=JobStatus.STOPPED, ended=time.time())
+        else:
+            _update(job, "interrupted; goes on when the server starts again")
+        return
+    if not _is_first():
+        return
+    _update(job, stage="export")
+    learnt = [c for c in request.corrections if not c.held_out]
+    data = {
+        "corrections": len(examples.corrections),
+        "patients": len({c.patient for c in learnt}),
+        "held_out": sum(c.held_out for c in request.corrections),
+        "replay": Path(request.replay).name if request.replay else "distilled phantoms",
+        "fingerprint": data_fingerprint(request),
+    }
+    version = job.progress().version or registry.next_version(request.model)
+    _update(job, version=version)
+    state = tuner.network.state_dict()
+    write_candidate(job.candidate, parent.path, version, state, request, data)
+    _update(job, f"asking the gate about {request.model} {version}", stage="gate")
+    held_out = [case for case in cases if case.held_out]
+    current = registry.active_record(request.model)  # may be another one than the parent by now
+    scores = score_versions(tuner.scorer(current.path), tuner.scorer(job.candidate), held_out)
+    report = judge(scores, model=request.model, current=current.version, candidate=version)
+    _keep(registry, job, request, report, {**data, "parent": parent.version})
+
+
+def _keep(
+    registry: ModelRegistry,
+    job: JobFolder,
+    request: TrainingRequest,
+    report: GateReport,
+    data: dict[str, object],
+) -> None:
+    """Register the candidate with what the gate said, and switch to it if it passed."""
+    name, version = request.model, report.candidate
+    parent = str(data["parent"])
+    registry.add(job.candidate, data=data, metrics=report.summary(), parent=parent)
+    registry.record_decision(name, version, report.to_json())
+    promoted = report.promote and request.promote
+    if promoted:
+        by = request.requested_by or "training"
+        promote_if_accepted(registry, name, version, by=by)
+    verdict = "promoted" if promoted else "may be promoted" if report.promote else "kept back"
+    message = f"{name} {version} {verdict}: {report.reasons[0]}"
+    done = JobStatus.DONE
+    _update(job, message, status=done, stage="", promoted=promoted, ended=time.time())
+
+
+def score_versions(
+    current: Scorer, candidate: Scorer, cases: Sequence[LabelledCase]
+) -> list[CaseScore]:
+    """Scores of two versions on the same cases; cases that the model does not read are left out."""
+    scores = []
+    for one in cases:
+        case, labels = one.load()
+        before = current(case, labels)
+        if before:
+            scores.append(
+                CaseScore(
+                    one.name,
+                    one.patient,
+                    one.source,
+                    before,
+                    candidate(case, labels),
+                    {**groups_of(case), **one.groups},
+                )
+            )
+    return scores
+
+
+def _prepare(job: JobFolder, tuner: FineTuner, cases: Sequence[LabelledCase]) -> Examples:
+    """Examples of everything that may be learnt from; those on disk already are kept.
+
+    Raises:
+        InputError: If no correction says anything to this model.
+    """
+    found: dict[str, list[Path]] = {"corrections": [], "base": []}
+    for one in cases:
+        path = job.prepared / f"{one.name}.npz"
+        if one.held_out or job.shall_stop:
+            continue
+        if path.exists() or (_is_first() and tuner.prepare(*one.load(), path)):
+            found[one.source.value].append(path)
+    if _is_parallel():
+        dist.barrier()
+        found |= _files_by_source(job, cases)
+    if len(found["corrections"]) < LEAST_CORRECTIONS and not job.shall_stop:
+        raise InputError(
+            f"no correction that '{tuner.name}' can learn from",
+            remedy="Correct more cases; one in four patients is held out for the gate.",
+        )
+    return Examples(found["corrections"], found["base"])
+
+
+def _files_by_source(job: JobFolder, cases: Sequence[LabelledCase]) -> dict[str, list[Path]]:
+    """Examples that are on disk."""
+    found: dict[str, list[Path]] = {}
+    for one in cases:
+        path = job.prepared / f"{one.name}.npz"
+        if not one.held_out and path.exists():
+            found.setdefault(one.source.value, []).append(path)
+    return found
+
+
+def _train(
+    job: JobFolder,
+    tuner: FineTuner,
+    examples: Examples,
+    schedule: Schedule,
+    cases: Sequence[LabelledCase],
+) -> bool:
+    """Run the schedule with honest progress; False if it was stopped."""
+    held_out = [c for c in cases if c.held_out and c.source.value == "corrections"]
+    every = max(1, schedule.epochs // VALIDATIONS)
+    reported = 0.0
+
+    def on_step(report: StepReport) -> None:
+        nonlocal reported
+        if time.monotonic() - reported < REPORT_EVERY_S and report.step < schedule.steps:
+            return
+        reported = time.monotonic()
+        _update(
+            job,
+            step=report.step,
+            steps=schedule.steps,
+            loss=round(report.loss, 5),
+            seconds=round(report.seconds, 2),
+            seconds_left=round(report.seconds_left, 1),
+        )
+
+    def on_epoch(epoch: int, network: nn.Module) -> None:
+        if not _is_first():
+            return
+        score = _validate(tuner.scorer_of(network), held_out) if epoch % every == 0 else None
+        known = {} if score is None else {"validation": round(score, 4)}
+        shown = "" if score is None else f", validation {score:.3f}"
+        progress = job.progress()
+        loss = f"{progress.loss:.4f}" if progress.loss is not None else "-"
+        message = f"epoch {epoch}/{schedule.epochs}: loss {loss}{shown}"
+        _update(job, message, epoch=epoch, max_epochs=schedule.epochs, **known)
+
+    if job.shall_stop or _INTERRUPTED.is_set():
+        return False
+    return fine_tune(
+        tuner,
+        examples,
+        schedule,
+        job.checkpoint,
+        on_step=on_step,
+        on_epoch=on_epoch,
+        shall_stop=lambda: job.shall_stop or _INTERRUPTED.is_set(),
+    )
+
+
+def _validate(scorer: Scorer, cases: Sequence[LabelledCase]) -> float | None:
+    """Mean score on held-out corrections; it decides nothing."""
+    scores = [scorer(*one.load()) for one in cases]
+    means = [fmean(score.values()) for score in scores if score]
+    return fmean(means) if means else None
+
+
+def _update(job: JobFolder, message: str | None = None, **changes: object) -> None:
+    """Change the progress, from one process only."""
+    if _is_first():
+        job.update(message, **changes)
+
+
+def _is_parallel() -> bool:
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _is_first() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the job of a folder; 0 unless it ended with an error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m brain_tumor.learning.training_job FOLDER\n")
+        return 2
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    signal.signal(signal.SIGTERM, lambda *_: _INTERRUPTED.set())
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group("gloo")
+    try:
+        status = run_job(Path(arguments[0]))
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    return 1 if status is JobStatus.ERROR else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
