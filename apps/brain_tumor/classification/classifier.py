@@ -29,6 +29,7 @@ from brain_tumor.classification.measurement import missing
 from brain_tumor.classification.midline import Plane as MidlinePlane
 from brain_tumor.classification.network import HybridNetwork, NetworkArguments, load_network
 from brain_tumor.classification.outline import MaskArray
+from brain_tumor.classification.plausibility import plausibility
 from brain_tumor.classification.result import (
     ClassificationResult,
     OutlierScore,
@@ -45,7 +46,8 @@ TYPES = tuple(TumorType)
 PATH_STEPS = 16
 LEAST_PIECE_ML = 0.3
 MANY_PIECES = 3
-NO_HEAD = "no head was found in this slice"
+NO_HEAD = "The picture does not look like an MRI of a head."
+HEAD_SHARE = 0.5
 NO_TUMOUR = "No tumour was found, so there is nothing to classify."
 
 
@@ -202,8 +204,9 @@ class TumorTypeClassifier:
         outlier = OutlierScore(float(np.median(distances)), self.statistics.outliers.threshold)
         chosen = tuple(kind for kind, kept in zip(TYPES, inside, strict=True) if kept)
         found = [*reasons]
-        if all(r.features["surface_distance_mm"].reason == NO_HEAD for r in readings):
-            found.append("No head was recognised around the outline; this may not be a brain MRI.")
+        heads = sum(plausibility(reading.patch.image).is_head for reading in readings)
+        if heads < HEAD_SHARE * len(readings):
+            found.append(NO_HEAD)
         if outlier.is_out:
             found.append(
                 f"The tumour looks unlike the training cases (distance {outlier.score:.1f}, "

@@ -1,0 +1,69 @@
+"""Whether a slice can be an MRI of a head at all: cheap, and blind to what the network believes.
+
+A network has confident answers to noise. These two numbers tell heads, with or without skull, from
+noise, flat areas, ramps and smooth bodies by a wide margin: of every fifth slice of the collection
+(487) and of all skull-stripped and thick volumes at hand, the least neighbour correlation was 0.63
+and the least detail 0.018; noise reached 0.01, ramps and smooth balls a detail of 0.012.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+LEAST_CORRELATION = 0.4
+LEAST_DETAIL = 0.014
+FOREGROUND_SHARE = 0.08
+SMOOTHING_PIXELS = 2.0
+BORDER_PIXELS = 6
+LEAST_PAIRS = 50
+
+
+@dataclass(frozen=True)
+class Plausibility:
+    """How much a slice is like a picture of a head.
+
+    Attributes:
+        correlation: Of neighbouring pixels of the foreground, the lesser of rows and columns;
+            noise has 0.
+        detail: Mean gradient inside the smoothed foreground, in ranges of intensity per pixel;
+            a flat or evenly shaded body has almost none.
+    """
+
+    correlation: float
+    detail: float
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it can be a head."""
+        return self.correlation >= LEAST_CORRELATION and self.detail >= LEAST_DETAIL
+
+
+def plausibility(image: npt.NDArray[np.float32]) -> Plausibility:
+    """Neighbour correlation and detail of a normalised patch of the network.
+
+    Args:
+        image: Normalised intensities (see `normalise_slices`), pixels of 1.5 mm, shape (H, W).
+    """
+    foreground = image > image.min() + FOREGROUND_SHARE * np.ptp(image)
+    correlations = [_neighbour_correlation(image, foreground, axis) for axis in (0, 1)]
+    inside = ndimage.binary_erosion(foreground, iterations=BORDER_PIXELS)
+    if not inside.any():
+        return Plausibility(min(correlations), 0.0)
+    rows, columns = np.gradient(ndimage.gaussian_filter(image, SMOOTHING_PIXELS))
+    return Plausibility(min(correlations), float(np.hypot(rows, columns)[inside].mean()))
+
+
+def _neighbour_correlation(
+    image: npt.NDArray[np.float32], foreground: npt.NDArray[np.bool_], axis: int
+) -> float:
+    """Correlation of pixels with the next one along an axis; 0 where there are too few."""
+    before, after = np.arange(image.shape[axis] - 1), np.arange(1, image.shape[axis])
+    both = foreground.take(before, axis) & foreground.take(after, axis)
+    first, second = image.take(before, axis)[both], image.take(after, axis)[both]
+    if len(first) < LEAST_PAIRS or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
