@@ -7,7 +7,7 @@ the case's own grid, so that measurements and heat have a place in the volume.
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class CaseSlice:
         pixel_mm: Height and width of a pixel.
         to_voxel: 3 x 3, from (row, column, 1) to (i, j, k) of the case's grid.
         is_lone: Whether the case is this one slice, so that its plane is only a guess.
+        flair: FLAIR of the same slice, same shape, or None.
     """
 
     plane: Plane
@@ -63,6 +64,7 @@ class CaseSlice:
     pixel_mm: tuple[float, float]
     to_voxel: Matrix
     is_lone: bool
+    flair: FloatArray | None = None
 
     @property
     def area_mm2(self) -> float:
@@ -85,12 +87,15 @@ class Patch:
     to_pixel: Matrix
 
 
-def tumour_slices(volume: Volume, mask: MaskArray) -> tuple[CaseSlice, ...]:
+def tumour_slices(
+    volume: Volume, mask: MaskArray, flair: Volume | None = None
+) -> tuple[CaseSlice, ...]:
     """Slices through the tumour in every plane that resolves, the larger cross-sections.
 
     Args:
         volume: T1c.
         mask: Tumour on the same grid.
+        flair: FLAIR on the same grid, if there is one.
 
     Returns:
         Up to four slices a plane, eight if only one plane resolves; none without a tumour.
@@ -106,7 +111,11 @@ def tumour_slices(volume: Volume, mask: MaskArray) -> tuple[CaseSlice, ...]:
     for plane in planes:
         stack, masks = plane_stack(lpi, plane), plane_stack(inside, plane)
         for number in choose_slices(masks.sum(axis=(1, 2)), count):
-            found.append(_cut(stack, masks, plane, number, (x, y, z), affine, back))
+            part = _cut(stack, masks, plane, number, (x, y, z), affine, back)
+            if flair is not None:
+                picture = plane_stack(turn.apply(flair.array), plane)[number]
+                part = replace(part, flair=np.ascontiguousarray(picture, dtype=np.float32))
+            found.append(part)
     return tuple(found)
 
 

@@ -48,6 +48,7 @@ LEAST_PIECE_ML = 0.3
 MANY_PIECES = 3
 NO_HEAD = "The picture does not look like an MRI of a head."
 HEAD_SHARE = 0.5
+FLAIR_FEATURES = frozenset({"oedema_extent_mm", "oedema_ratio"})
 NO_TUMOUR = "No tumour was found, so there is nothing to classify."
 
 
@@ -110,7 +111,7 @@ class TumorTypeClassifier:
         started = time.perf_counter()
         sequence = Sequence.T1C if Sequence.T1C in case.volumes else case.reference
         mask = tumour_mask(labelmap)
-        parts = tumour_slices(case.volumes[sequence], mask)
+        parts = tumour_slices(case.volumes[sequence], mask, case.volumes.get(Sequence.FLAIR))
         if not parts:
             return self._nothing(time.perf_counter() - started)
         cut = time.perf_counter()
@@ -133,7 +134,7 @@ class TumorTypeClassifier:
         if min(part.image.shape) < MIN_SIDE_PIXELS:
             reason = f"the slice has fewer than {MIN_SIDE_PIXELS} rows or columns"
             return FeatureVector({f.id: missing(f.unit, reason) for f in FEATURES})
-        return slice_features(part.image, part.mask, part.pixel_mm, plane=plane)
+        return slice_features(part.image, part.mask, part.pixel_mm, plane=plane, flair=part.flair)
 
     def read(
         self, parts: Items[CaseSlice], features: Items[FeatureVector]
@@ -146,7 +147,7 @@ class TumorTypeClassifier:
         """
         patches = [cut_patch(part) for part in parts]
         images, masks = stack_patches(patches)
-        values = torch.from_numpy(np.stack([f.to_array(self.features) for f in features]))
+        values = torch.from_numpy(np.stack([self.inputs(vector) for vector in features]))
         with torch.inference_mode():
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
                 maps = self.network.see(images)
@@ -169,6 +170,16 @@ class TumorTypeClassifier:
             )
         )
 
+    def inputs(self, features: FeatureVector) -> npt.NDArray[np.float32]:
+        """Measured values as the network takes them, (F,), NaN where missing.
+
+        Features of FLAIR are evidence for people; no training slice had them, so the network is
+        told that they are missing.
+        """
+        values: npt.NDArray[np.float32] = features.to_array(self.features)
+        values[[name in FLAIR_FEATURES for name in self.features]] = np.nan
+        return values
+
     def probabilities_of(
         self, reading: SliceReading, features: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float64]:
@@ -181,7 +192,9 @@ class TumorTypeClassifier:
         Returns:
             Shape (..., 3), in the order of `TumorType`.
         """
-        values = torch.from_numpy(np.atleast_2d(np.asarray(features, dtype=np.float32)))
+        told = np.atleast_2d(np.array(features, dtype=np.float32))
+        told[:, [name in FLAIR_FEATURES for name in self.features]] = np.nan
+        values = torch.from_numpy(told)
         embedding = torch.from_numpy(reading.embedding)[None].expand(len(values), -1)
         with torch.inference_mode():
             measured = self.network.measure(self.network.standardise(values))

@@ -179,7 +179,7 @@ def _case_heat(
         return heat_volume(nothing, case.affine, method.value, target.value), ()
     images, masks = stack_patches([reading.patch for reading in readings])
     values = torch.from_numpy(
-        np.stack([reading.features.to_array(classifier.features) for reading in readings])
+        np.stack([classifier.inputs(reading.features) for reading in readings])
     )
     network = classifier.network
     found = explain_slices(

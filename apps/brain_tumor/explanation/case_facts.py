@@ -11,7 +11,11 @@ from scipy import ndimage
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grids import apply_affine
 from brain_tumor.cases.preprocessing import foreground_mask
-from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
+from brain_tumor.classification.classifier import (
+    FLAIR_FEATURES,
+    TumorTypeClassifier,
+    tumour_mask,
+)
 from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.explanation.atlas import BrainAtlas
 from brain_tumor.explanation.counterfactual import find_counterfactual
@@ -111,7 +115,7 @@ def log_odds_contributions(
     return {
         name: dict(zip(TYPES, (float(v) for v in row), strict=True))
         for name, row in zip(classifier.features, odds, strict=True)
-        if reading.features[name].measured
+        if reading.features[name].measured and name not in FLAIR_FEATURES
     }
 
 

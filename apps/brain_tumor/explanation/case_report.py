@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.sections import explanation_sections
 from brain_tumor.segmentation.report import segmentation_section
-from brain_tumor.segmentation.result import SegmentationResult
+from brain_tumor.segmentation.result import SegmentationResult, duration_s
 
 SCHEMA_VERSION = "1.0"
 
@@ -54,8 +53,8 @@ def case_report(
         warnings += results.classification.warnings
         timings = {
             "load": loading_s,
-            "segmentation": _total(segmentation.timings_s),
-            "classification": _total(results.classification.timings_s),
+            "segmentation": duration_s(segmentation.timings_s),
+            "classification": duration_s(results.classification.timings_s),
         }
     if results.explanation is not None:
         sections |= explanation_sections(results.explanation)
@@ -74,7 +73,3 @@ def case_report(
         "timings_s": timings,
         "notice": notice,
     }
-
-
-def _total(timings_s: Mapping[str, float]) -> float:
-    return float(timings_s.get("total", 0.0))

@@ -75,6 +75,11 @@ class SegmentationResult:
         return int(total)
 
 
+def duration_s(timings_s: Mapping[str, float]) -> float:
+    """Seconds of all stages: their `total` where it was noted, else their sum."""
+    return float(timings_s.get("total", sum(timings_s.values())))
+
+
 class Segmenter(Protocol):
     """Anything that outlines the tumour of a case."""
 

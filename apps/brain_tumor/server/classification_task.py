@@ -15,7 +15,7 @@ from brain_tumor.classification.report import classification_section
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.segmentation.report import segmentation_section
-from brain_tumor.segmentation.result import SegmentationResult
+from brain_tumor.segmentation.result import SegmentationResult, duration_s
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.tasks import CaseInferTask, Outcome, TaskServices
 
@@ -77,8 +77,8 @@ class ClassificationTask(CaseInferTask[TypedCase]):
             "classification": classification_section(result.classification),
             "warnings": [*result.segmentation.warnings, *result.classification.warnings],
             "timings_s": {
-                "segmentation": result.segmentation.timings_s.get("total", 0.0),
-                "classification": result.classification.timings_s.get("total", 0.0),
+                "segmentation": duration_s(result.segmentation.timings_s),
+                "classification": duration_s(result.classification.timings_s),
             },
         }
 

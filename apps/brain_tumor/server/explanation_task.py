@@ -28,7 +28,7 @@ from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.language_models import available_providers
 from brain_tumor.explanation.sections import PART, explanation_sections
 from brain_tumor.segmentation.report import segmentation_section
-from brain_tumor.segmentation.result import SegmentationResult
+from brain_tumor.segmentation.result import SegmentationResult, duration_s
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.tasks import CaseInferTask, Outcome, TaskServices
 from brain_tumor.server.validation import Parameter
@@ -113,8 +113,8 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
             **explanation_sections(result.explanation),
             "warnings": [*result.segmentation.warnings, *result.classification.warnings],
             "timings_s": {
-                "segmentation": result.segmentation.timings_s.get("total", 0.0),
-                "classification": result.classification.timings_s.get("total", 0.0),
+                "segmentation": duration_s(result.segmentation.timings_s),
+                "classification": duration_s(result.classification.timings_s),
                 **result.explanation.timings_s,
             },
         }
