@@ -58,6 +58,7 @@ class FakeServer:
         self.requests: list[tuple[str, str, dict]] = []
         self.bodies: list[dict] = []
         self.refine_labels: list[VolumeData] = []
+        self.scribbles: list[VolumeData] = []
         self.faithful = True
         self.extent_mm = 8.0
         self.schema_version = "1.0"
@@ -265,7 +266,7 @@ class FakeServer:
                 "version": number,
                 "sha256": "b2" * 32,
                 "parent": None if number == "1.0.0" else "1.0.0",
-                "created": f"2026-01-0{number[2]}T10:00:00Z",
+                "created": f"2026-01-0{int(number[2]) + 1}T10:00:00Z",
                 "metrics": {"dice": {"WT": dice, "ET": dice - 0.1}},
                 "state": state,
             }
@@ -296,6 +297,8 @@ class FakeServer:
                 return 404, _error("not_found", "no such session", "Upload the volumes again.")
             if "label" in files:
                 self.refine_labels.append(read_volume(files["label"].content))
+            if "scribbles" in files:
+                self.scribbles.append(read_volume(files["scribbles"].content))
             case = query.get("session_id") or image
             if case in self.statuses and self.statuses[case] == "new":
                 self.statuses[case] = "predicted"

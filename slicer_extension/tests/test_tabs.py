@@ -213,7 +213,7 @@ def test_points_refine_the_segments_as_they_are_now(panel, server):
     clicks.node("negative").AddControlPoint(vtk.vtkVector3d(*phantoms.point_mm((3, 3, 3))))
     choose(panel.ui.pointLabelCombo, 2)
     panel.controller.update()
-    assert panel.ui.pointsLabel.text == "1 tumour, 1 not"
+    assert panel.ui.pointsLabel.text == "1 tumour, 1 not, 0 strokes"
     panel.ui.refineButton.click()
     panel.wait()
     np.testing.assert_array_equal(server.refine_labels[-1].array, before)
@@ -224,6 +224,31 @@ def test_points_refine_the_segments_as_they_are_now(panel, server):
     np.testing.assert_array_equal(panel.session.proposal.array, phantoms.labels())
     assert panel.session.is_edited
     assert clicks.count("positive") == 0
+
+
+def test_strokes_are_sent_as_a_labelmap_with_255_for_background(panel, server):
+    import vtk
+
+    panel.open_and_analyse(server.url)
+    ui, clicks = panel.ui, panel.workspace.clicks
+    ui.strokesCheck.checked = True
+    choose(ui.pointLabelCombo, 2)
+    for button, ends in ((ui.tumourPointsButton, (2, 12)), (ui.otherPointsButton, (4, 7))):
+        button.click()
+        for i in ends:
+            node = clicks.strokes[-1]
+            j = 10 if node is clicks.strokes[0] else 12
+            node.AddControlPoint(vtk.vtkVector3d(*phantoms.point_mm((i, j, 10))))
+    panel.controller.update()
+    assert ui.pointsLabel.text == "0 tumour, 0 not, 2 strokes"
+    ui.refineButton.click()
+    panel.wait()
+    expected = np.zeros(phantoms.SHAPE_KJI, np.uint8)
+    expected[10, 10, 2:13] = 2
+    expected[10, 12, 4:8] = 255
+    np.testing.assert_array_equal(server.scribbles[-1].array, expected)
+    np.testing.assert_allclose(server.scribbles[-1].ijk_to_ras, phantoms.OBLIQUE)
+    assert clicks.stroke_count() == 0
 
 
 def test_the_summary_comes_before_anything_is_submitted(panel, server):
@@ -462,3 +487,12 @@ def test_a_server_without_learning_says_what_it_lacks(panel):
         panel.wait()
         assert "does not offer: corrections" in panel.status
         assert "models" in panel.status
+
+
+def test_going_back_to_the_proposal_keeps_the_heatmap_on(panel, server, slice_views):
+    panel.open_and_analyse(server.url)
+    panel.ui.heatCheck.click()
+    panel.paint(3, PATCH)
+    panel.ui.proposalButton.click()  # gives the editor its nodes again
+    heat = panel.workspace.heat.node.GetID()
+    assert [view.composite.GetForegroundVolumeID() for view in slice_views] == [heat] * 3

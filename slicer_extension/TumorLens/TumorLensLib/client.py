@@ -110,6 +110,7 @@ class Client:
         query: Mapping[str, str],
         params: Mapping[str, Any],
         label: VolumeData | None = None,
+        scribbles: VolumeData | None = None,
     ) -> InferReply:
         """Run a model.
 
@@ -118,8 +119,10 @@ class Client:
             query: `image` or `session_id`.
             params: Options of the task.
             label: Current labelmap, for tasks that start from one.
+            scribbles: Strokes, for tasks that follow them.
         """
-        files = [Part("label", write_nrrd(label), "label.nrrd")] if label is not None else []
+        sent = {"label": label, "scribbles": scribbles}
+        files = [Part(n, write_nrrd(v), f"{n}.nrrd") for n, v in sent.items() if v is not None]
         options = {"client_id": self.client_id, **params}
         body, kind = multipart.encode({"params": json.dumps(options)}, files)
         content, received = self._request(

@@ -241,7 +241,11 @@ KOREAN: dict[str, str] = {
     "The segments were refined; check them.": "분할을 다듬었습니다. 확인하십시오.",
     "Refining": "다듬는 중",
     "This server does not offer refinement.": "이 서버는 다듬기를 제공하지 않습니다.",
-    "{yes} tumour, {no} not": "종양 {yes}개, 아님 {no}개",
+    "{yes} tumour, {no} not, {strokes} strokes": "종양 {yes}개, 아님 {no}개, 선 {strokes}개",
+    "draw strokes": "선으로 그리기",
+    "Each press of a button below begins a new stroke.": (
+        "아래 버튼을 누를 때마다 새 선을 그립니다."
+    ),
     "Replace the segments by the proposal? Undo brings your edits back.": (
         "분할을 제안으로 바꿀까요? 실행 취소로 수정을 되살릴 수 있습니다."
     ),

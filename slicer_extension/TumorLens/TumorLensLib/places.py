@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,10 +10,13 @@ import slicer
 import vtk
 
 from TumorLensLib.reply import Evidence
+from TumorLensLib.volumefiles import VolumeData
 from TumorLensLib.volumes import OWNER, affine_of, of_class, remove
 
 CIRCLE_POINTS = 24
 EVIDENCE_COLOR = (1.0, 0.85, 0.1)
+BACKGROUND_STROKE = 255
+STROKE_VALUE = "TumorLens.stroke"
 POSITIVE_COLOR, NEGATIVE_COLOR = (0.2, 0.9, 0.3), (0.95, 0.25, 0.2)
 
 
@@ -76,6 +80,7 @@ class ClickPoints:
 
     def __init__(self) -> None:
         self.nodes: dict[str, slicer.vtkMRMLMarkupsNode] = {}
+        self.strokes: list[slicer.vtkMRMLMarkupsCurveNode] = []
 
     def node(self, kind: str) -> slicer.vtkMRMLMarkupsFiducialNode:
         """Point list of a kind; made when first asked for."""
@@ -90,7 +95,9 @@ class ClickPoints:
 
     def start_placing(self, kind: str) -> None:
         """Let the next clicks into the views add points."""
-        node = self.node(kind)
+        self._place(self.node(kind))
+
+    def _place(self, node: slicer.vtkMRMLMarkupsNode) -> None:
         selection = slicer.app.applicationLogic().GetSelectionNode()
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         if selection is None or interaction is None:
@@ -120,12 +127,58 @@ class ClickPoints:
         points = [node.GetNthControlPointPositionWorld(i) for i in range(self.count(kind))]
         return voxels_of([tuple(p) for p in points], reference)
 
+    def start_stroke(self, kind: str, label: int) -> slicer.vtkMRMLMarkupsCurveNode:
+        """Let the next clicks draw a line; each call begins a new one.
+
+        Args:
+            kind: `positive` or `negative`.
+            label: Label value of a positive stroke.
+        """
+        color = POSITIVE_COLOR if kind == "positive" else NEGATIVE_COLOR
+        name = "tumour stroke" if kind == "positive" else "no tumour stroke"
+        node = _add_markups("vtkMRMLMarkupsCurveNode", name, "clicks", color)
+        node.SetSaveWithScene(False)
+        node.GetDisplayNode().SetPropertiesLabelVisibility(False)
+        value = label if kind == "positive" else BACKGROUND_STROKE
+        node.SetAttribute(STROKE_VALUE, str(int(value)))
+        self.strokes.append(node)
+        self._place(node)
+        return node
+
+    def stroke_labelmap(self, reference: slicer.vtkMRMLScalarVolumeNode) -> VolumeData | None:
+        """Strokes as the labelmap that the server takes; None if nothing was drawn."""
+        labels = np.zeros(reference.GetImageData().GetDimensions()[::-1], np.uint8)
+        step_mm = 0.5 * min(reference.GetSpacing())
+        for node in self._drawn():
+            points = slicer.util.arrayFromMarkupsCurvePoints(node, world=True)
+            for i, j, k in voxels_of(_along(points, step_mm), reference):
+                labels[k, j, i] = int(node.GetAttribute(STROKE_VALUE))
+        return VolumeData(labels, affine_of(reference)) if labels.any() else None
+
+    def _drawn(self) -> list[slicer.vtkMRMLMarkupsCurveNode]:
+        here = [node for node in self.strokes if node.GetScene() is not None]
+        return [node for node in here if node.GetNumberOfControlPoints() >= 2]
+
+    def stroke_count(self) -> int:
+        """How many strokes were drawn."""
+        return len(self._drawn())
+
     def clear(self) -> None:
-        """Remove all points."""
+        """Remove all points and strokes."""
         self.stop_placing()
-        for node in self.nodes.values():
+        for node in (*self.nodes.values(), *self.strokes):
             remove(node)
-        self.nodes = {}
+        self.nodes, self.strokes = {}, []
+
+
+def _along(points: np.ndarray, step_mm: float) -> list[tuple[float, float, float]]:
+    """Points of a polyline, close enough that no voxel on the way is missed."""
+    dense = [points[:1]]
+    for start, end in itertools.pairwise(points):
+        count = max(1, math.ceil(float(np.linalg.norm(end - start)) / step_mm))
+        shares = np.linspace(0.0, 1.0, count + 1)[1:, None]
+        dense.append(start + shares * (end - start))
+    return [(float(x), float(y), float(z)) for x, y, z in np.concatenate(dense)]
 
 
 def voxels_of(

@@ -187,7 +187,10 @@ class CorrectPanel(Panel):
         if button.checked:
             other.checked = False
             self.ui.editor.setActiveEffect(None)
-            self.workspace.clicks.start_placing(kind)
+            if self.ui.strokesCheck.checked:
+                self.workspace.clicks.start_stroke(kind, int(self.ui.pointLabelCombo.currentData))
+            else:
+                self.workspace.clicks.start_placing(kind)
             self.controller.tell(self.t("Click into the slices; press the button again to end."))
         elif not other.checked:
             self.workspace.clicks.stop_placing()
@@ -205,11 +208,13 @@ class CorrectPanel(Panel):
         controller, workspace = self.controller, self.workspace
         self.ui.tumourPointsButton.checked = False
         self.ui.otherPointsButton.checked = False
+        strokes = workspace.clicks.stroke_labelmap(workspace.image)
         try:
             params = click_params(
                 workspace.clicks.voxels("positive", workspace.image),
                 workspace.clicks.voxels("negative", workspace.image),
                 int(self.ui.pointLabelCombo.currentData),
+                has_strokes=strokes is not None,
             )
         except ValueError as error:
             controller.tell(controller.sentence(error), is_problem=True)
@@ -234,7 +239,7 @@ class CorrectPanel(Panel):
 
         controller.run(
             self.t("Refining"),
-            lambda client: client.infer("refine", case.query, params, label),
+            lambda client: client.infer("refine", case.query, params, label, strokes),
             done,
             action=Action.REFINE,
             timeout_s=900.0,
@@ -445,14 +450,19 @@ class CorrectPanel(Panel):
         can_refine = offers_refine and session.can(Action.REFINE)
         for widget in (ui.tumourPointsButton, ui.otherPointsButton, ui.clearPointsButton):
             widget.enabled = can_refine
-        ui.pointLabelCombo.enabled = can_refine
+        ui.pointLabelCombo.enabled = ui.strokesCheck.enabled = can_refine
         clicks = self.workspace.clicks
-        counts = clicks.count("positive"), clicks.count("negative")
+        counts = clicks.count("positive"), clicks.count("negative"), clicks.stroke_count()
         ui.refineButton.enabled = can_refine and any(counts)
         if self.controller.client is not None and not offers_refine:
             ui.pointsLabel.text = self.t("This server does not offer refinement.")
         else:
-            ui.pointsLabel.text = self.t("{yes} tumour, {no} not", yes=counts[0], no=counts[1])
+            ui.pointsLabel.text = self.t(
+                "{yes} tumour, {no} not, {strokes} strokes",
+                yes=counts[0],
+                no=counts[1],
+                strokes=counts[2],
+            )
         is_stored = session.case is not None and session.case.is_stored
         ui.submitButton.enabled = session.can(Action.SUBMIT) and is_stored
         for widget in (ui.typeCombo, ui.reasonEdit, ui.verdictTable):

@@ -1,0 +1,188 @@
+"""Seeds defects into a copy of the extension, one at a time, and shows that the tests catch each.
+
+    python -m slicer_extension.tests.mutations [words of a defect's name]
+
+Takes some minutes; not part of `make test`. Exit code 0 means that every defect was caught.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = (
+    "slicer_extension",
+    "docs",
+    "CMakeLists.txt",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "pyproject.toml",
+)
+PROCESSES = 2
+LIB, PANELS = "TumorLensLib/", "TumorLensPanels/"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect.
+
+    Attributes:
+        name: What is wrong.
+        file: File of the module.
+        old: Text that is replaced, once.
+        new: What replaces it.
+        tests: File of the tests that should notice.
+        only: Which of them to run (pytest's -k).
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+    only: str
+
+
+DEFECTS = (
+    Defect("a property is called like a method", PANELS + "case_panel.py",
+           'self.ui.caseLabel.text = self.t("No case is open.")',
+           'self.ui.caseLabel.text(self.t("No case is open."))', "test_flow.py", "connecting"),
+    Defect("a signal is misspelt", PANELS + "case_panel.py", "currentNodeChanged(vtkMRMLNode*)",
+           "currentNodeChange(vtkMRMLNode*)", "test_flow.py", "connecting"),
+    Defect("a widget's name is misspelt", PANELS + "case_panel.py", "ui.openButton.clicked",
+           "ui.openBtn.clicked", "test_flow.py", "connecting"),
+    Defect("a property is misspelt", PANELS + "case_panel.py", "serverSection.collapsed = True",
+           "serverSection.colapsed = True", "test_flow.py", "connecting"),
+    Defect("a Qt constructor gets a keyword", PANELS + "controller.py", "self._timer = qt.QTimer()",
+           "self._timer = qt.QTimer(interval=50)", "test_flow.py", "connecting"),
+    Defect("a method is misspelt", PANELS + "see_panel.py", "self.workspace.heat.show(",
+           "self.workspace.heat.shwo(", "test_flow.py", "together"),
+    Defect("a worker touches a widget", PANELS + "case_panel.py", "info = bound.info()\n",
+           "info = bound.info()\n            ui.serverLabel.text = 'asked'\n", "test_flow.py",
+           "connecting"),
+    Defect("a temporary node is left behind", LIB + "segments.py", "remove(temporary)", "pass",
+           "test_segments.py", "temporary"),
+    Defect("a request survives closing the scene", PANELS + "controller.py",
+           "self.jobs.cancel_all()\n        self.correct_panel.release_editor()",
+           "self.correct_panel.release_editor()", "test_behaviour.py", "drops_its_result"),
+    Defect("edits are lost when the scene closes", PANELS + "controller.py",
+           "self.correct_panel.save_now()\n        self.jobs.cancel_all()\n        self.correct",
+           "self.jobs.cancel_all()\n        self.correct", "test_behaviour.py",
+           "survive_closing"),
+    Defect("the running analysis stays when another case is opened", PANELS + "case_panel.py",
+           "controller.on_cancel()", "pass", "test_behaviour.py", "hurry"),
+    Defect("a segment is known by its label value", LIB + "segments.py",
+           "    if not segment.GetTag(TAG, text):\n        return None",
+           "    return int(segment.GetLabelValue())", "test_segments.py", "stays_itself"),
+    Defect("the weaker class wins where segments overlap", LIB + "segments.py",
+           "for one in SCHEMES[scheme]:", "for one in reversed(SCHEMES[scheme]):",
+           "test_segments.py", "wins"),
+    Defect("axes are mixed up while reading", LIB + "volumefiles.py", "reshape(sizes[::-1])",
+           "reshape(sizes)", "test_volumefiles.py", "nibabel"),
+    Defect("left and right are swapped while writing", LIB + "volumefiles.py",
+           "to_lps = np.diag([-1.0, -1.0, 1.0])", "to_lps = np.diag([1.0, -1.0, 1.0])",
+           "test_volumefiles.py", "pynrrd"),
+    Defect("the scale of the heat is forgotten", LIB + "overlays.py", " * np.float32(scale)", "",
+           "test_overlays.py", "stored_steps"),
+    Defect("cold looks hot", LIB + "overlays.py", "enumerate(colour_steps(trusted))",
+           "enumerate(colour_steps(trusted)[::-1, ::-1])", "test_overlays.py",
+           "seen_only or share or grey"),
+    Defect("heat that failed its test looks like any other", LIB + "workspace.py",
+           "trusted = analysis.heat.is_faithful is not False", "trusted = True", "test_tabs.py",
+           "failed_its_test"),
+    Defect("text is shown without its heatmap", PANELS + "question_panel.py",
+           "self.ui.heatCheck.checked = True", "pass", "test_flow.py", "together"),
+    Defect("slices jump to a mirrored point", LIB + "places.py", "jump_to(evidence.ras)",
+           "jump_to(tuple(-v for v in evidence.ras))", "test_overlays.py", "jump_to_the_evidence"),
+    Defect("tumour and background clicks are swapped", LIB + "refine.py",
+           "yes, no = list(dict.fromkeys(positive)), list(dict.fromkeys(negative))",
+           "no, yes = list(dict.fromkeys(positive)), list(dict.fromkeys(negative))",
+           "test_logic.py", "clicks"),
+    Defect("the proposal is submitted instead of the correction", PANELS + "correct_panel.py",
+           "client.submit_label(case.name, label, info)",
+           "client.submit_label(case.name, session.proposal, info)", "test_flow.py",
+           "oblique"),
+    Defect("nothing asks before sending", PANELS + "correct_panel.py",
+           "        self.save_now()\n        if not self._may_send():\n            return\n",
+           "        self.save_now()\n", "test_behaviour.py", "before_the_user_agreed"),
+    Defect("every submission asks again", PANELS + "controller.py", "self.consent.give(address)",
+           "pass", "test_behaviour.py", "asked_once"),
+    Defect("a submitted correction is offered again", PANELS + "correct_panel.py",
+           "controller.autosave.remove(str(controller.client.address), case.name)", "pass",
+           "test_behaviour.py", "not_offered_again"),
+    Defect("edits are not noticed", LIB + "workspace.py",
+           'EDIT_EVENTS = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved")',
+           "EDIT_EVENTS = ()", "test_behaviour.py", "left_and_opened"),
+    Defect("another grid is accepted", LIB + "workspace.py",
+           "if not volumes.is_same_grid(data, image):", "if False:", "test_behaviour.py",
+           "another_grid"),
+    Defect("a slow request is never given up", LIB + "jobs.py",
+           "if self.elapsed_s(job) > job.timeout_s:", "if False:", "test_logic.py", "deadline"),
+    Defect("cancel leaves the connection open", LIB + "transport.py",
+           "sock.shutdown(socket.SHUT_RDWR)", "pass", "test_client.py", "broken_off_at_once"),
+    Defect("the token is not sent", LIB + "transport.py", "if self.token:", "if False:",
+           "test_behaviour.py", "token"),
+    Defect("server text is not escaped", LIB + "rationale.py", "text = escape(sentence.text)",
+           "text = sentence.text", "test_reply.py", "escaped"),
+    Defect("Dice is halved", LIB + "compare.py", "dice = 2.0 * both", "dice = 1.0 * both",
+           "test_logic.py", "by_hand"),
+    Defect("the editor hides the heatmap", PANELS + "correct_panel.py",
+           "editor.autoShowSourceVolumeNode = False", "editor.autoShowSourceVolumeNode = True",
+           "test_tabs.py", "keeps_the_heatmap"),
+    Defect("a sentence has no Korean", LIB + "korean.py", '    "Explain again": "다시 설명",\n', "",
+           "test_texts.py", "korean_one"),
+    Defect("a file is not packaged", "CMakeLists.txt", "  TumorLensLib/refine.py\n", "",
+           "test_packaging.py", "everything"),
+)  # fmt: skip
+
+
+def is_caught(defect: Defect) -> tuple[Defect, bool, str]:
+    """Seed a defect into a copy and run the tests that should notice."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in NEEDED:
+            source = ROOT / name
+            ignored = shutil.ignore_patterns("__pycache__", "Screenshots")
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=ignored)
+            else:
+                shutil.copy(source, copy / name)
+        path = copy / "slicer_extension" / "TumorLens" / defect.file
+        text = path.read_text(encoding="utf-8")
+        if defect.old not in text:
+            return defect, False, "the text to replace is no longer there"
+        path.write_text(text.replace(defect.old, defect.new, 1), encoding="utf-8")
+        tests = copy / "slicer_extension" / "tests" / defect.tests
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        environment = {**os.environ, "XDG_CONFIG_HOME": folder, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*command, str(tests), "-k", defect.only],
+            cwd=copy, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    lines = (done.stdout + done.stderr).splitlines()
+    told = next((line for line in lines if line.startswith("E  ")), lines[-1] if lines else "")
+    return defect, done.returncode == 1, told.strip()
+
+
+def main(words: list[str]) -> int:
+    """Try all defects whose name holds the words; 0 if each was caught."""
+    chosen = [d for d in DEFECTS if all(word in d.name for word in words)]
+    missed = 0
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for defect, caught, told in pool.map(is_caught, chosen):
+            missed += not caught
+            sys.stdout.write(f"{'caught' if caught else 'MISSED'}  {defect.name}: {told[:120]}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - missed} of {len(chosen)} defects were caught\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

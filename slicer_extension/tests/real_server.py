@@ -1,0 +1,115 @@
+"""The project's own server in a process of its own, with models whose answers are known by hand.
+
+The segmenter reads labels off the intensities of the phantom; the classifier has random weights, so
+that type, heat and words have the right form and mean nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+from TumorLensLib.volumefiles import write_nrrd
+
+from slicer_extension.tests import phantoms
+
+ROOT = Path(__file__).resolve().parents[2]
+START_DEADLINE_S = 420.0
+APP = """
+from monailabel.interfaces.app import MONAILabelApp
+
+from brain_tumor.server import app as server_app
+from brain_tumor.server import serving
+from tests.helpers.server import ThresholdSegmenter
+from tests.helpers.type_reader import a_type_reader
+
+
+class WholeApp(server_app.ServerApp, MONAILabelApp):
+    def load_segmenter(self):
+        return ThresholdSegmenter()
+
+    def load_type_reader(self):
+        return a_type_reader
+
+    def on_init_complete(self):
+        serving.serve_through_front(self)
+        super().on_init_complete()
+"""
+SERVE = (
+    "import sys; from pathlib import Path; from brain_tumor.server.launcher import serve; "
+    "serve(Path(sys.argv[1]), '127.0.0.1', int(sys.argv[2]), app_folder=Path(sys.argv[3]))"
+)
+
+
+def write_case(studies: Path, name: str, grid) -> None:
+    """Case with four sequences, the reference being the contrast-enhanced one."""
+    import SimpleITK
+
+    folder = studies / "sequences" / name
+    folder.mkdir(parents=True)
+    temporary = studies / "volume.nrrd"
+    temporary.write_bytes(write_nrrd(phantoms.image(grid)))
+    image = SimpleITK.ReadImage(str(temporary))
+    temporary.unlink()
+    SimpleITK.WriteImage(image, str(studies / f"{name}.nii.gz"))
+    for sequence in ("t1", "t2", "flair"):
+        SimpleITK.WriteImage(image, str(folder / f"{sequence}.nii.gz"))
+
+
+@contextmanager
+def serving(folder: Path):
+    """Run the server on three cases; yields its address."""
+    studies, app = folder / "studies", folder / "app"
+    for name, grid in (
+        ("A-oblique", "oblique"),
+        ("B-flipped", "flipped"),
+        ("C-thick", "anisotropic"),
+    ):
+        write_case(studies, name, phantoms.GRIDS[grid])
+    app.mkdir()
+    (app / "main.py").write_text(APP)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / "server.log"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment.pop("TUMORLENS_TOKEN", None)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(studies), str(port), str(app)],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=app,
+            env=environment,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait(url, process, log)
+        yield url
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/info/", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError(f"the server did not start:\n{log.read_text()[-3000:]}")
