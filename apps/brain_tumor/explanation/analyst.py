@@ -188,6 +188,7 @@ def _case_heat(
         (images, masks, values),
         ClassTarget(TYPES.index(target)),
         method,
+        bf16=cpu_has_bf16(),
     )
     slices = [
         SliceHeat(

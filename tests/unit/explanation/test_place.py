@@ -148,4 +148,4 @@ def test_the_installed_atlas_names_the_lobes():
     aligned = atlas.align(atlas.brain, atlas.affine)
     assert isinstance(aligned, Alignment)
     assert aligned.scale == pytest.approx(np.ones(3))
-    assert aligned.dice > 0.99
+    assert aligned.dice > 0.98  # masks are kept at every second voxel
