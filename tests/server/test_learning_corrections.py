@@ -118,6 +118,9 @@ class TestTypesAndSentences:
         (found,) = listed(client, image="FULL", kind="sentences")
         assert found["payload"]["sentences"][1] == {**sentences[1], "evidence": []}
         assert found["proposed_by"]["name"] == "analysis"
+        client.post("/infer/segmentation?image=FULL")
+        reply = client.post("/corrections/sentences", json={**body, "model": "segmentation 0.0.1"})
+        assert reply.json()["proposed_by"] == MODEL.to_json()
 
     @pytest.mark.parametrize(
         "body",

@@ -11,6 +11,7 @@ candidate/       the finished bundle
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -236,6 +237,11 @@ class JobFolder:
         after = replace(before, **changes, details=details[-MAX_DETAILS:])
         write_durably(self.path / "progress.json", json.dumps(after.to_json()).encode())
         return after
+
+    def forget_examples(self) -> None:
+        """Remove what only a running training needs."""
+        shutil.rmtree(self.prepared, ignore_errors=True)
+        self.checkpoint.unlink(missing_ok=True)
 
     def ask_to_stop(self) -> None:
         """Ask the process to stop after its step.

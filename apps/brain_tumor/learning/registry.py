@@ -126,10 +126,9 @@ class ModelRegistry:
 
     def names(self) -> list[str]:
         """Names of all models, sorted."""
-        folders = (self._shipped, self._store)
         found = {p.parents[1].name for p in self._shipped.glob(f"*/{METADATA}")}
         found |= {p.parents[1].name for p in self._store.glob(f"*/*/{RECORD}")}
-        return sorted(n for n in found if _NAME.fullmatch(n) and any(f.is_dir() for f in folders))
+        return sorted(name for name in found if _NAME.fullmatch(name))
 
     def versions(self, name: str) -> list[VersionRecord]:
         """Versions of a model, oldest number first.
@@ -174,8 +173,7 @@ class ModelRegistry:
         Raises:
             NotFoundError: If there is no such model.
         """
-        by_version = {record.version: record for record in self.versions(name)}
-        return next(r for r in by_version.values() if r.state is VersionState.ACTIVE)
+        return next(r for r in self.versions(name) if r.state is VersionState.ACTIVE)
 
     def active(self, name: str) -> Path:
         """Folder of the bundle that answers requests now.

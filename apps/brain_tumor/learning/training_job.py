@@ -79,7 +79,10 @@ def run_job(path: Path) -> JobStatus:
             logger.exception("training failed")
             message = f"{error.message}. {error.remedy}"
             _update(job, message, status=JobStatus.ERROR, ended=time.time())
-        return job.progress().status
+        status = job.progress().status
+        if status in (JobStatus.DONE, JobStatus.STOPPED) and _is_first():
+            job.forget_examples()
+        return status
 
 
 def _work(job: JobFolder, request: TrainingRequest) -> None:

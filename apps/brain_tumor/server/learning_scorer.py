@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
-from brain_tumor.errors import InputError, TumorLensError
+from brain_tumor.errors import InputError, NotFoundError, TumorLensError
 from brain_tumor.labels import Label, LabelScheme, Region, region_mask
 from brain_tumor.learning.acquisition import (
     CaseScores,
@@ -117,9 +117,10 @@ class CaseScorer:
     def _types(self, image: str) -> Mapping[str, float] | None:
         """Probabilities of the tumour types, where the server has a classifier."""
         app = self._app
-        if "classification" not in app.info()["models"]:
+        try:
+            task = app.infer_task("classification")
+        except NotFoundError:
             return None
-        task = app.infer_task("classification")
         case_input = stored_input(app.datastore(), image)
         reply = task.run(case_input, task.check_options({}), background=True)
         section: dict[str, Any] = reply.params.get("classification") or {}
@@ -162,11 +163,10 @@ def score_case(
         types: Probabilities of the tumour types, if any.
     """
     doubt = result.uncertainty
-    known = doubt is not None
     return CaseScores(
         uncertainty=tumour_uncertainty(doubt, result.labelmap) if doubt is not None else 0.5,
         features=case_features(case, result.labelmap),
-        unsure_ml=unsure_ml(doubt, case.spacing_mm) if doubt is not None and known else 0.0,
+        unsure_ml=unsure_ml(doubt, case.spacing_mm) if doubt is not None else 0.0,
         type_entropy=normalised_entropy(list(types.values())) if types else None,
         disagreement=None if other is None else 1.0 - dice(_core(result), _core(other)),
     )

@@ -211,6 +211,8 @@ def test_a_whole_training_ends_with_a_judged_candidate(tmp_path, model):
     assert record.sha256 != hashlib.sha256(before).hexdigest()
     assert run_job(job.path) is JobStatus.DONE  # a second process finds nothing to do
     assert job.progress().starts == 1
+    assert not job.prepared.exists()
+    assert not job.checkpoint.exists()
 
 
 def test_a_training_that_nobody_corrected_for_says_so(tmp_path):

@@ -146,13 +146,18 @@ def _proposed_by(app: App, checked: dict[str, Any]) -> dict[str, str] | None:
     if isinstance(model, dict):
         return {key: str(model.get(key, ""))[:64] for key in ("name", "version", "sha256")}
     for row in app.learning.ledger.results.search(case_id=checked["image"], limit=50):
-        if row["case"] == checked["image"] and model in (None, row["model"], row["task"]):
+        full_name = f"{row['model']} {row['model_version']}"
+        known_as = (None, "", row["model"], row["task"], full_name)
+        if row["case"] == checked["image"] and model in known_as:
             return {
                 "name": row["model"],
                 "version": row["model_version"],
                 "sha256": row["model_sha256"],
             }
-    return {"name": model[:64], "version": "", "sha256": ""} if model else None
+    if not model:
+        return None
+    name, _, version = model.partition(" ")
+    return {"name": name[:64], "version": version[:64], "sha256": ""}
 
 
 def _newest_by_annotator(found: list[Submission]) -> dict[tuple[str, str], Submission]:
