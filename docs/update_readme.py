@@ -18,7 +18,8 @@ def results(root: Path = ROOT) -> str:
     """Results in Markdown."""
     segmentation = _read(root / "models/segmentation/metrics.json")
     core = _read(root / "models/tumor_core/metrics.json")
-    parts = [_segmentation(segmentation), _core(core)]
+    types = _read(root / "models/classification/metrics.json")
+    parts = [_types(types), _segmentation(segmentation), _core(core)]
     serve = root / "benchmarks/results/serve.json"
     if serve.exists():
         parts.append(_serving(_read(serve)))
@@ -59,6 +60,30 @@ def _core(metrics: dict[str, Any]) -> str:
         low, high = group["dice_mean_ci95"]
         mean = f"{group['dice_mean']:.2f} ({low:.2f}-{high:.2f})"
         rows.append(f"| {name} | {group['patients']} | {group['slices']} | {mean} |")
+    return "\n".join(rows)
+
+
+def _types(metrics: dict[str, Any]) -> str:
+    outlines = {"expert": "experts' outlines", "own": "the network's own, poor outlines"}
+    rows = [
+        "| tumour type, five folds by patient | n | accuracy | weakest type | ECE | refusing 10 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    numeric = metrics["slices"]["expert"]
+    rows.append(
+        f"| gliomas of the numeric cohort, slices | {numeric['numeric_glioma_n']} | "
+        f"{numeric['numeric_glioma_sensitivity']:.2f} | - | - | - |"
+    )
+    for level in ("slices", "patients"):
+        for key, name in reversed(outlines.items()):
+            group = metrics[level][key]
+            low, high = group["accuracy_interval"]
+            kind = min(group["sensitivity"], key=lambda k: group["sensitivity"][k])
+            rows.append(
+                f"| {level}, {name} | {group['n']} | {group['accuracy']:.2f} "
+                f"({low:.2f}-{high:.2f}) | {kind} {group['sensitivity'][kind]:.2f} | "
+                f"{group['ece']:.3f} | {group['accuracy_at_10_percent_refusals']:.2f} |"
+            )
     return "\n".join(rows)
 
 

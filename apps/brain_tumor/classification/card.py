@@ -194,7 +194,7 @@ LIMITS = """## Limitations
 
 - Three types only. Metastases, lymphomas, abscesses and every other mass are not known; some will
   be called a glioma.
-- Almost all training slices come from two hospitals of one city, as 8-bit pictures.
+- Almost all training slices come from two hospitals in China, as 8-bit pictures.
 - A poor outline costs accuracy; see the second row of each table.
 - Measured features of a skull-stripped case are read with the border of the brain in place of the
   dura; five skull-stripped gliomas of another collection are all that this was looked at on.

@@ -63,6 +63,8 @@ def leak_of_shuffled_slices(
         patients: (N,).
     """
 
+    features = features[:, np.isfinite(features).any(axis=0)]
+
     def accuracy(splits: Any) -> float:
         right = np.zeros(len(truth), dtype=bool)
         for train, test in splits:

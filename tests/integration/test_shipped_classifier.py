@@ -1,0 +1,108 @@
+"""The shipped classifier: whole, documented as generated, and sane on the sample heads."""
+
+import json
+
+import numpy as np
+import pytest
+from brain_tumor.bundles import models_folder, read_bundle
+from brain_tumor.cases.phantom import PhantomSpec, make_phantom
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.writers import write_volume
+from brain_tumor.classification.card import CARD, METRICS, card_of
+from brain_tumor.cli import main
+from brain_tumor.explanation.analyst import Analyst, ExplanationOptions
+from brain_tumor.explanation.references import load_type_reader
+from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
+
+pytestmark = pytest.mark.model
+
+BUNDLE = models_folder() / "classification"
+MOST_BYTES = 25 * 1024**2
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return load_type_reader(BUNDLE)
+
+
+class ExactSegmenter:
+    """The outline that the phantom was made with."""
+
+    def __init__(self, phantom):
+        self.phantom = phantom
+        self.version = read_bundle(models_folder() / "segmentation").version
+
+    def segment(self, case):
+        labelmap = self.phantom.labelmap
+        return SegmentationResult(
+            labelmap=labelmap,
+            scheme="subregions",
+            model=self.version,
+            reason="the truth",
+            volumes_ml=region_volumes_ml(labelmap, case.spacing_mm),
+        )
+
+
+def test_the_bundle_is_small_and_its_card_is_the_generated_one():
+    size = sum(path.stat().st_size for path in BUNDLE.rglob("*") if path.is_file())
+    assert size <= MOST_BYTES
+    assert (BUNDLE / CARD).read_text(encoding="utf-8") == card_of(BUNDLE)
+
+
+def test_the_figures_are_of_five_folds_and_every_type_is_in_them():
+    metrics = json.loads((BUNDLE / METRICS).read_text(encoding="utf-8"))
+    assert metrics["slices"]["expert"]["patients"] == metrics["patients"]["expert"]["n"]
+    assert set(metrics["slices"]["expert"]["sensitivity"]) == {kind.value for kind in TumorType}
+    assert metrics["slices"]["expert"]["accuracy"] > 0.9
+
+
+def test_a_phantom_is_explained_within_its_own_tumour(reader):
+    phantom = make_phantom(PhantomSpec(seed=5, spacing_mm=(1.5, 1.5, 1.5)))
+    analyst = Analyst(ExactSegmenter(phantom), lambda: reader)
+    segmentation = analyst.segment(phantom.case)
+    classification = analyst.classify(phantom.case, segmentation)
+    assert sum(classification.probabilities.values()) == pytest.approx(1.0)
+    assert len({reading.part.plane for reading in classification.slices}) == 3
+    explanation = analyst.explain(phantom.case, segmentation, classification, ExplanationOptions())
+    report = explanation.faithfulness
+    assert report.peak_inside
+    assert report.near_share > 0.3  # a head of the same size has about a hundredth in its tumour
+    checks = explanation.rationale.to_json()["checks"]
+    assert checks["claims"] == checks["supported"]
+    assert checks["removed"] == 0
+
+
+def test_noise_with_an_outline_is_never_called_a_type_with_confidence(reader):
+    rng = np.random.default_rng(0)
+    phantom = make_phantom(PhantomSpec(seed=5, spacing_mm=(1.5, 1.5, 1.5)))
+    case = phantom.case
+    noise = rng.normal(100.0, 20.0, size=case.shape).astype(np.float32)
+    volumes = {s: type(v)(noise, v.affine) for s, v in case.volumes.items()}
+    noisy = type(case)("noise", case.reference, volumes)
+    found = reader.classifier.classify(noisy, phantom.labelmap)
+    assert found.prediction is None
+    assert found.reasons
+
+
+def test_the_command_line_writes_everything_for_a_lone_t1c(tmp_path, capsys):
+    spec = PhantomSpec(
+        seed=8,
+        tumor=TumorType.MENINGIOMA,
+        sequences=(Sequence.T1C,),
+        skull_stripped=False,
+        spacing_mm=(1.5, 1.5, 5.0),
+    )
+    phantom = make_phantom(spec)
+    write_volume(tmp_path / "case_t1c.nii.gz", phantom.case.volumes[Sequence.T1C])
+    output = tmp_path / "out"
+    assert main(["analyse", str(tmp_path / "case_t1c.nii.gz"), "--output", str(output)]) == 0
+    names = {"labelmap.nii.gz", "heatmap.nii.gz", "report.json", "report.html"}
+    assert names <= {path.name for path in output.iterdir()}
+    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    assert json.loads(capsys.readouterr().out) == report
+    assert report["classification"]["prediction"] in {
+        *(kind.value for kind in TumorType),
+        "undetermined",
+    }
+    assert "<html" in (output / "report.html").read_text(encoding="utf-8")
