@@ -1,0 +1,296 @@
+"""From a run of the classifier to a bundle, its card and its readings, end to end and small."""
+
+import json
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from brain_tumor.bundles import WEIGHTS
+from brain_tumor.classification import scores
+from brain_tumor.classification.network import HybridNetwork, NetworkArguments
+from brain_tumor.cli import main
+from brain_tumor.concepts import encoders, generator
+from brain_tumor.concepts.alignment import AlignmentPlan
+from brain_tumor.concepts.card import CARD, METRICS, render_card
+from brain_tumor.concepts.consistency import ConsistencyPlan
+from brain_tumor.concepts.evaluation import captured, evaluate_run
+from brain_tumor.concepts.grounding import LEAST_PATIENTS
+from brain_tumor.concepts.head import CONCEPTS, ConceptHead, SymptomScale, read_concepts
+from brain_tumor.concepts.prompts import Merging
+from brain_tumor.concepts.reader import ConceptReader, disagreement_of
+from brain_tumor.concepts.scorer import SymptomScorer
+from brain_tumor.concepts.training import fit, study
+from brain_tumor.concepts.training.embeddings import finished_folds, read_part
+from brain_tumor.concepts.training.export import train_concepts, write_symptoms
+from brain_tumor.concepts.training.fit import (
+    PromptPlan,
+    build_foundation,
+    fit_prompts,
+    phrase_features,
+    predict,
+    slice_weights,
+)
+from brain_tumor.concepts.training.new_class import with_new_class
+from brain_tumor.concepts.vocabulary import Direction, read_candidates
+from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
+from brain_tumor.labels import TumorType
+
+from tests.helpers.concepts import EMBEDDING, NAMES, AToyTower, some_predictions, write_run
+
+SHORT = PromptPlan(steps=15, batch_size=64, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Run folder with a bundle, trained in few steps."""
+    run = tmp_path_factory.mktemp("run")
+    write_run(run)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MERGING_PLAN", "CONTEXT_PLAN"):
+            patch.setattr(study, name, SHORT)
+        patch.setattr("brain_tumor.concepts.training.export.CONTEXT_PLAN", SHORT)
+        patch.setattr(fit, "AlignmentPlan", partial(AlignmentPlan, steps=60, batch_size=128))
+        patch.setattr(study, "ConsistencyPlan", partial(ConsistencyPlan, steps=15))
+        patch.setattr(scores, "BOOTSTRAPS", 10)
+        train_concepts(run, AToyTower())
+    return run
+
+
+def a_part(run):
+    part = read_part(run, 0)
+    base = build_foundation(part.known, part.names, read_candidates(), phrase_features(AToyTower()))
+    return part, base
+
+
+def test_a_run_becomes_a_small_bundle_that_needs_no_text_tower(trained):
+    bundle = trained / "concepts"
+    assert (bundle / WEIGHTS).stat().st_size < 10_000_000
+    model = read_concepts(bundle)
+    assert model.version.name == "concepts"
+    assert model.settings.vocabulary.kinds == tuple(kind.value for kind in TumorType)
+    # the baked features give the logits of the trained prompts
+    embedding = torch.from_numpy(read_part(trained, None).known.embedding[:, 0])
+    guess = model.head(embedding).argmax(dim=1).numpy()
+    assert (guess == read_part(trained, None).known.truth).mean() > 0.9
+
+
+def test_every_variant_is_read_on_held_out_patients_only(trained):
+    metrics = json.loads((trained / "concepts" / METRICS).read_text(encoding="utf-8"))
+    assert metrics["folds"] == [0, 1]
+    assert metrics["patients"] == 24  # every third of 20 triples is in one of the two folds
+    assert {"CoP + MeP", "MeP", "CoP + mean", "zero-shot, class names"} <= set(metrics["variants"])
+    assert set(metrics["few_shot"]) == {"1", "5", "20"}
+    for fold in (0, 1):
+        part = read_part(trained, fold)
+        assert not set(part.known.patient) & set(part.held_out.patient)
+    inverted = metrics["variants"]["zero-shot, mean: inverted"]["expert"]["accuracy"]
+    assert inverted < metrics["variants"]["zero-shot, mean"]["expert"]["accuracy"]
+
+
+def test_evaluating_again_reads_what_was_trained(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(scores, "BOOTSTRAPS", 10)
+    monkeypatch.setattr(study, "fit_prompts", None)  # would fail if it trained again
+    found = evaluate_run(trained, tmp_path / "out" / "metrics.json", AToyTower())
+    stored = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert stored["slices"] == found["slices"] == 72
+
+
+def test_the_card_is_that_of_its_bundle(trained):
+    bundle = trained / "concepts"
+    card = (bundle / CARD).read_text(encoding="utf-8")
+    assert card == render_card(bundle)
+    assert read_concepts(bundle).version.sha256 in card
+    assert "CoP + MeP" in card
+    assert "{" not in card.replace("{-", "")
+
+
+def test_a_reading_names_symptoms_with_words_and_proof(trained):
+    reader = ConceptReader.load(trained / "concepts")
+    slices = read_part(trained, None).known
+    row = int(np.flatnonzero(slices.truth == 2)[0])
+    values = dict(zip(NAMES, slices.features[row, 0].tolist(), strict=True))
+    hybrid = {TumorType.GLIOMA: 0.8, TumorType.MENINGIOMA: 0.1, TumorType.PITUITARY: 0.1}
+    found = reader.read(slices.embedding[row, 0], values, hybrid)
+    assert math.isclose(sum(found.probabilities.values()), 1.0, abs_tol=1e-6)
+    assert found.prediction == "pituitary"
+    assert found.disagreement == pytest.approx(1 - found.probabilities["glioma"])
+    assert found.disagrees
+    own = [s for s in found.symptoms if s.kind == "pituitary"]
+    assert sum(s.weight for s in own) == pytest.approx(1.0, abs=1e-5)
+    for symptom in found.symptoms:
+        assert tuple(w.word for w in symptom.words) == tuple(
+            word.text
+            for word in reader.model.words
+            if found.symptoms[word.symptom].text == symptom.text
+        )
+        assert symptom.value == values[symptom.feature]
+        assert symptom.conflict == (symptom.present != symptom.matched)
+        assert symptom.matched == (symptom.score >= 0.5)
+    agreed = np.mean([not s.conflict for s in found.symptoms])
+    assert agreed > 0.6
+    rows = found.to_json({found.symptoms[0].feature: "e7"})
+    assert rows[0]["evidence"] == "e7"
+    assert set(rows[0]) >= {"text", "class", "score", "matched", "evidence"}
+    json.dumps(rows)
+
+
+def test_what_was_not_measured_is_neither_present_nor_absent(trained):
+    reader = ConceptReader.load(trained / "concepts")
+    found = reader.read(np.zeros(EMBEDDING, dtype=np.float32), {})
+    assert all(s.present is None and s.value is None and not s.conflict for s in found.symptoms)
+    assert found.caption == ""
+    assert found.disagreement is None
+    assert not found.disagrees
+
+
+def test_an_embedding_of_another_network_is_refused(trained):
+    reader = ConceptReader.load(trained / "concepts")
+    with pytest.raises(InputError, match=rf"expected \({EMBEDDING},\)"):
+        reader.read(np.zeros(EMBEDDING + 1), {})
+
+
+def test_damaged_bundles_are_model_errors(trained, tmp_path):
+    import shutil
+
+    bundle = tmp_path / "concepts"
+    shutil.copytree(trained / "concepts", bundle)
+    plain = json.loads((bundle / CONCEPTS).read_text(encoding="utf-8"))
+    for change in ("scales", "calibration", "symptoms"):
+        (bundle / CONCEPTS).write_text(json.dumps({k: v for k, v in plain.items() if k != change}))
+        with pytest.raises(ModelError, match="unusable"):
+            read_concepts(bundle)
+    (bundle / CONCEPTS).write_text(json.dumps({**plain, "scales": plain["scales"][1:]}))
+    with pytest.raises(ModelError, match="not as many limits"):
+        read_concepts(bundle)
+    (bundle / CONCEPTS).write_text(json.dumps({**plain, "image_width": 3}))
+    with pytest.raises(ModelError, match="do not fit"):
+        read_concepts(bundle)
+
+
+def test_unfinished_runs_are_refused_with_the_command_that_helps(tmp_path):
+    with pytest.raises(NotFoundError) as caught:
+        train_concepts(tmp_path, AToyTower())
+    assert "tumorlens train classification" in caught.value.remedy
+    write_run(tmp_path, folds=(0,))
+    assert finished_folds(tmp_path) == (0,)
+    with pytest.raises(NotFoundError, match="1 finished folds"):
+        train_concepts(tmp_path, AToyTower())
+    (tmp_path / "fold0" / "plan.json").write_text("{}")
+    with pytest.raises(FileFormatError, match="names no features"):
+        read_part(tmp_path, 0)
+
+
+def test_the_second_stage_is_written_for_review(tmp_path):
+    write_run(tmp_path)
+    path = tmp_path / "symptoms.json"
+    verdicts = write_symptoms(tmp_path, path)
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    assert plain["patients"] == {"glioma": 20, "meningioma": 20, "pituitary": 20}
+    assert sum(len(r) for r in plain["symptoms"].values()) == sum(v.kept for v in verdicts)
+    assert LEAST_PATIENTS == 10
+    assert generator.SYMPTOMS_PER_CLASS == 6
+
+
+def test_few_shot_draws_whole_patients_of_every_class():
+    from brain_tumor.concepts.training.embeddings import embedded
+
+    slices = embedded(some_predictions(range(30), 3))
+    rows = study.draw_patients(slices, 2, 0)
+    assert len(rows) == 2 * 3 * 3  # two patients of three classes with three slices
+    assert sorted(np.unique(slices.truth[rows], return_counts=True)[1]) == [6, 6, 6]
+
+
+def test_classes_weigh_alike_whatever_their_number_of_slices():
+    from brain_tumor.concepts.training.embeddings import embedded
+
+    slices = embedded(some_predictions([0, 1, 2, 3, 6, 9], 3))
+    weights = slice_weights(slices).numpy()
+    for kind in range(3):
+        assert weights[slices.truth == kind].sum() == pytest.approx(1 / 3)
+
+
+def test_a_scale_is_a_logistic_curve():
+    assert SymptomScale(2.0, -1.0).score(0.5) == 0.5
+    assert SymptomScale(2.0, 0.0).score(math.log(3) / 2) == pytest.approx(0.75)
+
+
+def test_errors_are_found_among_the_most_disagreed():
+    hybrid = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    second = np.array([[0.8, 0.2], [0.1, 0.9], [0.3, 0.7]])
+    apart = disagreement_of(hybrid, second)
+    np.testing.assert_allclose(apart, [0.2, 0.9, 0.3])
+    assert captured(apart, np.array([False, True, False]), 1 / 3) == 1.0
+    assert captured(apart, np.array([True, True, False]), 1 / 3) == 0.5
+
+
+def test_a_new_class_is_added_by_words_and_learnt_from_few_patients(trained):
+    part, base = a_part(trained)
+    tower = AToyTower()
+    symptoms = [
+        ("bright spot with a thin wall", "ring_enhancement_index", Direction.HIGH),
+        ("wide swelling all around", "surrounding_intensity", Direction.LOW),
+    ]
+    vocabulary = with_new_class(base.vocabulary, "metastasis", symptoms)
+    assert vocabulary.kinds[-1] == "metastasis"
+    rng = np.random.default_rng(0)
+    far = rng.normal(0, 1, EMBEDDING) * 8
+    new = (far + rng.normal(0, 0.5, (12, 2, EMBEDDING))).astype(np.float32)
+    images = base.space.project_images(
+        torch.from_numpy(np.concatenate([part.known.embedding, new]))
+    )
+    truth = torch.from_numpy(np.r_[part.known.truth, np.full(12, 3)])
+    weights = torch.cat([slice_weights(part.known) * 0.75, torch.full((12,), 0.25 / 12)])
+    zero = fit_prompts(
+        images, truth, weights, vocabulary, tower, base.space,
+        merging=Merging.MEAN, with_context=False,
+    )  # fmt: skip
+    assert predict(images[:, 0], zero, vocabulary).shape == (len(truth), 4)
+    few = fit_prompts(
+        images, truth, weights, vocabulary, tower, base.space,
+        merging=Merging.PROMPT, with_context=False,
+        plan=PromptPlan(steps=60, batch_size=128, learning_rate=5e-3),
+    )  # fmt: skip
+    guess = predict(images[:, 0], few, vocabulary).argmax(dim=1)
+    assert (guess[-12:] == 3).float().mean().item() == 1.0
+    assert (guess[:-12] == truth[:-12]).float().mean().item() > 0.85
+    with pytest.raises(InputError, match="exists already"):
+        with_new_class(vocabulary, "metastasis", symptoms)
+    with pytest.raises(InputError, match="at least 2"):
+        with_new_class(vocabulary, "abscess", symptoms[:1])
+    with pytest.raises(InputError, match="names a class"):
+        with_new_class(vocabulary, "abscess", [("an abscess wall", "area_mm2", Direction.LOW)] * 2)
+
+
+def test_heat_of_a_class_and_of_a_symptom_reaches_the_layer_of_the_classifier():
+    torch.manual_seed(0)
+    network = HybridNetwork(NetworkArguments(("area_mm2",))).eval()
+    head = ConceptHead(96, 8, 4, 6, [(0, 1), (2, 3)], (4, 16))
+    for buffer in (head.texts, head.seen_texts):
+        buffer.copy_(torch.randn(4, 8))
+    scorer = SymptomScorer(network, head.eval())
+    seen = []
+    handle = scorer.layer.register_forward_hook(lambda _m, _i, out: seen.append(out))
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., 20:40, 20:40] = 1
+    scores = scorer(torch.randn(1, 1, 64, 64), masks)
+    handle.remove()
+    assert scores.shape == (1, 2 + 4)
+    for target in (0, 5):
+        (slope,) = torch.autograd.grad(scores[0, target], seen[0], retain_graph=True)
+        assert slope.shape[2:] == (8, 8)
+        assert slope.abs().max().item() > 0
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(encoders, "TEXT_PACKAGES", ("no_such_package_here",))
+    place = ["--data", str(tmp_path), "--output", str(tmp_path / "x.json")]
+    assert main(["evaluate", "concepts", *place]) == 2
+    assert "needs --runs" in capsys.readouterr().err
+    write_run(tmp_path / "run")
+    assert main(["evaluate", "concepts", *place, "--runs", str(tmp_path / "run")]) == 2
+    assert "tumorlens[text]" in capsys.readouterr().err
+    output = ["--data", str(tmp_path), "--output", str(tmp_path / "run"), "--fold", "0"]
+    assert main(["train", "concepts", *output]) == 2
+    assert "not installed" in capsys.readouterr().err
