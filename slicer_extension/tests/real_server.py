@@ -23,6 +23,12 @@ from slicer_extension.tests import phantoms
 
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 420.0
+CASES = {
+    "A-oblique": phantoms.OBLIQUE,
+    "B-flipped": phantoms.affine((1.0, 2.0, 2.5), (0.0, 30.0, 5.0), flips=(-1, -1, 1)),
+    "C-left": phantoms.affine((1.2, 2.2, 2.4), (4.0, -5.0, 6.0), (-15, 5, 40), (-1, 1, 1)),
+    "D-next": phantoms.OBLIQUE,
+}
 APP = """
 from monailabel.interfaces.app import MONAILabelApp
 
@@ -66,14 +72,10 @@ def write_case(studies: Path, name: str, grid) -> None:
 
 @contextmanager
 def serving(folder: Path):
-    """Run the server on three cases; yields its address."""
+    """Run the server on its cases; yields its address."""
     studies, app = folder / "studies", folder / "app"
-    for name, grid in (
-        ("A-oblique", "oblique"),
-        ("B-flipped", "flipped"),
-        ("C-thick", "anisotropic"),
-    ):
-        write_case(studies, name, phantoms.GRIDS[grid])
+    for name, grid in CASES.items():
+        write_case(studies, name, grid)
     app.mkdir()
     (app / "main.py").write_text(APP)
     with socket.socket() as probe:

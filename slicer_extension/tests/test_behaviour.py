@@ -175,6 +175,17 @@ def test_a_server_without_explanations_still_segments(panel):
         np.testing.assert_array_equal(panel.workspace.current_label().array, edited_labels())
 
 
+def test_a_case_that_cannot_be_explained_is_segmented_all_the_same(panel, server):
+    refusal = {"code": "bad_input", "message": "the slice shows no head", "remedy": ""}
+    server.fail["/infer/analysis"] = (400, refusal)
+    panel.open_and_analyse(server.url)
+    assert panel.status == (
+        "Only the segments are shown, without explanation: the slice shows no head"
+    )
+    np.testing.assert_array_equal(panel.workspace.current_label().array, phantoms.labels())
+    assert not panel.ui.explainButton.enabled
+
+
 def test_a_segmentation_on_another_grid_is_not_shown(panel, server):
     moved = phantoms.OBLIQUE.copy()
     moved[0, 3] += 3.0
@@ -236,6 +247,7 @@ def test_closing_the_scene_while_a_request_runs_drops_its_result(panel, server):
     panel.ui.analyseButton.click()
     spin(lambda: any(path == "/infer/analysis" for _, path, _ in server.requests))
     slicer.mrmlScene.Clear()
+    assert not panel.controller.jobs.is_running
     server.hold.set()
     for _ in range(50):
         panel.controller.on_tick()

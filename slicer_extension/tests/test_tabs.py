@@ -356,6 +356,9 @@ def test_the_next_case_is_reserved_and_statuses_follow(panel, server):
     assert cells(panel.ui.casesTable)[0][:3] == ["CASE-1", "submitted", ""]
     panel.open("CASE-1")
     assert cells(panel.ui.casesTable)[0][1] == "corrected"
+    assert server.reserved == {"CASE-1": "annotator"}
+    panel.open("CASE-2")
+    assert server.reserved == {"CASE-2": "annotator"}
 
 
 def test_when_every_case_is_labelled_it_says_so(panel, server):
@@ -363,7 +366,7 @@ def test_when_every_case_is_labelled_it_says_so(panel, server):
     panel.connect(server.url)
     panel.ui.nextButton.click()
     panel.wait()
-    assert panel.status == "Every case is labelled."
+    assert panel.status == "No case is left: each is labelled or reserved by somebody."
     assert panel.ui.nextButton.enabled
 
 

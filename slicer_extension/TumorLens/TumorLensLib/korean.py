@@ -157,7 +157,10 @@ KOREAN: dict[str, str] = {
     ),
     "Opening {case}": "{case} 여는 중",
     "the next case": "다음 증례",
-    "Every case is labelled.": "모든 증례에 레이블이 있습니다.",
+    "No case is left: each is labelled or reserved by somebody.": (
+        "남은 증례가 없습니다. 모두 레이블이 있거나 예약되었습니다."
+    ),
+    "Only the segments are shown, without explanation: {why}": "설명 없이 분할만 표시합니다: {why}",
     "No case is open.": "열린 증례가 없습니다.",
     "Open: {case} ({kind})": "열림: {case} ({kind})",
     "from the server": "서버에서",

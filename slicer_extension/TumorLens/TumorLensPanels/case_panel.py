@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Any
 
@@ -21,6 +22,8 @@ from TumorLensPanels.panel import Panel
 
 RESERVE_MINUTES = 60
 DEFAULT_NAME = "annotator"
+CANNOT_EXPLAIN = (400, 500)
+"""Refusals of an analysis after which the segmentation alone is tried."""
 
 
 class CasePanel(Panel):
@@ -194,6 +197,8 @@ class CasePanel(Panel):
     def _fetch(
         self, name: str, *, reopen: bool = False, with_label: bool = False, strategy: str = ""
     ) -> None:
+        before = self.session.case.name if self.session.case is not None else ""
+
         def work(client: Client) -> tuple[str, VolumeData, VolumeData | None] | None:
             case = name or str(client.next_case(strategy).get("id", ""))
             if not case:
@@ -210,7 +215,11 @@ class CasePanel(Panel):
                     label = client.label(case)
                 except RefusedError:
                     label = None  # it was reopened or drafted without a final label
-            return case, client.case_volume(case), label
+            volume = client.case_volume(case)
+            if before and before != case:
+                with contextlib.suppress(ServerError):  # it may be a volume of the scene
+                    client.release(before)
+            return case, volume, label
 
         self.controller.run(
             self.t("Opening {case}", case=name or self.t("the next case")),
@@ -224,7 +233,7 @@ class CasePanel(Panel):
         controller = self.controller
         if result is None:
             self.session.failed()
-            controller.tell(self.t("Every case is labelled."))
+            controller.tell(self.t("No case is left: each is labelled or reserved by somebody."))
             return
         name, volume, label = result
         self.workspace.open_case(Case(name), volume)
@@ -314,24 +323,38 @@ class CasePanel(Panel):
             params.update(controller.question_panel.options())
         case = session.case
 
-        def done(reply: InferReply) -> None:
+        def work(client: Client) -> tuple[InferReply, str]:
+            try:
+                return client.infer(task, case.query, params), ""
+            except RefusedError as error:
+                if task == "segmentation" or error.status not in CANNOT_EXPLAIN:
+                    raise
+                alone = {"uncertainty": params["uncertainty"]}
+                return client.infer("segmentation", case.query, alone), str(error)
+
+        def done(result: tuple[InferReply, str]) -> None:
+            reply, why_alone = result
             if session.case is not case:
                 return  # another case was opened meanwhile
             self.workspace.show_proposal(reply)
             controller.case_changed()
             controller.analysed()
-            if task == "segmentation":
+            if why_alone:
+                text = self.t(
+                    "Only the segments are shown, without explanation: {why}", why=why_alone
+                )
+            elif task == "segmentation":
                 text = self.t(
                     "This server does not offer explanations; only the segments are shown."
                 )
             else:
                 text = self.t("Look at the images, then ask (tab Question) and correct.")
-            controller.tell(text)
+            controller.tell(text, is_problem=bool(why_alone))
             self.refresh()
 
         controller.run(
             self.t("Analysing {case}", case=case.name),
-            lambda client: client.infer(task, case.query, params),
+            work,
             done,
             action=Action.ANALYSE,
             timeout_s=900.0,
