@@ -75,6 +75,7 @@ def test_from_the_first_look_to_the_reopened_correction(panel, url, case):
 
 
 def test_type_and_sentences_reach_the_ledger_and_are_reviewed(panel, url):
+    panel.ui.clientEdit.text = "anna"  # who has the case
     panel.connect(url).open("B-flipped")
     panel.analyse_for(240)
     ui = panel.ui
