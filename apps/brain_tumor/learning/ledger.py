@@ -25,6 +25,8 @@ HOLD_OUT_BLOCK = 4
 """Of each four patients in the order of their first correction, one is held out."""
 
 MAX_ROWS = 10_000
+LEARNT_TAG = "final"
+"""Label tag that models learn from; annotators may keep others for themselves."""
 
 
 class Kind(StrEnum):
@@ -273,13 +275,14 @@ class Ledger:
             return _read(connection, conditions, limit)
 
     def corrections(self) -> list[Submission]:
-        """Masks to learn from: of every case the newest that is submitted or reviewed.
+        """Masks to learn from: of every case the newest final one, submitted or reviewed.
 
         A reviewed mask goes before a newer one that nobody has reviewed.
         """
         usable: dict[str, Submission] = {}
         for one in self.submissions(kind=Kind.MASK):
-            if one.state not in (ReviewState.SUBMITTED, ReviewState.REVIEWED):
+            usable_state = one.state in (ReviewState.SUBMITTED, ReviewState.REVIEWED)
+            if one.tag != LEARNT_TAG or not usable_state:
                 continue
             held = usable.get(one.case_id)
             replaces = held is None or (

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.errors import BusyError, NotFoundError
+from brain_tumor.errors import BusyError, NotFoundError, StorageError
 from brain_tumor.learning.job_folder import JobFolder, JobStatus, Progress, TrainingRequest
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class TrainingJobs:
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
         self._is_closing = False
+        self._requests: dict[Path, TrainingRequest] = {}
 
     def start(self, request: TrainingRequest) -> dict[str, Any]:
         """Start a training.
@@ -125,10 +126,7 @@ class TrainingJobs:
             jobs = self.jobs()
             if not jobs or jobs[-1].progress().is_over or self._is_running():
                 return False
-            try:
-                jobs[-1].request()
-            except Exception:
-                logger.exception("a training job cannot be taken up again")
+            if self._request(jobs[-1]) is None:
                 return False
             logger.info("taking up training %s again", jobs[-1].path.name)
             self._launch(jobs[-1])
@@ -142,14 +140,20 @@ class TrainingJobs:
     def newest_of(self, model: str) -> tuple[TrainingRequest, Progress] | None:
         """Newest training of a model."""
         for job in reversed(self.jobs()):
-            try:
-                request = job.request()
-            except Exception:
-                logger.warning("skipped an unreadable training job", exc_info=True)
-                continue
-            if request.model == model:
+            request = self._request(job)
+            if request is not None and request.model == model:
                 return request, job.progress()
         return None
+
+    def _request(self, job: JobFolder) -> TrainingRequest | None:
+        """Request of a job, read once: it never changes. None if it cannot be read."""
+        if job.path not in self._requests:
+            try:
+                self._requests[job.path] = job.request()
+            except StorageError:
+                logger.warning("skipped an unreadable training job", exc_info=True)
+                return None
+        return self._requests[job.path]
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the running training.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -116,6 +117,7 @@ class TestSubmissions:
         rejected = ledger.submit(mask("P3", 1))
         ledger.review(rejected.id, ReviewState.REJECTED, "carl")
         ledger.submit(mask("P4", 1, state=ReviewState.DRAFT))
+        ledger.submit(replace(mask("P5", 1), tag="second-look"))
         assert [s.id for s in ledger.corrections()] == [newest.id, reviewed.id]
 
 
