@@ -309,6 +309,10 @@ def test_a_training_is_read_with_its_progress():
     )
     assert (state.status, state.is_running, state.model) == ("RUNNING", True, "segmentation")
     assert state.progress == pytest.approx(0.25)
+    numbers = {"epoch": 2, "max_epochs": 20, "loss": 0.41237, "seconds_left": 120, "progress": 0.1}
+    state = training.parse_training({"status": "RUNNING", **numbers})
+    assert state.lines == ("epoch 2/20, loss 0.4124, seconds left 120",)
+    assert state.progress == 0.1
     assert training.parse_training({}).is_running is False
     assert training.parse_training({"status": "RUNNING"}).progress is None
 

@@ -118,6 +118,16 @@ def test_brighter_always_means_hotter():
         assert luminance[-1] > luminance[0] + 0.5
 
 
+def test_the_colour_table_has_these_colours_in_this_order(scene):
+    from TumorLensLib.overlays import colour_steps, colour_table
+
+    for trusted in (True, False):
+        table, color = colour_table(trusted), [0.0] * 4
+        for step in (0, 128, 255):
+            table.GetColor(step, color)
+            np.testing.assert_allclose(color[:3], colour_steps(trusted)[step], atol=1 / 255)
+
+
 def test_dropping_the_heat_leaves_nothing(heat, slice_views):
     from TumorLensLib.volumes import of_class
 

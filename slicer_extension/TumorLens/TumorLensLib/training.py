@@ -35,11 +35,23 @@ def parse_training(reply: Mapping[str, Any]) -> TrainingState:
     status = str(reply.get("status", "UNKNOWN")).upper()
     details = reply.get("details")
     lines = [str(line).rstrip() for line in details] if isinstance(details, list) else []
+    lines += _numbers(reply)
     request = reply.get("request")
     model = str(request.get("model", "")) if isinstance(request, Mapping) else ""
     return TrainingState(
         status, status in RUNNING, model, tuple(lines[-MAX_LINES:]), _progress(reply, lines)
     )
+
+
+def _numbers(reply: Mapping[str, Any]) -> list[str]:
+    """Line with the numbers that the server reports apart from its messages."""
+    found = []
+    for key, name in (("epoch", "epoch"), ("loss", "loss"), ("seconds_left", "seconds left")):
+        value = reply.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            last = reply.get("max_epochs") if key == "epoch" else None
+            found.append(f"{name} {value:.4g}" + (f"/{last}" if last else ""))
+    return [", ".join(found)] if found else []
 
 
 def _progress(reply: Mapping[str, Any], lines: list[str]) -> float | None:
