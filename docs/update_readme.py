@@ -66,7 +66,7 @@ def _core(metrics: dict[str, Any]) -> str:
 def _types(metrics: dict[str, Any]) -> str:
     outlines = {"expert": "experts' outlines", "own": "the network's own, poor outlines"}
     rows = [
-        "| tumour type, five folds by patient | n | accuracy | weakest type | ECE | refusing 10 % |",
+        "| tumour type, five folds | n | accuracy | weakest type | ECE | refusing 10 % |",
         "|---|---|---|---|---|---|",
     ]
     numeric = metrics["slices"]["expert"]
