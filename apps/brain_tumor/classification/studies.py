@@ -62,7 +62,6 @@ def leak_of_shuffled_slices(
         truth: (N,).
         patients: (N,).
     """
-
     features = features[:, np.isfinite(features).any(axis=0)]
 
     def accuracy(splits: Any) -> float:
