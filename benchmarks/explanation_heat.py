@@ -33,6 +33,7 @@ from brain_tumor.explanation.faithfulness import (
 from brain_tumor.explanation.faithfulness_metrics import max_sensitivity, normalised_infidelity
 from brain_tumor.explanation.heatmap import DILATION_MM, heat_volume, peak_inside, share_inside
 from brain_tumor.explanation.sanity import cascading_randomisation, repeatability
+from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.training.slices import (
     cheng_folds,
     read_cheng_index,
@@ -96,7 +97,11 @@ def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int
 
     def score(versions: torch.Tensor) -> torch.Tensor:
         n = len(versions)
-        return network(versions, masks.expand(n, -1, -1, -1), values.expand(n, -1))
+        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+            named = network.name(
+                network.see(versions), masks.expand(n, -1, -1, -1), values.expand(n, -1)
+            )
+        return named.fused.float()
 
     def explain(versions: torch.Tensor) -> torch.Tensor:
         n = len(versions)
@@ -150,7 +155,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def sane(network: HybridNetwork, batch: Any, method: HeatMethod) -> dict[str, Any]:
     def explain(copy: Any) -> Any:
-        return explain_slices(copy, copy.lesion, batch, ClassTarget(0), method).maps
+        return explain_slices(copy, copy.looks, batch, ClassTarget(0), method).maps
 
     check = cascading_randomisation(network, explain)
     return {
