@@ -96,6 +96,6 @@ def serve(
 def _set_up_logging() -> None:
     """Log to the terminal; the stock server's own notes only from WARNING on, they name paths."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    for name in ("monailabel", "timeloop", "matplotlib"):
+    for name in ("monailabel", "timeloop", "matplotlib", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
