@@ -117,6 +117,13 @@ def test_bars_are_as_long_as_the_probability_and_show_the_set():
     assert "Cannot be ruled out: glioma, meningioma (90 % of such sets" in html
 
 
+def test_a_set_of_one_type_is_said_in_its_own_words():
+    body = a_reply()
+    body["classification"]["prediction_set"] = ["glioma"]
+    html = rationale.classification_html(parse_reply(body).classification, T, LIGHT)
+    assert "The other types are ruled out (90 % of such sets hold the right type)." in html
+
+
 def test_sentences_link_to_their_evidence_and_evidence_to_its_place():
     analysis = parse_reply(a_reply())
     sentences = rationale.sentences_html(analysis.sentences, LIGHT)

@@ -94,7 +94,12 @@ def classification_html(found: Classification | None, t: Translate, theme: Theme
         lines.append(f"<table cellspacing='2'>{rows}</table>")
     if found.prediction_set:
         names = ", ".join(escape(t(name)) for name in found.prediction_set)
-        if found.coverage is not None:
+        if found.coverage is not None and len(found.prediction_set) == 1:
+            note = t(
+                "The other types are ruled out ({share} % of such sets hold the right type).",
+                share=f"{100 * found.coverage:.0f}",
+            )
+        elif found.coverage is not None:
             note = t(
                 "Cannot be ruled out: {types} ({share} % of such sets hold the right type).",
                 types=names,
