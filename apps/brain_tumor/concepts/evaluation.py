@@ -32,6 +32,7 @@ MOST_DISAGREED = 0.15
 DIGITS = 4
 OUTLINES = {"expert": EXPERT, "own": OWN}
 LEAST_FOLDS = 2
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -148,11 +149,13 @@ def second_reader(whole: FoldStudy, outline: int) -> dict[str, Any]:
     wrong = hybrid.argmax(axis=1) != whole.truth
     apart = disagreement_of(hybrid, reader)
     unsure = 1.0 - hybrid.max(axis=1)
-    together = (hybrid + reader) / 2
+    share = mixing_shares(hybrid, reader, whole)
+    together = (1 - share) * hybrid + share * reader
     f1 = [macro_f1(whole.truth, p.argmax(axis=1)) for p in (hybrid, together)]
     return {
         "hybrid_macro_f1": f1[0],
         "together_macro_f1": f1[1],
+        "reader_share": float(share.mean()),
         "together_accuracy": float((together.argmax(axis=1) == whole.truth).mean()),
         "hybrid_errors": int(wrong.sum()),
         "errors_in_most_disagreed": captured(apart, wrong),
@@ -163,6 +166,23 @@ def second_reader(whole: FoldStudy, outline: int) -> dict[str, Any]:
         "disagreement_limit": float(np.quantile(apart, 1 - MOST_DISAGREED)),
         "different_answers": float((hybrid.argmax(axis=1) != reader.argmax(axis=1)).mean()),
     }
+
+
+def mixing_shares(hybrid: Probabilities, reader: Probabilities, whole: FoldStudy) -> Probabilities:
+    """Share of the reader in the mean of both, (N, 1), each fold's by likelihood on the others.
+
+    Args:
+        hybrid: Probabilities, (N, classes).
+        reader: Probabilities, (N, classes).
+        whole: Says truth and fold.
+    """
+    rows, found = np.arange(len(hybrid)), np.zeros((len(hybrid), 1))
+    for fold in np.unique(whole.fold):
+        others = whole.fold != fold
+        true = [p[rows, whole.truth][others] for p in (hybrid, reader)]
+        losses = [-np.log((1 - s) * true[0] + s * true[1] + 1e-9).mean() for s in SHARES]
+        found[whole.fold == fold] = SHARES[int(np.argmin(losses))]
+    return found
 
 
 def captured(

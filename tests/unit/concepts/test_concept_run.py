@@ -28,7 +28,6 @@ from brain_tumor.concepts.training.fit import (
     PromptPlan,
     build_foundation,
     fit_prompts,
-    phrase_features,
     predict,
     slice_weights,
 )
@@ -60,7 +59,10 @@ def trained(tmp_path_factory):
 
 def a_part(run):
     part = read_part(run, 0)
-    base = build_foundation(part.known, part.names, read_candidates(), phrase_features(AToyTower()))
+    plan = AlignmentPlan(steps=60, batch_size=128)
+    base = build_foundation(
+        part.known, part.names, read_candidates(), AToyTower(), plan, grounded=True
+    )
     return part, base
 
 
@@ -80,7 +82,9 @@ def test_every_variant_is_read_on_held_out_patients_only(trained):
     metrics = json.loads((trained / "concepts" / METRICS).read_text(encoding="utf-8"))
     assert metrics["folds"] == [0, 1]
     assert metrics["patients"] == 24  # every third of 20 triples is in one of the two folds
-    assert {"CoP + MeP", "MeP", "CoP + mean", "zero-shot, class names"} <= set(metrics["variants"])
+    assert {"grounded CoP + MeP", "CoP + MeP", "CoP + mean", "zero-shot, class names"} <= set(
+        metrics["variants"]
+    )
     assert set(metrics["few_shot"]) == {"1", "5", "20"}
     for fold in (0, 1):
         part = read_part(trained, fold)

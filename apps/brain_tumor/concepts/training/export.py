@@ -47,7 +47,6 @@ from brain_tumor.concepts.training.fit import (
     class_rows,
     encode_symptoms,
     fit_prompts,
-    phrase_features,
     slice_weights,
 )
 from brain_tumor.concepts.training.study import (
@@ -113,7 +112,7 @@ def export(run: Path, bundle: Path, tower: TextTower | None = None) -> dict[str,
         )
     studies = [study_fold(run, fold, tower) for fold in folds]
     figures: dict[str, Any] = rounded(summarise(studies))
-    base = build_foundation(part.known, part.names, read_candidates(), phrase_features(tower))
+    base = build_foundation(part.known, part.names, read_candidates(), tower, grounded=True)
     prompts = train_reader(part, base, tower)
     head, settings = assemble(part, base, prompts, join(studies), tower)
     write_concepts(head, settings, _metadata(run, part, base, folds), bundle)

@@ -83,27 +83,41 @@ def build_foundation(
     known: EmbeddedSlices,
     names: tuple[str, ...],
     candidates: Vocabulary,
-    phrases: torch.Tensor,
+    tower: TextTower,
     plan: AlignmentPlan | None = None,
+    *,
+    grounded: bool,
 ) -> Foundation:
     """Second stage of the symptoms, captions and alignment, on training patients.
+
+    If grounded, a symptom is one more phrase that a caption may hold, true of the slices whose
+    measurements show it, so that its similarity tells whether it is seen. Otherwise the space has
+    never met the symptoms, as CLIP has not met those of the paper.
 
     Args:
         known: Slices of the training patients.
         names: Feature ids of their columns.
         candidates: Proposed symptoms.
-        phrases: Text features of `captions.PHRASES`, (phrases, text width).
+        tower: Frozen text tower.
         plan: Of the alignment; the default if None.
+        grounded: Whether captions may hold symptoms.
     """
     kinds = np.array([kind.value for kind in TYPES])
     medians, types = patient_medians(known.features[:, EXPERT], known.patient, known.truth)
     vocabulary, groundings = kept(judge(candidates, names, medians, kinds[types]))
     rules = fit_caption_rules(names, medians)
-    true = truths(rules.grades(known.features[:, EXPERT], names))
+    values = known.features[:, EXPERT]
+    true, phrases = truths(rules.grades(values, names)), PHRASES
+    if grounded:
+        shown = [g.presence(values[:, names.index(g.feature)]) for g in groundings]
+        true = np.concatenate([true, np.nan_to_num(np.stack(shown, axis=1))], axis=1)
+        phrases = (*phrases, *vocabulary.texts)
+    with torch.no_grad():
+        texts = tower.encode(phrases)
     space = align(
         torch.from_numpy(known.embedding),
         torch.from_numpy(true),
-        phrases,
+        texts,
         plan or AlignmentPlan(),
         slice_weights(known),
     )

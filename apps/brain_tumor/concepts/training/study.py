@@ -27,7 +27,7 @@ from brain_tumor.concepts.consistency import (
 from brain_tumor.concepts.encoders import TextTower
 from brain_tumor.concepts.grounding import Grounding
 from brain_tumor.concepts.head import SymptomScale
-from brain_tumor.concepts.prompts import Merging, similarities
+from brain_tumor.concepts.prompts import TEMPERATURE, Merging, similarities
 from brain_tumor.concepts.training.embeddings import (
     EXPERT,
     TYPES,
@@ -60,7 +60,10 @@ STUDY = "concepts.npz"
 NOTES = "concepts.json"
 CLASS_NAMES = ("a glioma", "a meningioma", "a pituitary tumour")
 """What zero-shot without symptoms compares a picture with, in the order of `TumorType`."""
-READER = "CoP + MeP"
+PAPER = "CoP + MeP"
+READER = "grounded CoP + MeP"
+"""What is shipped: with symptoms in the captions that the space is learnt from."""
+Logits = npt.NDArray[np.float32]
 SHOTS = (1, 5, 20)
 SHOT_DRAWS = 3
 MERGING_PLAN = PromptPlan(steps=150, learning_rate=3e-3)
@@ -93,14 +96,13 @@ class FoldStudy:
     notes: Mapping[str, Any]
 
 
-def study_fold(run: Path, fold: int, tower: TextTower, *, context: bool = True) -> FoldStudy:
+def study_fold(run: Path, fold: int, tower: TextTower) -> FoldStudy:
     """Train and read every variant of a fold; kept in the run folder and not repeated.
 
     Args:
         run: Run folder of the classifier.
         fold: Fold with a finished network.
         tower: Frozen text tower.
-        context: Whether to train the variants with context tokens, which take longest.
 
     Raises:
         NotFoundError: If the fold has not been trained.
@@ -111,7 +113,9 @@ def study_fold(run: Path, fold: int, tower: TextTower, *, context: bool = True) 
         held_out = part.held_out
         if held_out is None:
             raise ValueError("only folds have held-out patients")
-        logits, notes = _study(part.names, part.known, held_out, tower, context=context)
+        logits = study_prompts(part.names, part.known, held_out, tower)
+        more, notes = study_reader(part.names, part.known, held_out, tower)
+        logits |= more
         np.savez_compressed(
             folder / STUDY,
             names=np.array(list(logits)),
@@ -137,75 +141,118 @@ def study_fold(run: Path, fold: int, tower: TextTower, *, context: bool = True) 
         )
 
 
-def _study(
-    names: tuple[str, ...],
-    known: EmbeddedSlices,
-    held_out: EmbeddedSlices,
-    tower: TextTower,
-    *,
-    context: bool,
-) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, Any]]:
-    phrases = phrase_features(tower)
-    base = build_foundation(known, names, read_candidates(), phrases)
-    images, shown = (
-        base.space.project_images(torch.from_numpy(part.embedding)) for part in (known, held_out)
-    )
-    truth, weights = torch.from_numpy(known.truth), slice_weights(known)
-    logits: dict[str, npt.NDArray[np.float32]] = {}
+def study_prompts(
+    names: tuple[str, ...], known: EmbeddedSlices, held_out: EmbeddedSlices, tower: TextTower
+) -> dict[str, Logits]:
+    """Variants of the papers: the space has met captions, but none of the symptoms.
 
-    def read(prompts: Prompts, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
-        return np.stack(
-            [predict(shown[:, v], prompts, vocabulary).numpy() for v in range(shown.shape[1])],
-            axis=1,
-        )
+    Args:
+        names: Feature ids of the columns.
+        known: Slices to train on.
+        held_out: Slices to read.
+        tower: Frozen text tower.
+    """
+    base = build_foundation(known, names, read_candidates(), tower, grounded=False)
+    bench = _Bench(base, known, held_out, tower)
+    logits = {"zero-shot, class names": bench.class_names()}
+    for merging in (Merging.MEAN, Merging.MAX):
+        logits[f"zero-shot, {merging.value}"] = bench.read(bench.fit(merging))
+    logits["MeP"] = bench.read(bench.fit(Merging.PROMPT))
+    for control in Control:
+        other = control_vocabulary(control, base.vocabulary)
+        for title, merging in (("zero-shot, mean", Merging.MEAN), ("MeP", Merging.PROMPT)):
+            fitted = bench.fit(merging, other)
+            logits[f"{title}: {control.value}"] = bench.read(fitted, other)
+    logits["CoP + mean"] = bench.read(bench.fit(Merging.MEAN, cop=True))
+    best = bench.fit(Merging.PROMPT, cop=True)
+    logits[PAPER] = bench.read(best)
+    logits[f"{PAPER}: inverted when read"] = bench.read(_inverted(best, base))
+    logits |= _heads(base, known, held_out, bench.images, bench.shown, phrase_features(tower))
+    for shots in SHOTS:
+        for draw in range(SHOT_DRAWS):
+            few = draw_patients(known, shots, draw)
+            fitted = bench.fit(Merging.PROMPT, few=few)
+            logits[f"MeP, {shots}-shot, draw {draw + 1}"] = bench.read(fitted)
+    return logits
 
-    def fit(merging: Merging, vocabulary: Vocabulary, *, cop: bool = False) -> Prompts:
+
+def study_reader(
+    names: tuple[str, ...], known: EmbeddedSlices, held_out: EmbeddedSlices, tower: TextTower
+) -> tuple[dict[str, Logits], dict[str, Any]]:
+    """The shipped reader: captions may hold symptoms, so that their scores mean something.
+
+    Args:
+        names: Feature ids of the columns.
+        known: Slices to train on.
+        held_out: Slices to read.
+        tower: Frozen text tower.
+
+    Returns:
+        Logits, and notes on deletion test, symptoms and times.
+    """
+    base = build_foundation(known, names, read_candidates(), tower, grounded=True)
+    bench = _Bench(base, known, held_out, tower)
+    logits = {
+        "grounded mean": bench.read(bench.fit(Merging.MEAN)),
+        "grounded mean: inverted": bench.read(
+            bench.fit(Merging.MEAN, base.vocabulary.inverted()), base.vocabulary.inverted()
+        ),
+        "grounded MeP": bench.read(bench.fit(Merging.PROMPT)),
+    }
+    best = bench.fit(Merging.PROMPT, cop=True)
+    logits[READER] = bench.read(best)
+    logits[f"{READER}: inverted when read"] = bench.read(_inverted(best, base))
+    return logits, _notes(base, best, held_out, known, bench.images, bench.shown, tower)
+
+
+class _Bench:
+    """Slices in the shared space of a foundation, to train and read variants on."""
+
+    def __init__(
+        self, base: Foundation, known: EmbeddedSlices, held_out: EmbeddedSlices, tower: TextTower
+    ) -> None:
+        self.base, self.known, self.tower = base, known, tower
+        project = base.space.project_images
+        self.images = project(torch.from_numpy(known.embedding))
+        self.shown = project(torch.from_numpy(held_out.embedding))
+        self.truth = torch.from_numpy(known.truth)
+
+    def fit(
+        self,
+        merging: Merging,
+        vocabulary: Vocabulary | None = None,
+        *,
+        cop: bool = False,
+        few: npt.NDArray[np.int64] | None = None,
+    ) -> Prompts:
+        """Prompts on all known slices, or on a few."""
+        rows = np.arange(len(self.known)) if few is None else few
         return fit_prompts(
-            images,
-            truth,
-            weights,
-            vocabulary,
-            tower,
-            base.space,
+            self.images[rows],
+            self.truth[rows],
+            slice_weights(self.known.subset(rows)),
+            vocabulary or self.base.vocabulary,
+            self.tower,
+            self.base.space,
             merging=merging,
             with_context=cop,
             plan=CONTEXT_PLAN if cop else MERGING_PLAN,
         )
 
-    logits["zero-shot, class names"] = _class_names(shown, tower, base)
-    mean = fit(Merging.MEAN, base.vocabulary)
-    logits["zero-shot, mean"] = read(mean, base.vocabulary)
-    logits["zero-shot, max"] = read(fit(Merging.MAX, base.vocabulary), base.vocabulary)
-    best = fit(Merging.PROMPT, base.vocabulary)
-    logits["MeP"] = read(best, base.vocabulary)
-    for control in Control:
-        other = control_vocabulary(control, base.vocabulary)
-        logits[f"zero-shot, mean: {control.value}"] = read(fit(Merging.MEAN, other), other)
-        logits[f"MeP: {control.value}"] = read(fit(Merging.PROMPT, other), other)
-    if context:
-        logits["CoP + mean"] = read(fit(Merging.MEAN, base.vocabulary, cop=True), base.vocabulary)
-        best = fit(Merging.PROMPT, base.vocabulary, cop=True)
-        logits[READER] = read(best, base.vocabulary)
-    logits[f"{READER}: inverted when read" if context else "MeP: inverted when read"] = read(
-        _with_texts(best, base, tower), base.vocabulary
-    )
-    logits |= _heads(base, known, held_out, images, shown, phrases)
-    for shots in SHOTS:
-        for draw in range(SHOT_DRAWS):
-            few = draw_patients(known, shots, draw)
-            prompts = fit_prompts(
-                images[few],
-                truth[few],
-                slice_weights(known.subset(few)),
-                base.vocabulary,
-                tower,
-                base.space,
-                merging=Merging.PROMPT,
-                with_context=False,
-                plan=MERGING_PLAN,
-            )
-            logits[f"MeP, {shots}-shot, draw {draw + 1}"] = read(prompts, base.vocabulary)
-    return logits, _notes(base, best, held_out, known, images, shown, tower)
+    def read(self, prompts: Prompts, vocabulary: Vocabulary | None = None) -> Logits:
+        """Logits of the held-out slices, (N, V, classes)."""
+        words = vocabulary or self.base.vocabulary
+        outlines = range(self.shown.shape[1])
+        return np.stack([predict(self.shown[:, v], prompts, words).numpy() for v in outlines], 1)
+
+    def class_names(self) -> Logits:
+        """Zero-shot logits by the names of the classes."""
+        with torch.no_grad():
+            names = self.base.space.project_texts(self.tower.encode(CLASS_NAMES))
+            outlines = range(self.shown.shape[1])
+            near = [similarities(self.shown[:, v], names).numpy() for v in outlines]
+        logits: Logits = np.stack(near, axis=1) / np.float32(TEMPERATURE)
+        return logits
 
 
 def draw_patients(known: EmbeddedSlices, shots: int, seed: int) -> npt.NDArray[np.int64]:
@@ -247,14 +294,7 @@ def fit_scales(
     return tuple(scales)
 
 
-def _class_names(shown: torch.Tensor, tower: TextTower, base: Foundation) -> Any:
-    with torch.no_grad():
-        names = base.space.project_texts(tower.encode(CLASS_NAMES))
-        near = [similarities(shown[:, v], names).numpy() for v in range(shown.shape[1])]
-    return np.stack(near, axis=1).astype(np.float32) * 100.0
-
-
-def _with_texts(prompts: Prompts, base: Foundation, tower: TextTower) -> Prompts:
+def _inverted(prompts: Prompts, base: Foundation) -> Prompts:
     """Learned tokens as they are, but every class is described by the next one's symptoms.
 
     Classes may differ in their numbers of symptoms; rows are filled in turn.
