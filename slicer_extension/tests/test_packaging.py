@@ -171,3 +171,12 @@ def test_our_labels_are_those_of_the_servers_documentation():
     for classes in SCHEMES.values():
         for one in classes:
             assert one.color == tuple(float(c) for c in colours[one.name].split(","))
+
+
+def test_the_list_of_defects_fits_the_sources():
+    from slicer_extension.tests.mutations import DEFECTS
+
+    assert len(DEFECTS) >= 20
+    for defect in DEFECTS:
+        assert (MODULE / defect.file).read_text().count(defect.old) >= 1, defect.name
+        assert (EXTENSION / "tests" / defect.tests).exists()
