@@ -7,9 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from brain_tumor.bundles import WEIGHTS
+from brain_tumor.bundles import WEIGHTS, ModelVersion
 from brain_tumor.classification import scores
+from brain_tumor.classification.case_slices import Patch
+from brain_tumor.classification.feature_table import FEATURE_IDS
+from brain_tumor.classification.features import FeatureVector
+from brain_tumor.classification.measurement import Measurement
 from brain_tumor.classification.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.predictions import lone_slice
+from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.cli import main
 from brain_tumor.concepts import encoders, generator
 from brain_tumor.concepts.alignment import AlignmentPlan
@@ -153,6 +159,57 @@ def test_an_embedding_of_another_network_is_refused(trained):
     reader = ConceptReader.load(trained / "concepts")
     with pytest.raises(InputError, match=rf"expected \({EMBEDDING},\)"):
         reader.read(np.zeros(EMBEDDING + 1), {})
+
+
+def a_slice_reading(embedding, side, value):
+    """A square tumour of `side` pixels of 1 mm; every feature has the same value."""
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[:side, :side] = True
+    part = lone_slice(np.zeros((40, 40), dtype=np.float32), mask, 1.0)
+    return SliceReading(
+        part=part,
+        patch=Patch(part.image, mask.astype(np.float32), np.eye(3)),
+        features=FeatureVector({name: Measurement(value, "1") for name in FEATURE_IDS}),
+        logits=np.zeros(3, dtype=np.float32),
+        probabilities=dict.fromkeys(TumorType, 1 / 3),
+        embedding=embedding,
+        contributions=np.zeros((len(NAMES), 3), dtype=np.float32),
+    )
+
+
+def a_result(slices):
+    return ClassificationResult(
+        prediction=TumorType.GLIOMA,
+        probabilities={TumorType.GLIOMA: 0.9, TumorType.MENINGIOMA: 0.1, TumorType.PITUITARY: 0.0},
+        prediction_set=(TumorType.GLIOMA,),
+        coverage=0.95,
+        reasons=(),
+        outlier=None,
+        slices=slices,
+        model=ModelVersion("classification", "0.1.0", "ab" * 32),
+    )
+
+
+def test_a_case_is_read_from_all_slices_and_described_by_the_largest(trained):
+    reader = ConceptReader.load(trained / "concepts")
+    known = read_part(trained, None).known
+    rows = [int(np.flatnonzero(known.truth == kind)[0]) for kind in (0, 2)]
+    small, large = (
+        a_slice_reading(known.embedding[row, 0], side, value)
+        for row, side, value in zip(rows, (4, 20), (1.0, 2.0), strict=True)
+    )
+    found = reader.read_case(a_result((small, large)))
+    alone = reader.read(large.embedding, large.features)
+    assert [s.score for s in found.symptoms] == [s.score for s in alone.symptoms]
+    assert {s.value for s in found.symptoms} == {2.0}
+    # weights are the roots of 16 and 400 mm2: 4 to 20 on the log-probabilities
+    head = reader.model.head
+    logits = head(torch.from_numpy(np.stack([small.embedding, large.embedding])))
+    pooled = (logits.double().log_softmax(dim=1) * torch.tensor([[4.0], [20.0]])).sum(dim=0) / 24
+    expected = reader.model.settings.calibration.probabilities(pooled.numpy())
+    np.testing.assert_allclose(list(found.probabilities.values()), expected, atol=1e-6)
+    assert found.disagreement == pytest.approx(1 - found.probabilities["glioma"])
+    assert reader.read_case(a_result(())) is None
 
 
 def test_damaged_bundles_are_model_errors(trained, tmp_path):
