@@ -209,7 +209,7 @@ def _read_type(
     from brain_tumor.explanation.facts import Language
     from brain_tumor.explanation.references import load_type_reader
 
-    reader = load_type_reader(models / "classification")
+    reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
     segmentation = analyst.segment(case)
     classification = analyst.classify(case, segmentation)

@@ -1,10 +1,11 @@
 """The shipped classifier: whole, documented as generated, and sane on the sample heads."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
-from brain_tumor.bundles import models_folder, read_bundle
+from brain_tumor.bundles import METADATA, models_folder, read_bundle
 from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.writers import write_volume
@@ -12,6 +13,7 @@ from brain_tumor.classification.card import CARD, METRICS, card_of
 from brain_tumor.cli import main
 from brain_tumor.explanation.analyst import Analyst, ExplanationOptions
 from brain_tumor.explanation.references import load_type_reader
+from brain_tumor.explanation.sections import explanation_sections
 from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 
@@ -23,7 +25,7 @@ MOST_BYTES = 25 * 1024**2
 
 @pytest.fixture(scope="module")
 def reader():
-    return load_type_reader(BUNDLE)
+    return load_type_reader(BUNDLE, models_folder() / "concepts")
 
 
 class ExactSegmenter:
@@ -71,6 +73,23 @@ def test_a_phantom_is_explained_within_its_own_tumour(reader):
     checks = explanation.rationale.to_json()["checks"]
     assert checks["claims"] == checks["supported"]
     assert checks["removed"] == 0
+    symptoms = explanation_sections(explanation)["symptoms"]
+    known = {item.id: item.feature for item in explanation.facts.evidence}
+    assert {row["class"] for row in symptoms} == {kind.value for kind in TumorType}
+    assert all(known[row["evidence"]] == row["feature"] for row in symptoms if row["evidence"])
+
+
+def test_a_second_reader_of_another_classifier_is_left_out(tmp_path, reader, caplog):
+    assert reader.symptoms is not None
+    shutil.copytree(models_folder() / "concepts", tmp_path / "concepts")
+    path = tmp_path / "concepts" / METADATA
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(metadata | {"classifier_sha256": "0" * 64}), encoding="utf-8")
+    other = load_type_reader(BUNDLE, tmp_path / "concepts")
+    assert other.symptoms is None
+    assert "another classifier" in caplog.text
+    assert [version.name for version in reader.versions] == ["classification", "concepts"]
+    assert [version.name for version in other.versions] == ["classification"]
 
 
 def test_noise_with_an_outline_is_never_called_a_type_with_confidence(reader):

@@ -14,6 +14,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.classification.case_slices import stack_patches
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.result import ClassificationResult
+from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.atlas import installed_atlas
 from brain_tumor.explanation.attribution import (
@@ -78,6 +79,7 @@ class Explanation:
         faithfulness: Where the heat lies, and whether it can be believed.
         facts: Everything that may be said.
         rationale: What is said.
+        symptoms: What the second reader says in words; None without one, or without a tumour.
         timings_s: Seconds per stage.
     """
 
@@ -85,7 +87,20 @@ class Explanation:
     faithfulness: FaithfulnessReport
     facts: Facts
     rationale: Rationale
+    symptoms: ConceptReading | None
     timings_s: Mapping[str, float]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must see first: that the second reader sees another type."""
+        second = self.symptoms
+        if second is None or second.disagreement is None or not second.disagrees:
+            return ()
+        return (
+            f"The second reader, which reads visual symptoms, sees a {second.prediction} "
+            f"({second.probabilities[second.prediction]:.0%}): the type is less certain than its "
+            "probability says.",
+        )
 
 
 class Analyst:
@@ -101,9 +116,9 @@ class Analyst:
         self._reader = reader
 
     @property
-    def versions(self) -> tuple[ModelVersion, ModelVersion]:
-        """Segmenter and classifier in use now."""
-        return self._segmenter.version, self._reader().classifier.version
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """Segmenter, classifier and, if there is one, second reader in use now."""
+        return (self._segmenter.version, *self._reader().versions)
 
     def segment(self, case: Case) -> SegmentationResult:
         """Outline of the tumour."""
@@ -151,11 +166,13 @@ class Analyst:
         )
         told = time.perf_counter()
         rationale = explain_in_words(facts, options.language, options.provider)
+        second = reader.symptoms
         return Explanation(
             heat=heat,
             faithfulness=report,
             facts=facts,
             rationale=rationale,
+            symptoms=None if second is None else second.read_case(classification),
             timings_s={
                 "heatmap": heated - started,
                 "faithfulness": checked - heated,

@@ -58,6 +58,9 @@ def case_report(
         }
     if results.explanation is not None:
         sections |= explanation_sections(results.explanation)
+        warnings += results.explanation.warnings
+        if results.explanation.symptoms is not None:
+            models.append(results.explanation.symptoms.model)
         timings |= results.explanation.timings_s
     return {
         "schema_version": SCHEMA_VERSION,

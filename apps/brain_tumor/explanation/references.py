@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.predictions import load_predictions
 from brain_tumor.classification.training.run import PREDICTIONS
+from brain_tumor.concepts.reader import ConceptReader
 from brain_tumor.errors import InputError, ModelError
 from brain_tumor.explanation.reference import FeatureReference, build_reference
 from brain_tumor.explanation.similar_cases import TrainingTable, build_table
 from brain_tumor.labels import TumorType
+
+logger = logging.getLogger(__name__)
 
 REFERENCE = Path("configs/feature_reference.json")
 PATIENTS = Path("configs/training_patients.json")
@@ -38,15 +43,28 @@ class TypeReader:
         classifier: Names the type.
         reference: Distribution of every feature.
         patients: For similar cases.
+        symptoms: Second reader, which reads the classifier's embedding in words, or None.
     """
 
     classifier: TumorTypeClassifier
     reference: FeatureReference
     patients: TrainingTable
+    symptoms: ConceptReader | None = None
+
+    @property
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """Models that read the type: the classifier, then the second reader if there is one."""
+        second = () if self.symptoms is None else (self.symptoms.version,)
+        return (self.classifier.version, *second)
 
 
-def load_type_reader(bundle: Path) -> TypeReader:
+def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
     """Classifier and references of a bundle.
+
+    Args:
+        bundle: Of the classifier.
+        symptoms: Bundle of the symptom reader, if there is one. It is left out if it was made for
+            another classifier.
 
     Raises:
         ModelError: If a part is missing or damaged.
@@ -56,7 +74,18 @@ def load_type_reader(bundle: Path) -> TypeReader:
         patients = TrainingTable.from_json(json.loads((bundle / PATIENTS).read_text("utf-8")))
     except (OSError, ValueError, InputError) as error:
         raise ModelError(f"references of bundle '{bundle.name}' cannot be read: {error}") from error
-    return TypeReader(TumorTypeClassifier.load(bundle), reference, patients)
+    classifier = TumorTypeClassifier.load(bundle)
+    return TypeReader(classifier, reference, patients, _fitting(symptoms, classifier))
+
+
+def _fitting(symptoms: Path | None, classifier: TumorTypeClassifier) -> ConceptReader | None:
+    """Symptom reader of this very classifier, else None."""
+    if symptoms is None or not symptoms.is_dir():
+        return None
+    if read_bundle(symptoms).metadata.get("classifier_sha256") != classifier.version.sha256:
+        logger.warning("the symptom reader was made for another classifier and is left out")
+        return None
+    return ConceptReader.load(symptoms)
 
 
 def write_references(run: Path, bundle: Path) -> None:

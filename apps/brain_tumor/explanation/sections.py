@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from brain_tumor.cases.writers import SCALAR_MAP_STEPS
+from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.facts import Facts
 from brain_tumor.explanation.heatmap import peak_ras
@@ -13,9 +14,11 @@ PART = "heatmap"
 
 
 def explanation_sections(explanation: Explanation) -> dict[str, Any]:
-    """Sections heatmap, evidence, rationale, counterfactual and similar_cases."""
+    """Sections heatmap, evidence, rationale, counterfactual, similar_cases, and symptoms."""
     facts = explanation.facts
+    words = symptom_sections(explanation.symptoms, facts)
     return {
+        **words,
         "heatmap": heatmap_section(explanation),
         "evidence": [item.to_json() for item in facts.evidence],
         "rationale": explanation.rationale.to_json(),
@@ -29,6 +32,24 @@ def explanation_sections(explanation: Explanation) -> dict[str, Any]:
             }
             for other in facts.similar
         ],
+    }
+
+
+def symptom_sections(reading: ConceptReading | None, facts: Facts) -> dict[str, Any]:
+    """Sections symptoms and second_reader; none without a second reader."""
+    if reading is None:
+        return {}
+    ids = {feature: item.id for feature, item in facts.by_feature.items()}
+    disagreement = reading.disagreement
+    return {
+        "symptoms": reading.to_json(ids),
+        "second_reader": {
+            "prediction": reading.prediction,
+            "probabilities": {k: round(p, 4) for k, p in reading.probabilities.items()},
+            "disagreement": None if disagreement is None else round(disagreement, 4),
+            "limit": round(reading.limit, 4),
+            "disagrees": reading.disagrees,
+        },
     }
 
 

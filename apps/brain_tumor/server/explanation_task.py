@@ -102,10 +102,12 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         return int(result.segmentation.labelmap.nbytes + extra + heat)
 
     def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
-        """Segmenter and classifier."""
+        """Segmenter, classifier and, if there is one, second reader."""
         if result is None:
             return self._analyst.versions
-        return (result.segmentation.model, result.classification.model)
+        second = result.explanation.symptoms
+        models = (result.segmentation.model, result.classification.model)
+        return models if second is None else (*models, second.model)
 
     def sections(
         self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
@@ -116,7 +118,11 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
             "segmentation": segmentation_section(result.segmentation),
             "classification": classification_section(result.classification),
             **explanation_sections(result.explanation),
-            "warnings": [*result.segmentation.warnings, *result.classification.warnings],
+            "warnings": [
+                *result.segmentation.warnings,
+                *result.classification.warnings,
+                *result.explanation.warnings,
+            ],
             "timings_s": {
                 "segmentation": duration_s(result.segmentation.timings_s),
                 "classification": duration_s(result.classification.timings_s),

@@ -13,20 +13,28 @@ from brain_tumor.learning.registry import ModelRegistry
 logger = logging.getLogger(__name__)
 
 CLASSIFIER_MODEL = "classification"
+SYMPTOM_MODEL = "concepts"
 
 
 def active_type_reader(registry: ModelRegistry) -> Callable[[], TypeReader] | None:
     """Gives the classifier of the active version; None if there is no classifier at all.
 
+    With it comes the symptom reader, if there is one that was made for this classifier.
+
     Raises:
         ModelError: If its bundle is damaged.
     """
+    names: tuple[str, ...] = (CLASSIFIER_MODEL, SYMPTOM_MODEL)
 
     def load(find: FindBundle) -> TypeReader:
-        return load_type_reader(find(CLASSIFIER_MODEL))
+        return load_type_reader(*(find(name) for name in names))
 
     try:
-        return ReloadingModel(registry, (CLASSIFIER_MODEL,), load).current
+        return ReloadingModel(registry, names, load).current
+    except NotFoundError:
+        names = (CLASSIFIER_MODEL,)
+    try:
+        return ReloadingModel(registry, names, load).current
     except NotFoundError:
         logger.warning("the models folder has no classifier: tumour types are not told")
         return None

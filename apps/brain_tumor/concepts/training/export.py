@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from brain_tumor.bundles import METADATA
+from brain_tumor.bundles import METADATA, read_bundle
 from brain_tumor.classification.calibration import fit_calibration
 from brain_tumor.concepts.attribution import leave_one_out, list_words
 from brain_tumor.concepts.card import METRICS, write_card
@@ -267,17 +267,32 @@ def _metadata(run: Path, part: RunPart, base: Foundation, folds: tuple[int, ...]
     }
 
 
+def bind_to_classifier(bundle: Path, classifier: Path) -> None:
+    """Note in a bundle which classifier's embedding it reads; it is not used with any other.
+
+    Args:
+        bundle: Bundle of the symptom reader.
+        classifier: Bundle of the classifier that was exported from the same run.
+    """
+    metadata = json.loads((bundle / METADATA).read_text(encoding="utf-8"))
+    metadata["classifier_sha256"] = read_bundle(classifier).version.sha256
+    (bundle / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description="Bundle of the symptom reader")
     parser.add_argument("--run", type=Path, required=True, metavar="DIR")
     parser.add_argument("--output", type=Path, default=Path("models/concepts"), metavar="DIR")
+    parser.add_argument("--classifier", type=Path, metavar="DIR", help="its bundle of this run")
     parser.add_argument("--write-symptoms", action="store_true", help="renew symptoms.json")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO)
     if arguments.write_symptoms:
         write_symptoms(arguments.run)
     export(arguments.run, arguments.output)
+    if arguments.classifier is not None:
+        bind_to_classifier(arguments.output, arguments.classifier)
     logger.info("wrote %s", arguments.output / METADATA)
 
 
