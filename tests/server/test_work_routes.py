@@ -33,6 +33,13 @@ class TestInfo:
         assert info == {"checksum": MODEL.sha256, "models": [MODEL.to_json()]}
         refusal(client.get("/model/info/nope"), 404, "not_found")
 
+    def test_the_choices_of_a_model_can_be_asked_for(self, client):
+        info = client.get("/model/info/explanation").json()
+        assert info["languages"] == ["en", "ko"]
+        assert info["providers"][0] == "composer"
+        assert info["methods"][0] == "gradcam++"
+        assert [model["name"] for model in info["models"]] == ["segmentation", "classification"]
+
     def test_the_description_of_the_routes_is_ours(self, client):
         paths = client.get("/openapi.json").json()["paths"]
         assert "/infer/{model}" in paths

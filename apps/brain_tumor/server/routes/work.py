@@ -58,12 +58,16 @@ def next_sample(app: App, strategy: str, params: JsonBody = None) -> Response:
     return json_reply({**sample, **store.get_image_info(sample["id"])})
 
 
-@router.get("/model/info/{model}", summary="Version and checksum of a model")
+@router.get("/model/info/{model}", summary="Version, checksum and choices of a model")
 def model_info(app: App, model: str) -> Response:
-    """The versions that answer requests now."""
+    """The versions that answer requests now, and the values that `methods` and the like may have.
+
+    Every parameter with a fixed choice of texts is listed under its name in the plural.
+    """
     task = app.infer_task(check_name(model, "model"))
     versions = [version.to_json() for version in task.models()]
-    return json_reply({"checksum": versions[0]["sha256"], "models": versions})
+    choices = {f"{key}s": value.choices for key, value in task.parameters.items() if value.choices}
+    return json_reply({"checksum": versions[0]["sha256"], "models": versions, **choices})
 
 
 @router.get("/train/", summary="State of the last training")
