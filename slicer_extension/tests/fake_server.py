@@ -250,7 +250,10 @@ class FakeServer:
                         "class": "glioma",
                         "score": 0.71,
                         "matched": True,
+                        "present": True,
                         "evidence": "e1",
+                        "feature": "ring_enhancement_index",
+                        "words": [{"word": "ring", "weight": 0.12}],
                     }
                 ],
             }
