@@ -136,7 +136,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
     print(f"TumorLens {__version__}. {NOTICE}")
     print(f"Serving {arguments.studies} on http://{arguments.host}:{arguments.port}")
-    print("3D Slicer: module MONAI Label -> this address -> Next Sample -> Auto Segmentation.")
+    print("3D Slicer: module TumorLens (slicer_extension) or MONAI Label -> this address.")
     print("Stop with Ctrl+C.", flush=True)
     serve(arguments.studies, arguments.host, arguments.port, origins=arguments.origin)
 
