@@ -6,6 +6,7 @@ import re
 from re import Match
 
 from brain_tumor.explanation import claims as c
+from brain_tumor.explanation import rules_shared as shared
 from brain_tumor.explanation.facts import LOCATION, OUT_OF_DISTRIBUTION, Side
 from brain_tumor.explanation.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
@@ -18,17 +19,6 @@ _LIST = r"(?P<list><C:\w+>(?:(?: ,)?(?: and)? <C:\w+>)*)"
 CONNECTORS = re.compile(
     r"(?:[,;:()]|and|but|while|however|also|which|although|it|so|with|being|moreover|overall|here)"
 )
-
-
-def _value(reading: Reading, m: Match[str]) -> bool:
-    reading.mention(m["f"])
-    return reading.add(c.ValueClaim(m["f"], reading.number(m["n"])))
-
-
-def _mention(reading: Reading, m: Match[str]) -> bool:
-    reading.mention(m["f"])
-    reading.open_mentions.append(m["f"])
-    return True
 
 
 def _extent(reading: Reading, m: Match[str]) -> bool:
@@ -96,14 +86,6 @@ def _speaking(reading: Reading, m: Match[str]) -> bool:
     return True
 
 
-def _type(strength: int) -> Handler:
-    def handler(reading: Reading, m: Match[str]) -> bool:
-        reading.tumor = TumorType(m["c"])
-        return reading.add(c.TypeClaim(reading.tumor, strength))
-
-    return handler
-
-
 def _probability(reading: Reading, m: Match[str]) -> bool:
     tumor = m.groupdict().get("c")
     reading.tumor = TumorType(tumor) if tumor else reading.tumor
@@ -133,40 +115,12 @@ def _set(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.SetClaim(types, reading.number(coverage) if coverage else None))
 
 
-def _undetermined(reading: Reading, _: Match[str]) -> bool:
-    return reading.add(c.UndeterminedClaim())
-
-
 def _reason(reading: Reading, m: Match[str]) -> bool:
     reason = reading.marked.decision_reasons[int(m["w"])]
     if reason == OUT_OF_DISTRIBUTION and not reading.has(c.UndeterminedClaim):
         reading.subject = OUT_OF_DISTRIBUTION
         return reading.add(c.OutsideClaim())
     return reading.add(c.UndeterminedClaim((reason,)))
-
-
-def _distance(reading: Reading, m: Match[str]) -> bool:
-    return reading.add(c.ValueClaim(OUT_OF_DISTRIBUTION, reading.number(m["n"])))
-
-
-def _limit(reading: Reading, m: Match[str]) -> bool:
-    return reading.add(c.OutsideLimitClaim(reading.number(m["n"])))
-
-
-def _above_limit(reading: Reading, m: Match[str]) -> bool:
-    if reading.subject != OUT_OF_DISTRIBUTION:
-        return False
-    return reading.add(c.OutsideLimitClaim(reading.number(m["n"])))
-
-
-def _not_measured(reading: Reading, _: Match[str]) -> bool:
-    if not reading.open_mentions:
-        return False
-    return reading.add(*(c.NotMeasuredClaim(name) for name in reading.open_mentions))
-
-
-def _missing_reason(reading: Reading, m: Match[str]) -> bool:
-    return reading.give_reason(reading.marked.missing_reasons[int(m["m"])])
 
 
 def _unknown_place(reading: Reading, m: Match[str]) -> bool:
@@ -180,11 +134,6 @@ def _thin(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.ThinEvidenceClaim(made, total))
 
 
-def _none_made(reading: Reading, m: Match[str]) -> bool:
-    total = reading.count(m["n"])
-    return total is not None and reading.add(c.ThinEvidenceClaim(0, total))
-
-
 def _only_after(kind: type[c.Claim]) -> Handler:
     """A clause that repeats in words what a claim of this class has already said."""
 
@@ -192,10 +141,6 @@ def _only_after(kind: type[c.Claim]) -> Handler:
         return reading.last(kind) is not None
 
     return handler
-
-
-def _view(reading: Reading, m: Match[str]) -> bool:
-    return reading.add(c.ViewClaim(m["f"]))
 
 
 def _heat_target(reading: Reading, m: Match[str]) -> bool:
@@ -250,26 +195,9 @@ def _no_counterfactual(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.NoCounterfactualClaim(TumorType(m["c"])))
 
 
-def _similar_total(reading: Reading, m: Match[str]) -> bool:
-    reading.total = reading.count(m["n"])
-    return reading.total is not None
-
-
-def _similar(reading: Reading, m: Match[str]) -> bool:
-    count = reading.count(m["n"])
-    if count is None or reading.total is None:
-        return False
-    return reading.add(c.SimilarClaim(reading.total, count, TumorType(m["c"])))
-
-
-def _all_similar(reading: Reading, m: Match[str]) -> bool:
-    total = reading.count(m["n"])
-    return total is not None and reading.add(c.SimilarClaim(total, total, TumorType(m["c"])))
-
-
 RULES: tuple[Rule, ...] = (
-    rule(r"{F}(?: (?:is|was|of|measures|amounts to|,))?(?: \()? {N}(?: \))?", _value),
-    rule(r"{F}", _mention),
+    rule(r"{F}(?: (?:is|was|of|measures|amounts to|,))?(?: \()? {N}(?: \))?", shared.value),
+    rule(r"{F}", shared.mention),
     rule(r"tumour of {N}", _extent),
     rule(r"(?:tumour )?(?:measures|has largest extent of) {N}(?: across)?", _extent),
     rule(r"(?:tumour )?(?:lies|is located|sits|is) in (?:{S} )?{R}", _place),
@@ -292,14 +220,22 @@ RULES: tuple[Rule, ...] = (
     rule(r"(?:supports|favours) {C}(?: in this decision)?", _support),
     rule(r"(?P<way>for|against) {C}(?: in this decision)?", _support_again),
     rule(r"speaking (?P<way>for|against) {C}", _speaking),
-    rule(rf"{_SOURCE} (?:point clearly to|clearly point to|clearly indicate) {{C}}", _type(3)),
-    rule(rf"{_SOURCE} (?:point to|indicate) {{C}}", _type(2)),
-    rule(rf"{_SOURCE} (?:suggest|are consistent with) {{C}}(?: , without certainty)?", _type(1)),
-    rule(rf"{_SOURCE} favour {{C}} only slightly", _type(0)),
-    rule(rf"{_SOURCE} slightly favour {{C}}", _type(0)),
-    rule(rf"(?:{_MOST} type|prediction|predicted type)(?: of tumour)? is {{C}}", _type(0)),
-    rule(rf"{{C}} is {_MOST}(?: type)?", _type(0)),
-    rule(r"tumour is (?:probably|most likely) {C}", _type(1)),
+    rule(
+        rf"{_SOURCE} (?:point clearly to|clearly point to|clearly indicate) {{C}}",
+        shared.tumor_type(3),
+    ),
+    rule(rf"{_SOURCE} (?:point to|indicate) {{C}}", shared.tumor_type(2)),
+    rule(
+        rf"{_SOURCE} (?:suggest|are consistent with) {{C}}(?: , without certainty)?",
+        shared.tumor_type(1),
+    ),
+    rule(rf"{_SOURCE} favour {{C}} only slightly", shared.tumor_type(0)),
+    rule(rf"{_SOURCE} slightly favour {{C}}", shared.tumor_type(0)),
+    rule(
+        rf"(?:{_MOST} type|prediction|predicted type)(?: of tumour)? is {{C}}", shared.tumor_type(0)
+    ),
+    rule(rf"{{C}} is {_MOST}(?: type)?", shared.tumor_type(0)),
+    rule(r"tumour is (?:probably|most likely) {C}", shared.tumor_type(1)),
     rule(r"(?:has )?(?:its )?probability(?: of| is)? {N}", _probability),
     rule(r"{C} \( {N} \)", _probability),
     rule(r"{C} (?:has|with|follows with) (?:probability of )?{N}", _probability),
@@ -311,23 +247,23 @@ RULES: tuple[Rule, ...] = (
     rule(r"at {N} coverage(?: ,)? no type remains possible", _set),
     rule(rf"(?:only ){_LIST} remains possible(?: at {{N}} coverage)?", _set),
     rule(rf"{_LIST}(?: both| all)? remain possible(?: at {{N}} coverage)?", _set),
-    rule(r"type(?: of tumour)? (?:remains|is) undetermined", _undetermined),
-    rule(r"no type is given", _undetermined),
+    rule(r"type(?: of tumour)? (?:remains|is) undetermined", shared.undetermined),
+    rule(r"no type is given", shared.undetermined),
     rule(r"(?:because )?{W}", _reason),
-    rule(r"distance {N}", _distance),
-    rule(r"limit {N}", _limit),
-    rule(r"above limit of {N}", _above_limit),
-    rule(r"could not be (?:measured|determined)", _not_measured),
-    rule(r"(?:was|were|is|are) not (?:measured|measurable)", _not_measured),
-    rule(r"(?:because )?{M}", _missing_reason),
+    rule(r"distance {N}", shared.distance),
+    rule(r"limit {N}", shared.limit),
+    rule(r"above limit of {N}", shared.above_limit),
+    rule(r"could not be (?:measured|determined)", shared.not_measured),
+    rule(r"(?:was|were|is|are) not (?:measured|measurable)", shared.not_measured),
+    rule(r"(?:because )?{M}", shared.missing_reason),
     rule(
         r"(?:its )?(?P<what>lobe|region|side)(?: of tumour)? could not be determined",
         _unknown_place,
     ),
     rule(r"only {N} of {N2} (?:measurements|features) could be made", _thin),
-    rule(r"none of {N} (?:measurements|features) could be made", _none_made),
+    rule(r"none of {N} (?:measurements|features) could be made", shared.none_made),
     rule(r"evidence is thin", _only_after(c.ThinEvidenceClaim)),
-    rule(r"part of decision rests on view of slice \( {F} \) , not on tumour", _view),
+    rule(r"part of decision rests on view of slice \( {F} \) , not on tumour", shared.view),
     rule(r"in heatmap (?:of|for) {C}", _heat_target),
     rule(r"(?:only )?{N} of heat(?: (?:of|for) {C})? (?:lies|is) inside tumour", _heat_share),
     rule(r"{N} of heat(?: (?:of|for) {C})? and its peak lie inside tumour", _heat_share),
@@ -353,7 +289,7 @@ RULES: tuple[Rule, ...] = (
         rf"{{C}} {_MOST} type",
         _no_counterfactual,
     ),
-    rule(r"of {N} most similar training patients", _similar_total),
-    rule(r"{N} had {C}", _similar),
-    rule(r"all {N} most similar training patients had {C}", _all_similar),
+    rule(r"of {N} most similar training patients", shared.similar_total),
+    rule(r"{N} had {C}", shared.similar),
+    rule(r"all {N} most similar training patients had {C}", shared.all_similar),
 )

@@ -6,6 +6,7 @@ import re
 from re import Match
 
 from brain_tumor.explanation import claims as c
+from brain_tumor.explanation import rules_shared as shared
 from brain_tumor.explanation.facts import LOCATION, OUT_OF_DISTRIBUTION, Side
 from brain_tumor.explanation.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
@@ -16,17 +17,6 @@ _ENDS = r"(?:으로|로|입니다|이며|이고|의)?"
 _LIST = r"(?P<list><C:\w+>(?:(?:과|와| ,) <C:\w+>)*)"
 
 CONNECTORS = re.compile(r"(?:[,;:()]|반면|또한|그리고|하지만|그러나)")
-
-
-def _value(reading: Reading, m: Match[str]) -> bool:
-    reading.mention(m["f"])
-    return reading.add(c.ValueClaim(m["f"], reading.number(m["n"])))
-
-
-def _mention(reading: Reading, m: Match[str]) -> bool:
-    reading.mention(m["f"])
-    reading.open_mentions.append(m["f"])
-    return True
 
 
 def _place(reading: Reading, m: Match[str]) -> bool:
@@ -73,14 +63,6 @@ def _speaking(*, favours: bool) -> Handler:
     return handler
 
 
-def _type(strength: int) -> Handler:
-    def handler(reading: Reading, m: Match[str]) -> bool:
-        reading.tumor = TumorType(m["c"])
-        return reading.add(c.TypeClaim(reading.tumor, strength))
-
-    return handler
-
-
 def _probability(reading: Reading, m: Match[str]) -> bool:
     if reading.tumor is None:
         return False
@@ -102,10 +84,6 @@ def _set(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.SetClaim(types, reading.number(coverage) if coverage else None))
 
 
-def _undetermined(reading: Reading, _: Match[str]) -> bool:
-    return reading.add(c.UndeterminedClaim())
-
-
 def _no_tumour(reading: Reading, _: Match[str]) -> bool:
     return reading.add(c.UndeterminedClaim(), c.UndeterminedClaim(("no_tumour",)))
 
@@ -117,30 +95,6 @@ def _reason(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.UndeterminedClaim((reason,)))
 
 
-def _distance(reading: Reading, m: Match[str]) -> bool:
-    return reading.add(c.ValueClaim(OUT_OF_DISTRIBUTION, reading.number(m["n"])))
-
-
-def _limit(reading: Reading, m: Match[str]) -> bool:
-    return reading.add(c.OutsideLimitClaim(reading.number(m["n"])))
-
-
-def _above_limit(reading: Reading, m: Match[str]) -> bool:
-    if reading.subject != OUT_OF_DISTRIBUTION:
-        return False
-    return reading.add(c.OutsideLimitClaim(reading.number(m["n"])))
-
-
-def _not_measured(reading: Reading, _: Match[str]) -> bool:
-    if not reading.open_mentions:
-        return False
-    return reading.add(*(c.NotMeasuredClaim(name) for name in reading.open_mentions))
-
-
-def _missing_reason(reading: Reading, m: Match[str]) -> bool:
-    return reading.give_reason(reading.marked.missing_reasons[int(m["m"])])
-
-
 def _unknown_place(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.UnknownPlaceClaim("side" if m["what"] == "쪽은" else "region"))
 
@@ -150,15 +104,6 @@ def _thin(reading: Reading, m: Match[str]) -> bool:
     if made is None or total is None:
         return False
     return reading.add(c.ThinEvidenceClaim(made, total))
-
-
-def _none_made(reading: Reading, m: Match[str]) -> bool:
-    total = reading.count(m["n"])
-    return total is not None and reading.add(c.ThinEvidenceClaim(0, total))
-
-
-def _view(reading: Reading, m: Match[str]) -> bool:
-    return reading.add(c.ViewClaim(m["f"]))
 
 
 def _heat_share(reading: Reading, m: Match[str]) -> bool:
@@ -196,30 +141,13 @@ def _no_counterfactual(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.NoCounterfactualClaim(TumorType(m["tumor"])))
 
 
-def _similar_total(reading: Reading, m: Match[str]) -> bool:
-    reading.total = reading.count(m["n"])
-    return reading.total is not None
-
-
-def _similar(reading: Reading, m: Match[str]) -> bool:
-    count = reading.count(m["n"])
-    if count is None or reading.total is None:
-        return False
-    return reading.add(c.SimilarClaim(reading.total, count, TumorType(m["c"])))
-
-
-def _all_similar(reading: Reading, m: Match[str]) -> bool:
-    total = reading.count(m["n"])
-    return total is not None and reading.add(c.SimilarClaim(total, total, TumorType(m["c"])))
-
-
 _HIGHEST = r"<F:probability_(?P<tumor>\w+)>이 가장"
 _SOURCE = r"(?:영상과 측정값|측정값|영상)은"
 _BE = r"(?:에 있습니다|에 있으며|에 있고)"
 
 RULES: tuple[Rule, ...] = (
-    rule(rf"{{F}}{_TOPIC}? {{N}}{_ENDS}", _value),
-    rule(rf"{{F}}{_TOPIC}?", _mention),
+    rule(rf"{{F}}{_TOPIC}? {{N}}{_ENDS}", shared.value),
+    rule(rf"{{F}}{_TOPIC}?", shared.mention),
     rule(rf"종양{_TOPIC} (?:{{S}}(?:의)? )?{{R}}{_BE}", _place),
     rule(rf"종양{_TOPIC} {{S}}{_BE}", _place),
     rule(
@@ -238,11 +166,13 @@ RULES: tuple[Rule, ...] = (
     rule(r"{C}에 반(?:합니다|하며|하고|하지만)", _support(favours=False)),
     rule(rf"{{C}}{_OBJECT} 뒷받침하는 소견", _speaking(favours=True)),
     rule(r"{C}에 반하는 소견", _speaking(favours=False)),
-    rule(rf"{_SOURCE} {{C}}{_OBJECT} 뚜렷하게 가리킵니다", _type(3)),
-    rule(rf"{_SOURCE} {{C}}{_OBJECT} 가리킵니다", _type(2)),
-    rule(rf"{_SOURCE} {{C}}{_OBJECT} 시사(?:하지만 확실하지는 않습니다|합니다)", _type(1)),
-    rule(rf"{_SOURCE} {{C}} 쪽으로 약간 기웁니다", _type(0)),
-    rule(r"가장 가능성이 높은 유형은 {C}입니다", _type(0)),
+    rule(rf"{_SOURCE} {{C}}{_OBJECT} 뚜렷하게 가리킵니다", shared.tumor_type(3)),
+    rule(rf"{_SOURCE} {{C}}{_OBJECT} 가리킵니다", shared.tumor_type(2)),
+    rule(
+        rf"{_SOURCE} {{C}}{_OBJECT} 시사(?:하지만 확실하지는 않습니다|합니다)", shared.tumor_type(1)
+    ),
+    rule(rf"{_SOURCE} {{C}} 쪽으로 약간 기웁니다", shared.tumor_type(0)),
+    rule(r"가장 가능성이 높은 유형은 {C}입니다", shared.tumor_type(0)),
     rule(r"확률(?:은)? {N}(?:입니다)?", _probability),
     rule(r"다음으로 가능성이 있는 유형은 {C}입니다(?: \( {N} \))?", _second),
     rule(rf"포함률 {{N}}에서 {_LIST}{_TOPIC} 모두 가능합니다", _set),
@@ -251,18 +181,18 @@ RULES: tuple[Rule, ...] = (
     rule(rf"예측 집합에서 {_LIST}{_TOPIC} 모두 가능합니다", _set),
     rule(r"예측 집합에서 (?P<list><C:\w+>)만 가능합니다", _set),
     rule(r"예측 집합에서 가능한 유형이 없습니다", _set),
-    rule(r"종양의 유형은 판정하지 않았습니다", _undetermined),
+    rule(r"종양의 유형은 판정하지 않았습니다", shared.undetermined),
     rule(r"종양이 발견되지 않았으므로 유형을 제시하지 않습니다", _no_tumour),
     rule(r"{W}", _reason),
-    rule(r"거리 {N}", _distance),
-    rule(r"한계 {N}", _limit),
-    rule(r"한계 {N}(?:을|를) 넘습니다", _above_limit),
-    rule(r"측정할 수 없었습니다", _not_measured),
-    rule(r"{M}", _missing_reason),
+    rule(r"거리 {N}", shared.distance),
+    rule(r"한계 {N}", shared.limit),
+    rule(r"한계 {N}(?:을|를) 넘습니다", shared.above_limit),
+    rule(r"측정할 수 없었습니다", shared.not_measured),
+    rule(r"{M}", shared.missing_reason),
     rule(r"종양이 있는 (?P<what>엽은|쪽은) 알 수 없었습니다", _unknown_place),
     rule(r"측정 {N}개 중 {N2}개만 가능하여 근거가 부족합니다", _thin),
-    rule(r"측정 {N}개 중 하나도 가능하지 않아 근거가 부족합니다", _none_made),
-    rule(r"판정의 일부는 종양이 아니라 단면의 방향에 근거합니다 \( {F} \)", _view),
+    rule(r"측정 {N}개 중 하나도 가능하지 않아 근거가 부족합니다", shared.none_made),
+    rule(r"판정의 일부는 종양이 아니라 단면의 방향에 근거합니다 \( {F} \)", shared.view),
     rule(
         r"(?:{C} 열지도에서 )?열의 {N}(?:가|만)? 종양 안에 있(?:고|습니다|지만|으며)", _heat_share
     ),
@@ -282,7 +212,7 @@ RULES: tuple[Rule, ...] = (
         rf"학습 환자의 범위 안에서 측정값 하나를 바꾸어도 {_HIGHEST} 높아지지 않습니다",
         _no_counterfactual,
     ),
-    rule(r"가장 비슷한 학습 환자 {N}명 중", _similar_total),
-    rule(r"{N}명은 {C}(?:이었습니다)?", _similar),
-    rule(r"가장 비슷한 학습 환자 {N}명은 모두 {C}이었습니다", _all_similar),
+    rule(r"가장 비슷한 학습 환자 {N}명 중", shared.similar_total),
+    rule(r"{N}명은 {C}(?:이었습니다)?", shared.similar),
+    rule(r"가장 비슷한 학습 환자 {N}명은 모두 {C}이었습니다", shared.all_similar),
 )
