@@ -23,7 +23,7 @@ from brain_tumor.classification.case_slices import cut_patch, stack_patches
 from brain_tumor.classification.features import slice_features
 from brain_tumor.classification.network import HybridNetwork
 from brain_tumor.classification.predictions import lone_slice, own_outlines
-from brain_tumor.classification.training.run import load_run, model_features
+from brain_tumor.classification.training.run import load_run, run_features
 from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
 from brain_tumor.explanation.faithfulness import (
     LEAST_EFFECT_LOG_ODDS,
@@ -193,9 +193,7 @@ def main() -> None:
     for fold in arguments.folds:
         folder = arguments.run / f"fold{fold}"
         network = load_run(folder)
-        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-        ids = tuple(plan.get("features", model_features()))
-        found = samples(network, ids, arguments.data, fold, arguments.patients)
+        found = samples(network, run_features(folder), arguments.data, fold, arguments.patients)
         for sample in tqdm(found, desc=f"fold {fold}"):
             for method in methods:
                 rows[method.value].append(judge(network, sample, method, arguments.steps))

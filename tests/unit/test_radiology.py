@@ -18,7 +18,7 @@ from brain_tumor.classification.location import (
     location_features,
     sella_in_volume_mm,
 )
-from brain_tumor.classification.midline import Plane, midline_shift, mirror_axis
+from brain_tumor.classification.midline import midline_shift, mirror_axis
 from brain_tumor.classification.outline import trace_boundary
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
@@ -27,6 +27,7 @@ from brain_tumor.classification.radiology import (
     margin_features,
     oedema_features,
 )
+from brain_tumor.segmentation.tumor_core_slices import Plane
 
 from tests.helpers.shapes import BRAIN, HeadDrawing, ellipse_mask
 

@@ -106,7 +106,7 @@ def tumour_slices(
     x, y, z = (volume.spacing_mm[axis] for axis in turn.axes)
     planes = resolved_planes(_three(lpi.shape), (x, y, z))
     count = SLICES_PER_PLANE if len(planes) > 1 else SLICES_OF_ONE_PLANE
-    back = _undo_matrix(turn.map_affine(np.eye(4)))
+    back = turn.map_affine(np.eye(4))  # voxels of the turned grid to the case's own
     found = []
     for plane in planes:
         stack, masks = plane_stack(lpi, plane), plane_stack(inside, plane)
@@ -215,11 +215,6 @@ def _cut(
         to_voxel=to_voxel,
         is_lone=len(stack) == 1,
     )
-
-
-def _undo_matrix(new_to_old: Affine) -> Matrix:
-    """Voxels of the turned grid to voxels of the case's own."""
-    return np.asarray(new_to_old, dtype=np.float64)
 
 
 def _window_start(tissue: npt.NDArray[np.bool_], tumour: npt.NDArray[np.bool_]) -> int:

@@ -26,7 +26,6 @@ from brain_tumor.classification.case_slices import (
 from brain_tumor.classification.feature_table import FEATURES
 from brain_tumor.classification.features import MIN_SIDE_PIXELS, FeatureVector, slice_features
 from brain_tumor.classification.measurement import missing
-from brain_tumor.classification.midline import Plane as MidlinePlane
 from brain_tumor.classification.network import HybridNetwork, NetworkArguments, load_network
 from brain_tumor.classification.outline import MaskArray
 from brain_tumor.classification.plausibility import plausibility
@@ -130,7 +129,7 @@ class TumorTypeClassifier:
 
     def measure(self, part: CaseSlice) -> FeatureVector:
         """Measured features of a slice; a slice too small to be measured misses all of them."""
-        plane = None if part.is_lone else MidlinePlane(part.plane.value)
+        plane = None if part.is_lone else part.plane
         if min(part.image.shape) < MIN_SIDE_PIXELS:
             reason = f"the slice has fewer than {MIN_SIDE_PIXELS} rows or columns"
             return FeatureVector({f.id: missing(f.unit, reason) for f in FEATURES})

@@ -35,7 +35,7 @@ from brain_tumor.classification.training.run import (
     group_mark,
     held_out_predictions,
     load_run,
-    model_features,
+    run_features,
 )
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TumorType
@@ -160,7 +160,7 @@ def _score_patients(
 
 def _ablations(run: Path, predictions: Predictions, folds: Folds) -> dict[str, Any]:
     """Slice accuracy and macro-F1 with a part left out, with experts' outlines."""
-    features = model_features()
+    features = run_features(run / "fold0")
     reading = predictions.expert
     variants = {
         "whole": reading.fused,
@@ -179,8 +179,7 @@ def _ablations(run: Path, predictions: Predictions, folds: Folds) -> dict[str, A
             inside = folds == fold
             part = _select(predictions, inside).expert
             network = load_run(run / f"fold{fold}")
-            names = features if len(features) == part.features.shape[1] else _run_features(run)
-            logits[inside] = withhold(network, part, names, group)
+            logits[inside] = withhold(network, part, features, group)
         variants[f"{group.value} features withheld"] = logits
     table = {}
     for name, logits in variants.items():
@@ -188,11 +187,6 @@ def _ablations(run: Path, predictions: Predictions, folds: Folds) -> dict[str, A
         scores = _score(calibrated, predictions)
         table[name] = {key: scores[key] for key in ("accuracy", "macro_f1", "sensitivity", "ece")}
     return table
-
-
-def _run_features(run: Path) -> tuple[str, ...]:
-    plan = json.loads((run / "fold0" / "plan.json").read_text(encoding="utf-8"))
-    return tuple(plan["features"])
 
 
 def _probe_by_fold(

@@ -21,7 +21,7 @@ from brain_tumor.classification.grid import PixelSize, resample
 from brain_tumor.classification.head import find_head
 from brain_tumor.classification.location import location_features
 from brain_tumor.classification.measurement import Measurement, measured_or, missing
-from brain_tumor.classification.midline import Plane, mirror_axis
+from brain_tumor.classification.midline import mirror_axis
 from brain_tumor.classification.morphology import plane_shape
 from brain_tumor.classification.outline import (
     MIN_PIXELS,
@@ -38,6 +38,7 @@ from brain_tumor.classification.radiology import (
     oedema_features,
 )
 from brain_tumor.errors import GeometryError, InputError, VolumeError
+from brain_tumor.segmentation.tumor_core_slices import Plane
 
 WORK_MM = 1.0
 WORK_RANGE_MM = (0.4, 1.25)

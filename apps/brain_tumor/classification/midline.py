@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from scipy import ndimage
 from brain_tumor.classification.grid import sample
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.outline import FloatArray
+from brain_tumor.segmentation.tumor_core_slices import Plane
 
 ANGLES = 144
 RADII_MM = np.arange(4.0, 120.0, 4.0)
@@ -36,14 +36,6 @@ SHIFT_PENALTY_PER_MM = 0.015
 """Correlation that a shift must gain per mm, so that no shift is found without evidence."""
 LEAST_MATCH = 0.5
 """Least local mirror correlation at which a level counts."""
-
-
-class Plane(StrEnum):
-    """Orientation of a slice."""
-
-    AXIAL = "axial"
-    CORONAL = "coronal"
-    SAGITTAL = "sagittal"
 
 
 @dataclass(frozen=True, eq=False)

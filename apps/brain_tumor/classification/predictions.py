@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Items
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,7 @@ def predict_collection(
         own = parts
         if own_outline:
             outlines = own_outlines(network, parts)
-            own = [_with_mask(p, m) for p, m in zip(parts, outlines, strict=True)]
+            own = [replace(p, mask=m) for p, m in zip(parts, outlines, strict=True)]
         readings["own"].append(
             _read(network, feature_ids, own) if own_outline else readings["expert"][-1]
         )
@@ -202,7 +202,7 @@ def own_outlines(network: HybridNetwork, parts: Items[CaseSlice]) -> list[MaskAr
 
     The largest piece of everything above `OUTLINE_LOGIT`; empty if there is none.
     """
-    blank = [_with_mask(part, np.zeros(part.mask.shape, dtype=bool)) for part in parts]
+    blank = [replace(part, mask=np.zeros_like(part.mask)) for part in parts]
     patches = [cut_patch(part) for part in blank]
     images, _ = stack_patches(patches)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
@@ -255,19 +255,6 @@ def _read(
         named.measured.float().numpy(),
         named.embedding.float().numpy(),
         values,
-    )
-
-
-def _with_mask(part: CaseSlice, mask: MaskArray) -> CaseSlice:
-    return CaseSlice(
-        part.plane,
-        part.index,
-        part.position_mm,
-        part.image,
-        mask,
-        part.pixel_mm,
-        part.to_voxel,
-        part.is_lone,
     )
 
 

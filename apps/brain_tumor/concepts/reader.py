@@ -7,7 +7,7 @@ merged symptoms. Where the two disagree, the case is uncertain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.classification.classifier import pool_logits
 from brain_tumor.classification.features import FeatureVector
-from brain_tumor.classification.result import ClassificationResult, SliceReading
+from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.concepts.captions import caption
 from brain_tumor.concepts.head import ConceptModel, read_concepts
 from brain_tumor.errors import InputError
@@ -190,7 +190,7 @@ class ConceptReader:
         with torch.inference_mode():
             logits = self.model.head(rows).numpy()
         pooled = pool_logits(
-            [_with_logits(r, x) for r, x in zip(result.slices, logits, strict=True)]
+            [replace(r, logits=x) for r, x in zip(result.slices, logits, strict=True)]
         )
         return self._reading(self._row(main.embedding), main.features, pooled, result.probabilities)
 
@@ -285,15 +285,3 @@ def _value(measurements: Measured, name: str) -> float:
     if isinstance(measurements, FeatureVector):
         return float(measurements[name].value)
     return float(measurements.get(name, np.nan))
-
-
-def _with_logits(reading: SliceReading, logits: npt.NDArray[np.float32]) -> SliceReading:
-    return SliceReading(
-        reading.part,
-        reading.patch,
-        reading.features,
-        logits,
-        reading.probabilities,
-        reading.embedding,
-        reading.contributions,
-    )

@@ -80,10 +80,7 @@ def build_facts(case: CaseMeasurements) -> Facts:
     reasons = tuple(dict.fromkeys(reason_code(reason) for reason in case.decision.reasons))
     case = replace(case, decision=replace(case.decision, reasons=reasons))
     items = [*_place_items(case), *_feature_items(case), *_decision_items(case)]
-    numbered = tuple(
-        EvidenceItem(**{**vars(item), "id": f"e{number}"})
-        for number, item in enumerate(items, start=1)
-    )
+    numbered = tuple(replace(item, id=f"e{number}") for number, item in enumerate(items, start=1))
     return Facts(numbered, case.decision, case.heat, case.counterfactual, tuple(case.similar))
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.predictions import load_predictions
-from brain_tumor.classification.training.run import PREDICTIONS
+from brain_tumor.classification.training.run import PREDICTIONS, run_features
 from brain_tumor.concepts.reader import ConceptReader
 from brain_tumor.errors import InputError, ModelError
 from brain_tumor.explanation.reference import FeatureReference, build_reference
@@ -98,8 +98,7 @@ def write_references(run: Path, bundle: Path) -> None:
         bundle: Bundle folder.
     """
     found = load_predictions(run / "final" / PREDICTIONS)
-    plan = json.loads((run / "final" / "plan.json").read_text(encoding="utf-8"))
-    features = tuple(str(name) for name in plan["features"])
+    features = run_features(run / "final")
     types = [TYPES[index] for index in found.truth]
     names = np.unique(found.patient)
     numbers = np.random.default_rng(len(names)).permutation(len(names)) + 1

@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,15 @@ def train_classification(
     return bundle
 
 
+def run_features(folder: Path) -> tuple[str, ...]:
+    """Features of one part of a run, as its network takes them."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return tuple(str(name) for name in plan["features"])
+
+
 def load_run(folder: Path) -> HybridNetwork:
     """Network of one part of a run."""
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    arguments = NetworkArguments(tuple(plan.get("features", model_features())))
+    arguments = NetworkArguments(run_features(folder))
     return load_network(arguments, load_file(folder / RUN_WEIGHTS))
 
 
@@ -129,7 +134,7 @@ def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
         bundle: Folder, for example `models/classification`.
     """
     plan = json.loads((run / "final" / "plan.json").read_text(encoding="utf-8"))
-    features = tuple(plan.get("features", model_features()))
+    features = tuple(plan["features"])
     for file in (METADATA, WEIGHTS):
         (bundle / file).parent.mkdir(parents=True, exist_ok=True)
     state = {
@@ -238,7 +243,7 @@ def _train_part(
 ) -> HybridNetwork:
     """Train one network and read its slices, unless that was done before."""
     if steps is not None:
-        plan = TrainingPlan(**{**asdict(plan), "steps": steps})
+        plan = replace(plan, steps=steps)
     features = model_features()
     if not (folder / RUN_WEIGHTS).is_file():
         network = train(plan, slices, NetworkArguments(features), folder)
@@ -256,8 +261,7 @@ def _predict_part(
     network: HybridNetwork, fold: int | None, slices: TypedSlices, data: Path, folder: Path
 ) -> None:
     """Predictions on held-out patients and, for a fold, on the known ones for the outliers."""
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    features = tuple(plan.get("features", model_features()))
+    features = run_features(folder)
     rows = read_cheng_index(data)
     folds = cheng_folds(rows)
     wanted = {PREDICTIONS: [r for r, f in zip(rows, folds, strict=True) if fold in (None, f)]}
