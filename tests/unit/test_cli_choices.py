@@ -1,0 +1,11 @@
+"""The command line lists its choices without loading what they choose from; they must agree."""
+
+from brain_tumor.cli import HEAT_METHODS, HEAT_TARGETS
+from brain_tumor.explanation.analyst import TARGETS
+from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_explanation():
+    assert tuple(method.value for method in HeatMethod) == HEAT_METHODS
+    assert HEAT_METHODS[0] == DEFAULT_METHOD.value
+    assert HEAT_TARGETS == TARGETS
