@@ -197,7 +197,7 @@ LIMITS = """## Limitations
 - Almost all training slices come from two hospitals in China, as 8-bit pictures.
 - A poor outline costs accuracy; see the second row of each table.
 - Measured features of a skull-stripped case are read with the border of the brain in place of the
-  dura; five skull-stripped gliomas of another collection are all that this was looked at on.
+  dura. There are no figures for such cases: no collection at hand has them in all three types.
 - Grad-CAM++ heat of this network explains the appearance part; measured features have their own
   contributions."""
 
