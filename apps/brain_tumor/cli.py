@@ -275,7 +275,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             raise InputError("evaluate concepts needs --runs, a run of train classification")
         evaluate_concepts(arguments.runs, arguments.output)
     else:
-        from brain_tumor.segmentation.tumor_core_evaluation import evaluate_bundle as evaluate_core
+        from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle as evaluate_core
 
         evaluate_core(models / arguments.model, arguments.data, arguments.output, fold=fold)
     print(f"wrote {arguments.output}")

@@ -14,7 +14,7 @@ from brain_tumor.learning.job_folder import Correction, JobFolder, TrainingReque
 from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
 from brain_tumor.learning.registry import CARD, ModelRegistry
 from brain_tumor.segmentation.networks import build_unet
-from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments, build_core_network
+from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments, build_core_network
 from safetensors.torch import save_file
 
 from tests.helpers.phantoms import a_phantom, coarse_spec

@@ -10,7 +10,7 @@ from brain_tumor.classification.features import shape_features, slice_features
 from brain_tumor.classification.measurement import Measurement, measured_or, missing
 from brain_tumor.classification.outline import boundary_from_outline
 from brain_tumor.errors import GeometryError, InputError, VolumeError
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 from scipy import ndimage
 
 from tests.helpers.shapes import HeadDrawing, ellipse_points

@@ -27,7 +27,7 @@ from brain_tumor.classification.radiology import (
     margin_features,
     oedema_features,
 )
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 from tests.helpers.shapes import BRAIN, HeadDrawing, ellipse_mask
 

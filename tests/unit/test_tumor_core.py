@@ -14,15 +14,15 @@ from brain_tumor.segmentation.training.tumor_core import (
     write_metadata,
     write_weights,
 )
-from brain_tumor.segmentation.tumor_core import (
+from brain_tumor.segmentation.tumor_core.network import (
+    CoreNetworkArguments,
+    build_core_network,
+)
+from brain_tumor.segmentation.tumor_core.segmenter import (
     CleanUp,
     TumorCoreSegmenter,
     binary_entropy,
     keep_pieces,
-)
-from brain_tumor.segmentation.tumor_core_network import (
-    CoreNetworkArguments,
-    build_core_network,
 )
 
 from tests.helpers.volumes import GRIDS, grid

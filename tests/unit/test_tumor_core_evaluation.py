@@ -9,9 +9,9 @@ from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.labels import Label, LabelScheme, Region
 from brain_tumor.segmentation.result import SegmentationResult
 from brain_tumor.segmentation.training.slices import volume_fold
-from brain_tumor.segmentation.tumor_core_card import render_card, take_over_run, write_card
-from brain_tumor.segmentation.tumor_core_cases import estimate_plane, read_reference, slice_case
-from brain_tumor.segmentation.tumor_core_evaluation import (
+from brain_tumor.segmentation.tumor_core.card import render_card, take_over_run, write_card
+from brain_tumor.segmentation.tumor_core.cases import estimate_plane, read_reference, slice_case
+from brain_tumor.segmentation.tumor_core.evaluation import (
     CoreRow,
     _volume_rows,
     largest_false_lesion_ml,
@@ -19,7 +19,7 @@ from brain_tumor.segmentation.tumor_core_evaluation import (
     summarise,
     write_rows,
 )
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 A_ROW = CoreRow(
     case="cheng 1",

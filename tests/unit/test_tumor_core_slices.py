@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from brain_tumor.cases.geometry import axis_map
-from brain_tumor.segmentation.tumor_core_slices import (
+from brain_tumor.segmentation.tumor_core.slices import (
     ORIENTATION,
     Plane,
     normalise_slices,

@@ -36,7 +36,7 @@ from brain_tumor.segmentation.training.tumor_core import (
     read_history,
     train,
 )
-from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments
+from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from PIL import Image
 
 HEADER = "index,pid,group,label,label_name,native_size,mask_area_px,cohort\n"

@@ -19,7 +19,7 @@ from brain_tumor.cases.grids import axis_map
 from brain_tumor.cases.volume import Affine, Volume
 from brain_tumor.classification.network import PIXEL_MM
 from brain_tumor.classification.outline import MIN_PIXELS, MaskArray
-from brain_tumor.segmentation.tumor_core_slices import (
+from brain_tumor.segmentation.tumor_core.slices import (
     ORIENTATION,
     SLICE_AXIS,
     Plane,

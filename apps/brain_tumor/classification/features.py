@@ -38,7 +38,7 @@ from brain_tumor.classification.radiology import (
     oedema_features,
 )
 from brain_tumor.errors import GeometryError, InputError, VolumeError
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 WORK_MM = 1.0
 WORK_RANGE_MM = (0.4, 1.25)

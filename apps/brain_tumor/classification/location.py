@@ -19,7 +19,7 @@ from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.measurement import Measurement, PixelPlace, missing, place_in_pixels
 from brain_tumor.classification.midline import MirrorAxis, midline_shift
 from brain_tumor.classification.outline import Boundary, FloatArray, MaskArray
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 CORONAL_SPACE_MM = 40.0
 """A symmetric slice with more head than this below the brain is coronal."""

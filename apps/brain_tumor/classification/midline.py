@@ -15,7 +15,7 @@ from scipy import ndimage
 from brain_tumor.classification.grid import sample
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.outline import FloatArray
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 ANGLES = 144
 RADII_MM = np.arange(4.0, 120.0, 4.0)

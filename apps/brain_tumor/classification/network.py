@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from brain_tumor.classification.boundary_layer import BoundaryNormalisation
-from brain_tumor.classification.encoder import OUTPUT_CHANNELS, Encoder
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.tumor_core.encoder import OUTPUT_CHANNELS, Encoder
 
 TYPES = tuple(TumorType)
 PIXEL_MM = 1.5

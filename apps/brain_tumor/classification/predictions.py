@@ -25,7 +25,7 @@ from brain_tumor.segmentation.training.slices import (
     ChengSlice,
     read_cheng_slice,
 )
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 BATCH = 16
 OUTLINE_LOGIT = -1.1

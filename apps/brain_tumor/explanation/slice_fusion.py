@@ -19,7 +19,7 @@ from brain_tumor.cases.grids import AxisMap
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.errors import GeometryError, InputError
 from brain_tumor.explanation.slice_fusion_planes import FieldTotals, PlaneField, plane_field
-from brain_tumor.segmentation.tumor_core_slices import SLICE_AXIS, Plane
+from brain_tumor.segmentation.tumor_core.slices import SLICE_AXIS, Plane
 
 PixelToVoxel = npt.NDArray[np.float64]
 """3x3: reference voxel (i, j, k) = matrix @ (row, column, 1), all counted at centres."""

@@ -22,9 +22,9 @@ from brain_tumor.learning.tuners import CHANGED, Scorer, read_example, split_cod
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.training.slices import to_canvas
 from brain_tumor.segmentation.training.tumor_core import core_loss
-from brain_tumor.segmentation.tumor_core import CleanUp, TumorCoreSegmenter
-from brain_tumor.segmentation.tumor_core_network import CoreNetworkArguments, load_core_network
-from brain_tumor.segmentation.tumor_core_slices import (
+from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments, load_core_network
+from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core.slices import (
     ORIENTATION,
     Plane,
     normalise_slices,

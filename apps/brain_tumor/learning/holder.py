@@ -16,7 +16,7 @@ from brain_tumor.learning.registry import ModelRegistry
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 from brain_tumor.segmentation.segmenter import CORE_MODEL, SUBREGION_MODEL, ChoosingSegmenter
-from brain_tumor.segmentation.tumor_core import TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import ModelError
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
-from brain_tumor.segmentation.tumor_core import TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 SUBREGION_MODEL = "segmentation"
 CORE_MODEL = "tumor_core"

@@ -9,7 +9,7 @@ from brain_tumor.classification.case_slices import (
     cut_patch,
     tumour_slices,
 )
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 from tests.helpers.volumes import grid
 

@@ -11,15 +11,19 @@ from brain_tumor.classification.boundary_layer import (
     edge_of,
 )
 from brain_tumor.classification.classifier import feature_contributions
-from brain_tumor.classification.encoder import OUTPUT_CHANNELS, Encoder, pad_like_tensorflow
 from brain_tumor.classification.network import (
     HybridNetwork,
     NetworkArguments,
     SliceMaps,
     load_network,
 )
-from brain_tumor.classification.training.pretrained import _renamed, load_pretrained
 from brain_tumor.errors import ModelError
+from brain_tumor.segmentation.training.pretrained import _renamed, load_pretrained
+from brain_tumor.segmentation.tumor_core.encoder import (
+    OUTPUT_CHANNELS,
+    Encoder,
+    pad_like_tensorflow,
+)
 
 FEATURES = ("a", "b", "c")
 

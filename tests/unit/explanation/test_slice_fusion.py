@@ -5,7 +5,7 @@ import pytest
 from brain_tumor.cases.geometry import axis_map
 from brain_tumor.errors import GeometryError, InputError
 from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices, slice_pixel_to_voxel
-from brain_tumor.segmentation.tumor_core_slices import ORIENTATION, Plane, plane_stack
+from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
 SHAPE = (4, 5, 9)
 

@@ -27,7 +27,7 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
     volume_fold,
 )
-from brain_tumor.segmentation.tumor_core_network import WORKING_PIXEL_MM
+from brain_tumor.segmentation.tumor_core.network import WORKING_PIXEL_MM
 
 logger = logging.getLogger(__name__)
 

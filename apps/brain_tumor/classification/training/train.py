@@ -27,7 +27,7 @@ from torch import nn
 from brain_tumor.classification.boundary_layer import edge_of
 from brain_tumor.classification.network import PIXEL_MM, HybridNetwork, NetworkArguments
 from brain_tumor.classification.training.data import MASK_VARIANTS, NO_TYPE, TypedSlices, held_out
-from brain_tumor.classification.training.pretrained import load_pretrained, pretrained_weights_file
+from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
 from brain_tumor.segmentation.training.slice_augmentation import (
     AugmentationPlan,
     Batch,

@@ -22,8 +22,8 @@ from brain_tumor.segmentation.training.slices import (
     Pixel,
     SliceSet,
 )
-from brain_tumor.segmentation.tumor_core_network import WORKING_PIXEL_MM
-from brain_tumor.segmentation.tumor_core_slices import normalise_slices
+from brain_tumor.segmentation.tumor_core.network import WORKING_PIXEL_MM
+from brain_tumor.segmentation.tumor_core.slices import normalise_slices
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

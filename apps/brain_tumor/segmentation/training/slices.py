@@ -23,8 +23,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from brain_tumor.cases.geometry import axis_map
 from brain_tumor.errors import FileFormatError, NotFoundError
-from brain_tumor.segmentation.tumor_core_network import WORKING_PIXEL_MM
-from brain_tumor.segmentation.tumor_core_slices import ORIENTATION, Plane, plane_stack
+from brain_tumor.segmentation.tumor_core.network import WORKING_PIXEL_MM
+from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
 FOLDS = 5
 SPLIT_SEED = 20

@@ -41,13 +41,13 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
     to_canvas,
 )
-from brain_tumor.segmentation.tumor_core import CleanUp
-from brain_tumor.segmentation.tumor_core_network import (
+from brain_tumor.segmentation.tumor_core.network import (
     WORKING_PIXEL_MM,
     CoreNetworkArguments,
     build_core_network,
 )
-from brain_tumor.segmentation.tumor_core_slices import normalise_slices
+from brain_tumor.segmentation.tumor_core.segmenter import CleanUp
+from brain_tumor.segmentation.tumor_core.slices import normalise_slices
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Metrics file, learning curve and model card of the tumour-core bundle.
 
-    python -m brain_tumor.segmentation.tumor_core_card --data DIR --bundle DIR --fold 0 [--run DIR]
+    python -m brain_tumor.segmentation.tumor_core.card --data DIR --bundle DIR --fold 0 [--run DIR]
 
 measures the bundle and writes `metrics.json`, `metrics.csv` and `docs/README.md`. With `--run`
 the weights, metadata and history of a training are taken over first.
@@ -24,8 +24,8 @@ import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.segmentation.training.tumor_core import HISTORY, read_history
-from brain_tumor.segmentation.tumor_core import CleanUp, TumorCoreSegmenter
-from brain_tumor.segmentation.tumor_core_evaluation import evaluate_bundle, tune_clean_up
+from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle, tune_clean_up
+from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ level. {stages}
 ```
 F={metrics["measured_folds"][0]}
 python -m brain_tumor.segmentation.training.tumor_core --data DIR --output RUN --fold $F
-python -m brain_tumor.segmentation.tumor_core_card --run RUN --data DIR --fold $F \\
+python -m brain_tumor.segmentation.tumor_core.card --run RUN --data DIR --fold $F \\
     --bundle models/tumor_core
 ```
 

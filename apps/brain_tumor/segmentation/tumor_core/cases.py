@@ -21,7 +21,7 @@ from brain_tumor.segmentation.training.slices import (
     read_t1c_volume,
     volume_fold,
 )
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -34,14 +34,14 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
     volume_patient,
 )
-from brain_tumor.segmentation.tumor_core import CleanUp, TumorCoreSegmenter, keep_pieces
-from brain_tumor.segmentation.tumor_core_cases import (
+from brain_tumor.segmentation.tumor_core.cases import (
     estimate_plane,
     read_reference,
     slice_case,
     volume_paths,
 )
-from brain_tumor.segmentation.tumor_core_slices import Plane
+from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter, keep_pieces
+from brain_tumor.segmentation.tumor_core.slices import Plane
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -1,0 +1,1 @@
+"""Tumour core from a lone T1c image, slice by slice."""
