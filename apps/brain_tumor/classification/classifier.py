@@ -38,6 +38,7 @@ from brain_tumor.classification.result import (
 from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
 from brain_tumor.labels import LabelArray, Region, TumorType, region_mask
 from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +87,10 @@ class TumorTypeClassifier:
         """
         bundle = read_bundle(bundle_path)
         arguments = NetworkArguments.from_json(bundle.metadata.get("network", {}))
+        network = load_network(arguments, bundle.weights())
+        prepare_for_inference(network)
         return cls(
-            load_network(arguments, bundle.weights()),
+            network,
             arguments.features,
             read_statistics(bundle_path),
             bundle.version,

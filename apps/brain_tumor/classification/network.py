@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 from brain_tumor.classification.boundary_layer import BoundaryNormalisation
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import TumorType
+from brain_tumor.segmentation.tumor_core.decoder import Decoder
 from brain_tumor.segmentation.tumor_core.encoder import OUTPUT_CHANNELS, Encoder
 
 TYPES = tuple(TumorType)
@@ -21,8 +22,6 @@ PIXEL_MM = 1.5
 DIVISOR = 16
 LESION_CHANNELS = 128
 EMBEDDING = 96
-DECODER_CHANNELS = (96, 64, 40, 24)
-FULL_CHANNELS = 16
 FEATURE_WIDTH = 64
 LARGEST_Z = 4.0
 LOOKS_STRIDE = 2
@@ -107,7 +106,7 @@ class HybridNetwork(nn.Module):
         super().__init__()
         count = len(arguments.features)
         self.encoder = Encoder()
-        self.decoder = Decoder()
+        self.decoder = Decoder(2)
         widths = OUTPUT_CHANNELS[2:]
         self.lateral = nn.ModuleList(nn.Conv2d(w, LESION_CHANNELS, 1) for w in widths)
         self.boundary = BoundaryNormalisation()
@@ -225,29 +224,6 @@ class HybridNetwork(nn.Module):
         return torch.cat([scores.clamp(-LARGEST_Z, LARGEST_Z), missing.float()], dim=1)
 
 
-class Decoder(nn.Module):
-    """U-shaped decoder: two maps at full resolution, mask and boundary importance."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        steps, inputs = [], OUTPUT_CHANNELS[-1]
-        for skip, outputs in zip(reversed(OUTPUT_CHANNELS[:-1]), DECODER_CHANNELS, strict=True):
-            steps.append(_convolve(inputs + skip, outputs))
-            inputs = outputs
-        self.steps = nn.ModuleList(steps)
-        self.full = _convolve(inputs + 1, FULL_CHANNELS)
-        self.out = nn.Conv2d(FULL_CHANNELS, 2, 1)
-
-    def forward(self, images: torch.Tensor, levels: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Logits of mask and boundary, (N, 2, H, W)."""
-        found = levels[-1]
-        for step, skip in zip(self.steps, reversed(levels[:-1]), strict=True):
-            found = step(torch.cat([_enlarge(found, skip), skip], dim=1))
-        found = self.full(torch.cat([_enlarge(found, images), images], dim=1))
-        logits: torch.Tensor = self.out(found)
-        return logits
-
-
 def _with_margin(masks: torch.Tensor) -> torch.Tensor:
     """Mask grown by two pixels."""
     return F.max_pool2d(masks, 5, stride=1, padding=2)
@@ -256,16 +232,6 @@ def _with_margin(masks: torch.Tensor) -> torch.Tensor:
 def _repeat(cells: torch.Tensor, times: int) -> torch.Tensor:
     """Every cell as a square of equal ones."""
     return cells.repeat_interleave(times, dim=2).repeat_interleave(times, dim=3)
-
-
-def _convolve(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(8, outputs), nn.ReLU()
-    )
-
-
-def _enlarge(small: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(small, size=like.shape[2:], mode="bilinear", align_corners=False)
 
 
 def load_network(arguments: NetworkArguments, weights: Mapping[str, torch.Tensor]) -> HybridNetwork:

@@ -21,9 +21,12 @@ from brain_tumor.errors import ModelError
 from brain_tumor.segmentation.training.pretrained import _renamed, load_pretrained
 from brain_tumor.segmentation.tumor_core.encoder import (
     OUTPUT_CHANNELS,
+    Convolution,
     Encoder,
-    pad_like_tensorflow,
+    padding_like_tensorflow,
+    prepare_for_inference,
 )
+from torch import nn
 
 FEATURES = ("a", "b", "c")
 
@@ -40,11 +43,36 @@ class TestEncoder:
         [(8, 3, 2, (0, 1)), (7, 3, 2, (1, 1)), (8, 5, 2, (1, 2)), (8, 5, 1, (2, 2))],
     )
     def test_the_odd_row_of_padding_comes_last(self, side, kernel, stride, padding):
-        padded = pad_like_tensorflow(torch.ones(1, 1, side, side), kernel, stride)
-        before, after = padding
-        expected = torch.zeros(side + before + after)
-        expected[before : before + side] = 1
-        assert torch.equal(padded[0, 0, :, padded.shape[3] // 2], expected)
+        assert padding_like_tensorflow(side, kernel, stride) == padding
+
+    @pytest.mark.parametrize(("side", "stride"), [(8, 2), (7, 2), (8, 1)])
+    def test_a_convolution_sees_its_padding(self, side, stride):
+        convolution = Convolution(1, 1, 3, stride, activate=False).eval()
+        nn.init.ones_(convolution.conv.weight)
+        with torch.inference_mode():
+            found = convolution(torch.ones(1, 1, side, side))[0, 0]
+        # ones summed over the kernel: a corner that lacks a row and a column keeps 2 x 2 of 3 x 3
+        first = 9.0 if padding_like_tensorflow(side, 3, stride)[0] == 0 else 4.0
+        assert found[0, 0].item() == pytest.approx(first, rel=1e-3)
+        assert found[-1, -1].item() == pytest.approx(4.0, rel=1e-3)
+        assert found.shape == (-(-side // stride),) * 2
+
+    def test_folded_normalisation_gives_the_same_answers(self):
+        torch.manual_seed(1)
+        encoder = Encoder()
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                nn.init.uniform_(module.running_var, 0.5, 2.0)
+                nn.init.uniform_(module.weight, 0.8, 1.2)
+        encoder.eval().requires_grad_(requires_grad=False)
+        image = torch.randn(2, 1, 48, 64)
+        with torch.inference_mode():
+            expected = encoder(image)
+            folded = prepare_for_inference(encoder)
+            assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+            for level, before in zip(folded(image), expected, strict=True):
+                assert torch.allclose(level, before, atol=1e-4)
 
     def test_levels_halve_the_side_and_have_the_channels_of_lite0(self):
         with torch.inference_mode():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
@@ -53,22 +54,17 @@ OUTPUT_STAGES = (0, 1, 2, 4, 6)
 OUTPUT_CHANNELS = tuple(STAGES[index].channels for index in OUTPUT_STAGES)
 
 
-def pad_like_tensorflow(image: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
-    """Zeros around an image so that a convolution gives ceil(side / stride) outputs.
+def padding_like_tensorflow(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after a row so that a convolution gives ceil(size / stride) outputs.
 
-    Uneven padding puts the odd row and column at the end, which is what the pretrained weights
-    have seen.
+    Uneven padding puts the odd zero at the end, which is what the pretrained weights have seen.
 
-    Args:
-        image: Shape (N, C, H, W).
-        kernel: Side of the kernel.
-        stride: Stride of the convolution.
+    Example:
+        >>> padding_like_tensorflow(144, 3, 2)
+        (0, 1)
     """
-    before_after = []
-    for side in reversed(image.shape[2:]):
-        total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-        before_after += [total // 2, total - total // 2]
-    return F.pad(image, before_after)
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
 
 
 class Convolution(nn.Module):
@@ -96,14 +92,27 @@ class Convolution(nn.Module):
         super().__init__()
         self._kernel, self._stride = kernel, stride
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(outputs, BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs, BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM)
         self._activate = activate
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Convolve an image, (N, inputs, H, W)."""
-        padded = pad_like_tensorflow(image, self._kernel, self._stride)
-        found: torch.Tensor = self.norm(self.conv(padded))
-        return F.relu6(found) if self._activate else found
+        conv = self.conv
+        rows, columns = (
+            padding_like_tensorflow(side, self._kernel, self._stride) for side in image.shape[2:]
+        )
+        padding = (rows[0], columns[0])
+        if rows[0] != rows[1] or columns[0] != columns[1]:
+            image, padding = F.pad(image, (*columns, *rows)), (0, 0)
+        convolved = F.conv2d(image, conv.weight, conv.bias, conv.stride, padding, 1, conv.groups)
+        found: torch.Tensor = self.norm(convolved)
+        return F.relu6(found, inplace=True) if self._activate else found
+
+    def fold(self) -> None:
+        """Fold the normalisation into the convolution: the same answers in evaluation, sooner."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
 
 
 class InvertedBottleneck(nn.Module):
@@ -156,3 +165,21 @@ class Encoder(nn.Module):
             if index in OUTPUT_STAGES:
                 outputs.append(found)
         return tuple(outputs)
+
+
+def prepare_for_inference(network: nn.Module) -> nn.Module:
+    """Make a network with an `Encoder` about twice as fast on a CPU; its answers stay the same.
+
+    Batch normalisation is folded into the convolutions, and weights are laid out channels last.
+    Training needs the network as it was.
+
+    Args:
+        network: Changed in place; in evaluation mode.
+
+    Returns:
+        The network.
+    """
+    for module in network.modules():
+        if isinstance(module, Convolution):
+            module.fold()
+    return network.to(memory_format=torch.channels_last)
