@@ -160,6 +160,16 @@ def test_stripping_the_skull_keeps_enhancement_and_side():
     )
 
 
+@pytest.mark.parametrize("name", ["space_above_brain_mm", "space_below_brain_mm"])
+def test_space_around_the_brain_is_measured_with_a_skull_and_missing_without(name, a_vector):
+    # The head reaches 96 mm from its middle, the brain (its border 2 mm out) 85 mm.
+    assert a_vector[name].value == pytest.approx(96.0 - 85.0, abs=2.5)
+    image, mask = HeadDrawing(tumour_mm=(146.0, 138.0), radius_mm=13.0, stripped=True).draw()
+    without = slice_features(image, mask, 1.0)[name]
+    assert math.isnan(without.value)
+    assert "skull-stripped" in without.reason
+
+
 def test_a_slice_without_tumour_has_no_feature_and_one_reason():
     image, mask = DRAWING.draw()
     vector = slice_features(image, np.zeros_like(mask), 1.0)

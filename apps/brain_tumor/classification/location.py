@@ -168,14 +168,21 @@ def location_features(
         "height_in_head": Measurement((down - top) / max(bottom - top, GRID_MM), "1", here),
         "surface_distance_mm": _surface_distance(centroid, head, pixel_mm),
         "mirror_symmetry": Measurement(axis.symmetry, "1"),
-        "space_above_brain_mm": Measurement(box.brain[0] - top, "mm"),
-        "space_below_brain_mm": Measurement(bottom - box.brain[1], "mm"),
+        "space_above_brain_mm": _space(box.brain[0] - top, head),
+        "space_below_brain_mm": _space(bottom - box.brain[1], head),
         "central_position": _central_position(centroid, head, here),
     }
     features |= _lateral(boundary, right, box, axis, plane, pixel_mm)
     features |= _midline(boundary, head, axis, plane, pixel_mm)
     features |= dura_features(boundary, relative, head, pixel_mm)
     return features
+
+
+def _space(distance_mm: float, head: Head) -> Measurement:
+    """Distance from the brain to the end of the head; without a skull there is none to measure."""
+    if not head.skull_present:
+        return missing("mm", "the slice is skull-stripped, so only the brain is left of the head")
+    return Measurement(distance_mm, "mm")
 
 
 def _surface_distance(centroid: FloatArray, head: Head, pixel_mm: PixelSize) -> Measurement:
