@@ -1,11 +1,13 @@
 """Heatmap methods on held-out patients: where the heat lies, whether the answer follows it, time.
 
-    python -m benchmarks.explanation_heat --data DATA --run RUN [--folds 0 1] [--quick]
+    python -m benchmarks.explanation_heat --data DATA --run RUN [--outlines segmenter] [--quick]
 
 RUN is what `tumorlens train classification` leaves: one network per fold. Of every held-out
-patient one slice is read, with the outline that the network itself draws; places are judged by the
-expert's outline. Deletion and insertion are compared with random maps and with a blob in the
-middle of the head; sanity is the rank correlation of the maps after all weights were shuffled.
+patient one slice is read, with the outline that the product's segmenter draws (on the fold that it
+has not seen), that the network itself draws, or that an expert drew; places are judged by the
+expert's outline. Patients without an outline have no heat; they are counted. Deletion and insertion
+are compared with random maps and with a blob in the middle of the head; sanity is the rank
+correlation of the maps after all weights were shuffled.
 """
 
 from __future__ import annotations
@@ -14,15 +16,22 @@ import argparse
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from brain_tumor.bundles import models_folder
 from brain_tumor.classification.case_slices import cut_patch, stack_patches
 from brain_tumor.classification.features import slice_features
 from brain_tumor.classification.network import HybridNetwork
-from brain_tumor.classification.predictions import lone_slice, own_outlines
+from brain_tumor.classification.predictions import (
+    Outliner,
+    lone_slice,
+    own_outlines,
+    segmenter_outlines,
+)
 from brain_tumor.classification.training.run import load_run, run_features
 from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
 from brain_tumor.explanation.faithfulness import (
@@ -35,10 +44,13 @@ from brain_tumor.explanation.heatmap import DILATION_MM, heat_volume, peak_insid
 from brain_tumor.explanation.sanity import cascading_randomisation, repeatability
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.training.slices import (
+    FOLDS,
     cheng_folds,
     read_cheng_index,
     read_cheng_slice,
 )
+from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
+from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 from tqdm import tqdm
 
 from benchmarks.environment import spread, write_result
@@ -60,8 +72,14 @@ class Sample:
 
 
 def samples(
-    network: HybridNetwork, ids: tuple[str, ...], data: Path, fold: int, count: int
-) -> list[Sample]:
+    network: HybridNetwork,
+    ids: tuple[str, ...],
+    data: Path,
+    fold: int,
+    count: int,
+    outliner: Outliner,
+) -> tuple[list[Sample], int]:
+    """One slice of each patient that has an outline, and the number of patients without."""
     rows = read_cheng_index(data)
     patients: dict[str, list[Any]] = {}
     for row, own in zip(rows, cheng_folds(rows), strict=True):
@@ -71,7 +89,7 @@ def samples(
     order = np.random.default_rng(SEED).permutation(len(middle))[:count]
     parts = [lone_slice(*read_cheng_slice(data, middle[n])) for n in order]
     found = []
-    for part, outline in zip(parts, own_outlines(network, parts), strict=True):
+    for part, outline in zip(parts, outliner(parts), strict=True):
         if not outline.any():
             continue
         read = lone_slice(part.image, outline, part.pixel_mm[0])
@@ -87,7 +105,16 @@ def samples(
         with torch.inference_mode():
             predicted = int(network(*inputs).argmax())
         found.append(Sample(inputs, truth, predicted))
-    return found
+    return found, len(parts) - len(found)
+
+
+def outliner_of(name: str, network: HybridNetwork, core: Path) -> Outliner:
+    """Who draws the outlines: `segmenter`, `own` or `expert`."""
+    if name == "segmenter":
+        return segmenter_outlines(TumorCoreSegmenter.load(core))
+    if name == "own":
+        return partial(own_outlines, network)
+    return lambda parts: [part.mask for part in parts]
 
 
 def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int) -> dict[str, Any]:
@@ -178,22 +205,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--outlines", default="segmenter", choices=("segmenter", "own", "expert"))
+    parser.add_argument("--core", type=Path, default=models_folder() / "tumor_core")
+    parser.add_argument("--folds", type=int, nargs="+", help="not with the segmenter's outlines")
     parser.add_argument("--patients", type=int, default=40, help="per fold, at most")
     parser.add_argument("--methods", nargs="+", default=[m.value for m in CAMS])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="one fold, three patients")
     arguments = parser.parse_args()
+    if arguments.outlines == "segmenter":
+        unseen = held_out_fold(arguments.core)
+        if unseen is None or arguments.folds not in (None, [unseen]):
+            parser.error("the segmenter's outlines count only on the fold that it has not seen")
+        arguments.folds = [unseen]
+    arguments.folds = arguments.folds or list(range(FOLDS))
     if arguments.quick:
         arguments.folds, arguments.patients, arguments.steps = arguments.folds[:1], 3, 6
     methods = [HeatMethod(name) for name in arguments.methods]
     rows: dict[str, list[dict[str, Any]]] = {method.value: [] for method in methods}
     times: dict[str, Any] = {}
     sanity: dict[str, Any] = {}
+    without_outline = 0
     for fold in arguments.folds:
         folder = arguments.run / f"fold{fold}"
         network = load_run(folder)
-        found = samples(network, run_features(folder), arguments.data, fold, arguments.patients)
+        outliner = outliner_of(arguments.outlines, network, arguments.core)
+        ids = run_features(folder)
+        found, lost = samples(network, ids, arguments.data, fold, arguments.patients, outliner)
+        without_outline += lost
         for sample in tqdm(found, desc=f"fold {fold}"):
             for method in methods:
                 rows[method.value].append(judge(network, sample, method, arguments.steps))
@@ -207,6 +246,9 @@ def main() -> None:
             sanity[method.value] = sane(network, few, method)
             times[method.value] = timed(network, many, method, 1 if arguments.quick else 5)
     result = {
+        "outlines": arguments.outlines,
+        "folds": arguments.folds,
+        "patients_without_outline": without_outline,
         "faithfulness": {name: summary(found) for name, found in rows.items()},
         "sanity": sanity,
         "seconds_for_12_slices": times,
@@ -216,7 +258,7 @@ def main() -> None:
     if arguments.quick:
         print(json.dumps(result, indent=2))  # too few patients to keep
     else:
-        print(write_result("explanation_heat", result))
+        print(write_result(f"explanation_heat_{arguments.outlines}", result))
 
 
 if __name__ == "__main__":

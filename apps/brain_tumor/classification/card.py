@@ -44,6 +44,7 @@ def card_of(bundle: Path) -> str:
         _ablations(metrics),
         _shortcuts(metrics),
         _outlines(metrics),
+        _segmenter(metrics.get("segmenter")),
         LIMITS,
         _reproduce(),
     ]
@@ -187,6 +188,30 @@ def _outlines(metrics: dict[str, Any]) -> str:
         "|---|---|",
     ]
     rows += [f"| {name} | {dice:.2f} |" for name, dice in metrics["own_outline_dice"].items()]
+    return "\n".join(rows)
+
+
+def _segmenter(study: dict[str, Any] | None) -> str:
+    if study is None:
+        return "The outlines of `tumor_core` were not read for this card."
+    model, expert = study["model"], study["slices"]["expert"]
+    rows = [
+        "### The outlines of the product",
+        "",
+        f"Slices of fold {study['fold']}, which neither the fold's classifier nor `tumor_core` "
+        f"{model['version']} has seen ({expert['patients']} patients), outlined by `tumor_core` as "
+        f"a lone slice is in use; mean Dice {study['dice']['all']:.2f}.",
+        "",
+        "| outlines | n | accuracy (95 % CI) | macro-F1 | ECE | coverage |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key, name in (("segmenter", "tumor_core"), ("expert", "experts")):
+        g = study["slices"][key]
+        low, high = g["accuracy_interval"]
+        rows.append(
+            f"| {name} | {g['n']} | {g['accuracy']:.3f} ({low:.3f}-{high:.3f}) | "
+            f"{g['macro_f1']:.3f} | {g['ece']:.3f} | {g['coverage']:.3f} |"
+        )
     return "\n".join(rows)
 
 

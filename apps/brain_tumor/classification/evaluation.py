@@ -2,7 +2,8 @@
 
     tumorlens evaluate classification --data DIR --output FILE.json [--runs RUN | --models DIR]
 
-With `--runs` the figures are those of five networks, each on patients that it has never seen.
+With `--runs` the figures are those of five networks, each on patients that it has never seen; on
+the fold that the tumour-core bundle has not seen either, its outlines are read as well.
 With a bundle every slice of the collection is read by the bundle; patients that it was trained on
 are counted and scored apart.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.calibration import fit_calibration
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.feature_table import FeatureGroup
-from brain_tumor.classification.predictions import Predictions, Reading, predict_collection
+from brain_tumor.classification.predictions import (
+    Predictions,
+    Reading,
+    own_outlines,
+    predict_collection,
+    segmenter_outlines,
+)
 from brain_tumor.classification.scores import (
     Calibrated,
     apply_calibration,
@@ -40,18 +49,24 @@ from brain_tumor.classification.training.run import (
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.training.slices import FOLDS, cheng_folds, read_cheng_index
+from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
+from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 TYPES = tuple(TumorType)
 DIGITS = 4
 Folds = npt.NDArray[np.int64]
 
 
-def evaluate_run(run: Path, output: Path) -> dict[str, Any]:
+def evaluate_run(
+    run: Path, output: Path, *, data: Path | None = None, core: Path | None = None
+) -> dict[str, Any]:
     """Cross-validated figures of a run; writes JSON and a CSV of slices beside it.
 
     Args:
         run: Run folder with five folds.
         output: `.json` file.
+        data: Folder with `cheng`; with it and `core` the segmenter's outlines are read as well.
+        core: Tumour-core bundle that has not seen one of the folds.
 
     Raises:
         InputError: If a fold is missing.
@@ -71,6 +86,7 @@ def evaluate_run(run: Path, output: Path) -> dict[str, Any]:
             for name, reading in (("expert", predictions.expert), ("own", predictions.own))
         },
         "own_outline_dice": _dice_table(predictions),
+        "segmenter": segmenter_study(run, data, core) if data and core else None,
         "ablations": _ablations(run, predictions, folds),
         "leak": leak_of_shuffled_slices(
             predictions.expert.features, predictions.truth, predictions.patient
@@ -105,7 +121,13 @@ def evaluate_bundle(
         rows = [r for r, f in zip(rows, cheng_folds(rows), strict=True) if f == fold]
     if not rows:
         raise InputError("the collection has no slices to evaluate on")
-    predictions = predict_collection(classifier.network, classifier.features, data, rows)
+    predictions = predict_collection(
+        classifier.network,
+        classifier.features,
+        data,
+        rows,
+        outliner=partial(own_outlines, classifier.network),
+    )
     marks = set(read_bundle(bundle).metadata.get("training", {}).get("groups_seen", ()))
     seen = np.array([group_mark(str(group)) in marks for group in predictions.patient])
     statistics = classifier.statistics
@@ -142,6 +164,45 @@ def evaluate_bundle(
         }
     _write(output, found, predictions, by_slice, np.full(len(predictions), -1))
     return found
+
+
+def segmenter_study(run: Path, data: Path, core: Path) -> dict[str, Any]:
+    """What the outlines of the tumour-core segmenter cost, on patients that neither has seen.
+
+    Calibrated on the other folds, as in use: on the experts' and the network's own outlines.
+
+    Args:
+        run: Run folder with five folds.
+        data: Folder with `cheng`.
+        core: Tumour-core bundle with a fold held out.
+
+    Raises:
+        InputError: If the bundle was trained on every fold.
+    """
+    segmenter = TumorCoreSegmenter.load(core)
+    fold = held_out_fold(core)
+    if fold is None:
+        raise InputError("the tumour-core bundle has seen every patient; no fold is left")
+    rows = read_cheng_index(data)
+    rows = [r for r, f in zip(rows, cheng_folds(rows), strict=True) if f == fold]
+    part = run / f"fold{fold}"
+    read = predict_collection(
+        load_run(part), run_features(part), data, rows, outliner=segmenter_outlines(segmenter)
+    )
+    everyone, folds = held_out_predictions(run)
+    known = _select(everyone, folds != fold)
+    calibration = fit_calibration(
+        np.concatenate([known.expert.fused, known.own.fused]), np.tile(known.truth, 2), COVERAGE
+    )
+    return {
+        "model": segmenter.version.to_json(),
+        "fold": fold,
+        "dice": _dice_table(read),
+        "slices": {
+            name: _score(apply_calibration(reading.fused, calibration), read)
+            for name, reading in (("expert", read.expert), ("segmenter", read.own))
+        },
+    }
 
 
 def _score(calibrated: Calibrated, predictions: Predictions) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -20,11 +20,13 @@ from brain_tumor.classification.network import HybridNetwork
 from brain_tumor.classification.outline import MaskArray, largest_component
 from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     ChengSlice,
     read_cheng_slice,
 )
+from brain_tumor.segmentation.tumor_core.cases import slice_case
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 BATCH = 16
@@ -32,6 +34,9 @@ OUTLINE_LOGIT = -1.1
 """The short joint training leaves the outline shy: it never gets beyond even odds. One in four is
 where training slices agree best with the experts."""
 TYPES = tuple(TumorType)
+
+Outliner = Callable[[Items[CaseSlice]], list[MaskArray]]
+"""Draws an outline on each slice, whatever outline it came with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +64,8 @@ class Predictions:
 
     Attributes:
         expert: Read with the expert's outline.
-        own: Read with the network's own outline.
-        dice: Of the own outline against the expert's, (N,).
+        own: Read with an outline that a model drew, by default the network itself.
+        dice: Of that outline against the expert's, (N,).
         truth: Index into `TumorType`, (N,).
         patient: Patient group, (N,).
         cohort: Cohort, (N,).
@@ -130,7 +135,7 @@ def predict_collection(
     rows: Items[ChengSlice],
     *,
     measured: Mapping[int, npt.NDArray[np.float32]] | None = None,
-    own_outline: bool = True,
+    outliner: Outliner | None = None,
     progress: bool = True,
 ) -> Predictions:
     """Read slices of the collection as the product reads a lone slice.
@@ -141,8 +146,8 @@ def predict_collection(
         data_dir: Folder with `cheng`.
         rows: Slices to read.
         measured: Features of the experts' outlines by number of the slice, if they are known.
-        own_outline: Whether to read with the network's own outline as well; otherwise the
-            experts' reading stands for both.
+        outliner: Draws the outlines that `own` is read with; without one the experts' reading
+            stands for both.
         progress: Show a bar.
     """
     readings: dict[str, list[Reading]] = {"expert": [], "own": []}
@@ -153,11 +158,11 @@ def predict_collection(
         known = np.stack([measured[r.index] for r in chunk]) if measured is not None else None
         readings["expert"].append(_read(network, feature_ids, parts, known))
         own = parts
-        if own_outline:
-            outlines = own_outlines(network, parts)
+        if outliner is not None:
+            outlines = outliner(parts)
             own = [replace(p, mask=m) for p, m in zip(parts, outlines, strict=True)]
         readings["own"].append(
-            _read(network, feature_ids, own) if own_outline else readings["expert"][-1]
+            readings["expert"][-1] if outliner is None else _read(network, feature_ids, own)
         )
         dice += [_dice(p.mask, o.mask) for p, o in zip(parts, own, strict=True)]
     expert, found = (
@@ -211,6 +216,16 @@ def own_outlines(network: HybridNetwork, parts: Items[CaseSlice]) -> list[MaskAr
         largest_component(to_slice(map_, patch, part.image.shape) > OUTLINE_LOGIT)
         for map_, patch, part in zip(logits, patches, parts, strict=True)
     ]
+
+
+def segmenter_outlines(segmenter: Segmenter) -> Outliner:
+    """Outlines of a segmenter that is given each slice as a case of its own, as a user would."""
+
+    def draw(parts: Items[CaseSlice]) -> list[MaskArray]:
+        cases = [slice_case("slice", part.image, part.pixel_mm[0]) for part in parts]
+        return [segmenter.segment(case).labelmap[:, :, 0].T > 0 for case in cases]
+
+    return draw
 
 
 def to_slice(

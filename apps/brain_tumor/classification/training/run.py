@@ -14,6 +14,7 @@ import json
 import logging
 import platform
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from brain_tumor.classification.predictions import (
     Predictions,
     join,
     load_predictions,
+    own_outlines,
     predict_collection,
 )
 from brain_tumor.classification.scores import pool_patients
@@ -279,5 +281,7 @@ def _predict_part(
                 data,
                 chosen,
                 measured=measured,
-                own_outline=fold is not None and name == PREDICTIONS,
+                outliner=partial(own_outlines, network)
+                if fold is not None and name == PREDICTIONS
+                else None,
             ).save(folder / name)

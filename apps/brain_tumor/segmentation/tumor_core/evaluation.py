@@ -315,6 +315,12 @@ def _dice(found: BoolArray, reference: BoolArray) -> float:
     return float(2 * both / (np.count_nonzero(found) + np.count_nonzero(reference)))
 
 
+def held_out_fold(bundle_path: Path) -> int | None:
+    """Fold that a bundle was trained without, or None if it has seen every patient."""
+    fold: int | None = read_bundle(bundle_path).metadata["training"]["options"]["fold"]
+    return fold
+
+
 def write_rows(path: Path, rows: Sequence[CoreRow]) -> None:
     """Per-case table as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)

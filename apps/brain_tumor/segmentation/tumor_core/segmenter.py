@@ -33,6 +33,7 @@ from brain_tumor.segmentation.result import (
     SegmentationResult,
     region_volumes_ml,
 )
+from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 from brain_tumor.segmentation.tumor_core.network import (
     WORKING_PIXEL_MM,
     CoreNetworkArguments,
@@ -145,8 +146,9 @@ class TumorCoreSegmenter:
         """
         bundle = read_bundle(bundle_path)
         arguments = CoreNetworkArguments.from_json(bundle.metadata.get("network", {}))
+        network = load_core_network(arguments, bundle.weights())
         return cls(
-            load_core_network(arguments, bundle.weights()),
+            prepare_for_inference(network),
             bundle.version,
             divisor=arguments.divisor,
             clean_up=CleanUp.from_metadata(bundle.metadata),
@@ -245,7 +247,8 @@ class TumorCoreSegmenter:
             "network": network_s,
             "resample": finished - prepared - network_s,
         }
-        back = np.ascontiguousarray(turn.undo(full))
+        # copied, because a lone slice that was turned over has a negative stride
+        back = turn.undo(full).copy()
         return CoreProbabilities(back, planes, timings, warnings)
 
     def _read(self, stack: torch.Tensor) -> torch.Tensor:
