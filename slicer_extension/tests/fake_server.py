@@ -27,6 +27,24 @@ REFERENCE = {
     "meningioma": [0.6, 0.9, 1.1],
     "pituitary": [0.5, 0.8, 1.0],
 }
+GATE_CHECKS = [
+    {
+        "name": "corrections / <WT>",
+        "passed": True,
+        "reason": "",
+        "difference": {
+            "n": 6,
+            "current": 0.81,
+            "candidate": 0.84,
+            "mean": 0.03,
+            "low": 0.01,
+            "high": 0.05,
+            "p_better": 0.02,
+            "worst": -0.01,
+        },
+    },
+    {"name": "every patient", "passed": False, "reason": "loses", "difference": None},
+]
 
 
 def korean(language, english, korean_text):
@@ -401,7 +419,13 @@ class FakeServer:
             return 200, self.models_reply()
         if route == "/models/segmentation/promote":
             if body["dry_run"]:
-                return 200, {"promote": True, "reasons": ["WT Dice rose by 0.03"]}
+                return 200, {
+                    "promote": True,
+                    "reasons": ["WT Dice rose by 0.03"],
+                    "current": "1.0.0",
+                    "candidate": "1.1.0",
+                    "checks": GATE_CHECKS,
+                }
             self.active = body["version"]
             return 200, {"name": "segmentation", "active": self.active}
         if route == "/models/segmentation/rollback":

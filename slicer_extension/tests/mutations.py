@@ -2,7 +2,8 @@
 
     python -m slicer_extension.tests.mutations [words of a defect's name]
 
-Takes some minutes; not part of `make test`. Exit code 0 means that every defect was caught.
+Takes some minutes; not part of `make test`. The tests must pass on a copy without any defect first,
+and every defect must still fit the sources. Exit code 0 means that every defect was caught.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,44 +141,103 @@ DEFECTS = (
            "test_tabs.py", "keeps_the_heatmap"),
     Defect("a sentence has no Korean", LIB + "korean.py", '    "Explain again": "다시 설명",\n', "",
            "test_texts.py", "korean_one"),
+    Defect("the legend shows heat that the views leave out", PANELS + "legend.py",
+           "BAR if lower <= heat <= upper else HIDDEN_BAR", "BAR", "test_tabs.py",
+           "which_colour_is_which_heat"),
+    Defect("the legend stays when the heat is switched off", LIB + "overlays.py",
+           "self.legend.SetVisibility(self.is_visible and self.has_legend)",
+           "self.legend.SetVisibility(True)", "test_tabs.py", "legend_in_the_views"),
+    Defect("every comparison of the gate looks passed", LIB + "training.py",
+           'row.get("passed") is True', "True", "test_tabs.py", "compared_promoted"),
+    Defect("a refinement cannot be undone", PANELS + "correct_panel.py",
+           "            self.keep_for_undo()\n            workspace.show_correction(refined)",
+           "            workspace.show_correction(refined)", "test_tabs.py", "points_refine"),
+    Defect("a key presses another button", PANELS + "controller.py",
+           '"Ctrl+Shift+G": "segmentsCheck"', '"Ctrl+Shift+G": "surfaceCheck"',
+           "test_behaviour.py", "keys_press"),
+    Defect("unsent corrections are not told in the list", LIB + "autosave.py",
+           "return self.path(server, case).exists()", "return False", "test_behaviour.py",
+           "left_and_opened"),
     Defect("a file is not packaged", "CMakeLists.txt", "  TumorLensLib/refine.py\n", "",
            "test_packaging.py", "everything"),
 )  # fmt: skip
 
 
-def is_caught(defect: Defect) -> tuple[Defect, bool, str]:
-    """Seed a defect into a copy and run the tests that should notice."""
+def source_of(defect: Defect, root: Path = ROOT) -> Path:
+    """File that a defect changes."""
+    return root / "slicer_extension" / "TumorLens" / defect.file
+
+
+def misfits(defects: Iterable[Defect]) -> list[str]:
+    """Names of defects whose text the sources no longer hold, so that nothing would be seeded."""
+    return [d.name for d in defects if d.old not in source_of(d).read_text(encoding="utf-8")]
+
+
+@contextmanager
+def a_copy() -> Iterator[Path]:
+    """Copy of what the extension's tests need."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
         for name in NEEDED:
             source = ROOT / name
             ignored = shutil.ignore_patterns("__pycache__", "Screenshots")
             if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=ignored)
+                shutil.copytree(source, Path(folder) / name, ignore=ignored)
             else:
-                shutil.copy(source, copy / name)
-        path = copy / "slicer_extension" / "TumorLens" / defect.file
-        text = path.read_text(encoding="utf-8")
-        if defect.old not in text:
-            return defect, False, "the text to replace is no longer there"
-        path.write_text(text.replace(defect.old, defect.new, 1), encoding="utf-8")
-        tests = copy / "slicer_extension" / "tests" / defect.tests
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-        environment = {**os.environ, "XDG_CONFIG_HOME": folder, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*command, str(tests), "-k", defect.only],
-            cwd=copy, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+                shutil.copy(source, Path(folder) / name)
+        yield Path(folder)
+
+
+def run_tests(copy: Path, tests: str, only: str) -> tuple[int, str]:
+    """Exit code of some tests in a copy, and the line that tells most about it."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += [str(copy / "slicer_extension" / "tests" / tests), "-k", only]
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(copy), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
     lines = (done.stdout + done.stderr).splitlines()
     told = next((line for line in lines if line.startswith("E  ")), lines[-1] if lines else "")
-    return defect, done.returncode == 1, told.strip()
+    return done.returncode, told.strip()
+
+
+def fails_without(tests: str, defects: Iterable[Defect]) -> str:
+    """What is wrong with the tests of a file when no defect is there; empty if they pass."""
+    with a_copy() as copy:
+        code, told = run_tests(copy, tests, " or ".join(d.only for d in defects))
+    return "" if code == 0 else f"{tests}: {told}"
+
+
+def is_caught(defect: Defect) -> tuple[Defect, bool, str]:
+    """Seed a defect into a copy and run the tests that should notice."""
+    with a_copy() as copy:
+        path = source_of(defect, copy)
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(defect.old, defect.new, 1), encoding="utf-8")
+        code, told = run_tests(copy, defect.tests, defect.only)
+    return defect, code == 1, told
 
 
 def main(words: list[str]) -> int:
-    """Try all defects whose name holds the words; 0 if each was caught."""
+    """Try all defects whose name holds the words.
+
+    Returns:
+        0 if each was caught, 1 if one was missed, 2 if the list or the tests themselves are wrong.
+    """
     chosen = [d for d in DEFECTS if all(word in d.name for word in words)]
-    missed = 0
+    gone = misfits(chosen)
+    if gone:
+        sys.stderr.write(f"the sources no longer hold the text of: {'; '.join(gone)}\n")
+        return 2
+    if not chosen:
+        sys.stderr.write("no defect has such a name\n")
+        return 2
+    by_tests = {d.tests: [o for o in chosen if o.tests == d.tests] for d in chosen}
     with ThreadPoolExecutor(PROCESSES) as pool:
+        failing = [told for told in pool.map(fails_without, by_tests, by_tests.values()) if told]
+        if failing:
+            sys.stderr.write("tests fail without any defect: " + "; ".join(failing) + "\n")
+            return 2
+        missed = 0
         for defect, caught, told in pool.map(is_caught, chosen):
             missed += not caught
             sys.stdout.write(f"{'caught' if caught else 'MISSED'}  {defect.name}: {told[:120]}\n")

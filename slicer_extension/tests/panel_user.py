@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
-from slicer_extension.tests.harness.boot import spin
+from slicer_extension.tests.harness.boot import load_module, spin
+
+
+class Agreeing:
+    """Dialogs of a user who says yes to everything."""
+
+    def confirm(self, _text, _title):
+        """Yes."""
+        return True
+
+
+def open_panel(width, height):
+    """The panel on screen for a user who agrees; the harness must be running."""
+    folder = Path(tempfile.mkdtemp())
+    _, widget = load_module(dialogs=Agreeing(), autosave_folder=folder)
+    widget.parent.resize(width, height)
+    widget.parent.show()
+    return PanelUser(widget, None)
 
 
 class PanelUser:
@@ -38,7 +58,7 @@ class PanelUser:
     def status(self):
         return self.ui.statusLabel.text
 
-    def wait(self, seconds=20.0):
+    def wait(self, seconds=60.0):
         """Until nothing runs."""
         spin(lambda: not self.controller.jobs.is_running, seconds)
 

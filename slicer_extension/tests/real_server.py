@@ -1,7 +1,8 @@
 """The project's own server in a process of its own, with models whose answers are known by hand.
 
 The segmenter reads labels off the intensities of the phantom; the classifier has random weights, so
-that type, heat and words have the right form and mean nothing.
+that type, heat and words have the right form and mean nothing. What is retrained is a tiny network,
+held by one replayed phantom; one candidate that the gate let pass is there from the start.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-from TumorLensLib.volumefiles import write_nrrd
+from TumorLensLib.volumefiles import VolumeData, write_nrrd
 
 from slicer_extension.tests import phantoms
 
@@ -28,19 +29,55 @@ CASES = {
     "B-flipped": phantoms.affine((1.0, 2.0, 2.5), (0.0, 30.0, 5.0), flips=(-1, -1, 1)),
     "C-left": phantoms.affine((1.2, 2.2, 2.4), (4.0, -5.0, 6.0), (-15, 5, 40), (-1, 1, 1)),
     "D-next": phantoms.OBLIQUE,
+    "E-last": phantoms.OBLIQUE,
 }
+REPLAYED = ("R-a", "R-known")
+"""Base data: by the hash of its name the first one is kept for the gate, the second replayed."""
 APP = """
+from dataclasses import replace
+from pathlib import Path
+
 from monailabel.interfaces.app import MONAILabelApp
 
+from brain_tumor.bundles import ModelVersion, models_folder
 from brain_tumor.server import app as server_app
 from brain_tumor.server import serving
+from tests.helpers import learning
 from tests.helpers.server import ThresholdSegmenter
 from tests.helpers.type_reader import a_type_reader
 
+NAME, CURRENT, CANDIDATE = "segmentation", "0.1.0", "0.1.1"
+learning.write_models(models_folder())
+
+
+class Segmenter(ThresholdSegmenter):
+    # Answers known by hand, in the name of the version that the registry has active.
+
+    def __init__(self, registry):
+        super().__init__()
+        self._registry = registry
+
+    @property
+    def version(self):
+        record = self._registry.active_record(NAME)
+        return ModelVersion(NAME, record.version, record.sha256)
+
+    def segment(self, case):
+        version = self.version
+        return replace(super().segment(case), model=version)
+
 
 class WholeApp(server_app.ServerApp, MONAILabelApp):
+    def __init__(self, app_dir, studies, conf):
+        super().__init__(app_dir, studies, conf)
+        report = learning.gate(learning.BETTER, learning.KEPT)
+        source = learning.write_bundle(Path(app_dir) / "candidate", version=CANDIDATE, seed=7)
+        data, metrics = {"corrections": len(learning.BETTER)}, report.summary()
+        self.registry.add(source, data=data, metrics=metrics, parent=CURRENT)
+        self.registry.record_decision(NAME, CANDIDATE, report.to_json())
+
     def load_segmenter(self):
-        return ThresholdSegmenter()
+        return Segmenter(self.registry)
 
     def load_type_reader(self):
         return a_type_reader
@@ -55,34 +92,48 @@ SERVE = (
 )
 
 
-def write_case(studies: Path, name: str, grid) -> None:
-    """Case with four sequences, the reference being the contrast-enhanced one."""
+def write_volume(data: VolumeData, *paths: Path) -> None:
+    """Write one volume into several NIfTI files."""
     import SimpleITK
 
-    folder = studies / "sequences" / name
-    folder.mkdir(parents=True)
-    temporary = studies / "volume.nrrd"
-    temporary.write_bytes(write_nrrd(phantoms.image(grid)))
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = paths[0].parent / "volume.nrrd"
+    temporary.write_bytes(write_nrrd(data))
     image = SimpleITK.ReadImage(str(temporary))
     temporary.unlink()
-    SimpleITK.WriteImage(image, str(studies / f"{name}.nii.gz"))
-    for sequence in ("t1", "t2", "flair"):
-        SimpleITK.WriteImage(image, str(folder / f"{sequence}.nii.gz"))
+    for path in paths:
+        SimpleITK.WriteImage(image, str(path))
+
+
+def write_case(studies: Path, name: str, grid) -> None:
+    """Case with four sequences, the reference being the contrast-enhanced one."""
+    siblings = [studies / "sequences" / name / f"{s}.nii.gz" for s in ("t1", "t2", "flair")]
+    write_volume(phantoms.image(grid), studies / f"{name}.nii.gz", *siblings)
 
 
 @contextmanager
 def serving(folder: Path):
     """Run the server on its cases; yields its address."""
-    studies, app = folder / "studies", folder / "app"
+    studies, app, replayed = folder / "studies", folder / "app", folder / "replayed"
     for name, grid in CASES.items():
         write_case(studies, name, grid)
+    for name in REPLAYED:
+        write_case(replayed, name, phantoms.OBLIQUE)
+        write_volume(phantoms.labelmap(), replayed / "labels" / "final" / f"{name}.nii.gz")
     app.mkdir()
     (app / "main.py").write_text(APP)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "server.log"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "OMP_NUM_THREADS": "1",
+        "TUMORLENS_MODELS": str(folder / "models"),
+        "TUMORLENS_REPLAY": str(replayed),
+    }
     environment.pop("TUMORLENS_TOKEN", None)
     with log.open("wb") as stream:
         process = subprocess.Popen(

@@ -20,27 +20,16 @@ DARK_WINDOW = "#323232"
 KOREAN = "ko"
 
 
-class Answers:
-    """Says yes."""
-
-    def confirm(self, _text, _title):
-        """Yes."""
-        return True
-
-
 def main(url: str, case: str, folder: Path = SCREENSHOTS) -> None:
     """Make all pictures."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TumorLens"))
     from slicer_extension.tests.harness import boot, views
-    from slicer_extension.tests.panel_user import PanelUser
+    from slicer_extension.tests.panel_user import open_panel
 
     app = boot.boot()
     slices = views.three_slice_views((VIEW, VIEW))
     surface = views.ThreeDView(size=(VIEW, VIEW))
-    _, widget = boot.load_module(dialogs=Answers(), autosave_folder=Path(tempfile.mkdtemp()))
-    widget.parent.resize(PANEL_WIDTH, HEIGHT)
-    widget.parent.show()
-    user = PanelUser(widget, None)
+    user = open_panel(PANEL_WIDTH, HEIGHT)
+    widget = user.widget
     studio = Studio(app, user, slices, surface, folder)
     folder.mkdir(parents=True, exist_ok=True)
     ui = user.ui
@@ -122,7 +111,9 @@ class Studio:
 
 def with_made_up_answers(image: Path, labels: Path) -> None:
     """Make all pictures from a study; type, heat and words are made up."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "TumorLens"))
+    from slicer_extension.tests.harness import boot
+
+    boot.boot()
     import numpy as np
     from TumorLensLib.volumefiles import VolumeData, read_volume
 

@@ -274,6 +274,8 @@ def test_edits_survive_closing_the_scene(panel, server):
 def test_unsent_edits_are_offered_when_the_case_is_left_and_opened_again(panel, server):
     panel.open_and_analyse(server.url).paint(3, PATCH).open("CASE-2")
     assert panel.session.case.name == "CASE-2"
+    statuses = [panel.ui.casesTable.item(row, 1).text() for row in range(3)]
+    assert statuses == ["predicted, unsent changes here", "new", "new"]
     panel.open("CASE-1")
     np.testing.assert_array_equal(panel.workspace.current_label().array, edited_labels())
 
@@ -440,7 +442,41 @@ def test_leaving_the_module_switches_effects_and_shortcuts_off(panel, server):
     assert panel.ui.editor.calls[-2:] == ["views off", "shortcuts off"]
     assert panel.controller.shortcuts._installed == []
     panel.widget.enter()
-    assert len(panel.controller.shortcuts._installed) == 5
+    assert len(panel.controller.shortcuts._installed) == 9
+
+
+def test_keys_press_the_buttons_that_name_them(panel, server):
+    panel.open_and_analyse(server.url).paint(3, PATCH)
+    keys = {s.key.toString(): press for s, press in panel.controller.shortcuts._installed}
+    texts = " ".join(
+        str(getattr(w, "text", "")) + str(w.toolTip)
+        for w in vars(panel.ui).values()
+        if hasattr(w, "toolTip")
+    )
+    assert sorted(key for key in keys if f"({key})" not in texts) == []
+    keys["Ctrl+Shift+G"]()
+    assert not panel.workspace.segmentation.GetDisplayNode().GetVisibility()
+    keys["Ctrl+Shift+D"]()
+    assert panel.workspace.marks.node is not None
+    keys["Ctrl+Shift+R"]()  # no point was placed: the button is off, and so is its key
+    assert not panel.controller.jobs.is_running
+    keys["Ctrl+Shift+N"]()
+    panel.wait()
+    assert panel.session.case.name == "CASE-2"
+
+
+def test_a_restarted_server_that_forgot_the_volumes_says_so(panel, server):
+    from TumorLensLib import volumes
+
+    volumes.add_image(phantoms.image(), "T1ce").SetAttribute(volumes.OWNER, None)
+    panel.connect(server.url)
+    panel.ui.recogniseButton.click()
+    panel.ui.useSceneButton.click()
+    panel.wait()
+    server.sessions.clear()
+    panel.analyse()
+    assert panel.status == "No such session. Upload the volumes again."
+    assert panel.ui.useSceneButton.enabled
 
 
 def test_the_editor_gets_the_segments_before_the_volume(panel, server):

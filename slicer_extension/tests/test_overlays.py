@@ -137,6 +137,37 @@ def test_dropping_the_heat_leaves_nothing(heat, slice_views):
     assert {view.composite.GetForegroundVolumeID() for view in slice_views} == {None}
 
 
+def test_the_legend_is_seen_with_the_heat_and_gone_with_it(heat, slice_views):
+    from TumorLensLib.volumes import of_class
+
+    def right_edge():
+        """Colourful pixels where the heat of this case is not."""
+        from slicer_extension.tests.harness.views import colourful as count
+
+        return count(slice_views[0].render().pixels()[:, -40:])
+
+    assert heat.legend.GetTitleText() == "heat"
+    assert right_edge() == 0
+    heat.show(True)
+    assert right_edge() > 200
+    heat.set_legend(False)
+    assert right_edge() == 0
+    heat.drop()
+    assert heat.legend is None
+    assert of_class("vtkMRMLColorLegendDisplayNode") == []
+
+
+def test_an_application_without_legends_shows_the_heat_alone(heat, monkeypatch):
+    import slicer
+
+    monkeypatch.delattr(slicer.modules, "colors")
+    heat.load(phantoms.heatmap(), 1 / 255, trusted=True)
+    heat.show(True)
+    assert heat.legend is None
+    assert heat.is_visible
+    heat.set_legend(False)
+
+
 def test_no_heat_has_no_hottest_point(heat):
     from TumorLensLib.volumes import VolumeData
 

@@ -174,9 +174,22 @@ def test_our_labels_are_those_of_the_servers_documentation():
 
 
 def test_the_list_of_defects_fits_the_sources():
-    from slicer_extension.tests.mutations import DEFECTS
+    from slicer_extension.tests.mutations import DEFECTS, misfits
 
     assert len(DEFECTS) >= 20
+    assert misfits(DEFECTS) == []
     for defect in DEFECTS:
-        assert (MODULE / defect.file).read_text().count(defect.old) >= 1, defect.name
         assert (EXTENSION / "tests" / defect.tests).exists()
+        assert defect.old != defect.new
+
+
+def test_a_defect_that_no_longer_fits_stops_the_run_with_its_name(monkeypatch, capsys):
+    from dataclasses import replace
+
+    from slicer_extension.tests import mutations
+
+    stale = replace(mutations.DEFECTS[0], old="what nobody wrote")
+    monkeypatch.setattr(mutations, "DEFECTS", (stale,))
+    assert mutations.main([]) == 2
+    assert stale.name in capsys.readouterr().err
+    assert mutations.main(["no such name"]) == 2

@@ -17,6 +17,21 @@ def cells(table):
     ]
 
 
+def plain(html):
+    """Texts of the cells of a table."""
+    import qt
+
+    document = qt.QTextDocument()
+    document.setHtml(html)
+    return [line.strip() for line in document.toPlainText().split("\n") if line.strip()]
+
+
+def rgb(label, x, y):
+    """Colour of a pixel of a label's picture, and how opaque it is."""
+    color = label.pixmap.toImage().pixelColor(x, y)
+    return (color.red(), color.green(), color.blue()), color.alpha()
+
+
 def choose(combo, value):
     combo.setCurrentIndex(combo.findData(value))
 
@@ -49,6 +64,37 @@ def test_sliders_and_switches_reach_the_views(panel, server, slice_views):
     assert node.GetDisplayNode().GetOpacity2DFill() == pytest.approx(0.7)
     ui.surfaceCheck.click()
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_the_panel_always_says_which_colour_is_which_heat(panel, server):
+    from TumorLensLib.overlays import colour_steps
+    from TumorLensPanels import legend
+
+    label, top, middle = panel.ui.legendLabel, 1, legend.MARGIN + 135  # of 0-271
+    hot = tuple(int(255 * v) for v in colour_steps(trusted=True)[127])
+    assert rgb(label, middle, top) == (hot, 255)  # before any server was asked
+    assert legend.numbers(0.3, 1.0) == [(0.0, "0"), (0.3, "0.30"), (1.0, "1")]
+    assert legend.numbers(0.05, 0.98) == [(0.0, "0"), (1.0, "1")]  # no room
+    panel.ui.heatRange.setValues(0.6, 1.0)
+    assert rgb(label, middle, top)[1] == 0  # left out in the views, so a thin line here
+    assert rgb(label, middle, legend.BAR - 1) == (hot, 255)
+    server.faithful = False
+    panel.open_and_analyse(server.url)
+    (red, green, blue), _ = rgb(label, middle, legend.BAR - 1)
+    assert red == green == blue
+
+
+def test_the_legend_in_the_views_is_switched_with_the_heat_and_by_itself(panel, server):
+    panel.connect(server.url).open("CASE-1")
+    assert not panel.ui.legendCheck.enabled
+    panel.analyse()
+    shown = panel.workspace.heat.legend
+    assert not shown.GetVisibility()
+    panel.ui.heatCheck.click()
+    assert shown.GetVisibility()
+    panel.ui.legendCheck.click()
+    assert not shown.GetVisibility()
+    assert panel.workspace.heat.is_visible
 
 
 def test_the_hottest_point_is_where_the_slices_go(panel, server, slice_views):
@@ -224,6 +270,10 @@ def test_points_refine_the_segments_as_they_are_now(panel, server):
     np.testing.assert_array_equal(panel.session.proposal.array, phantoms.labels())
     assert panel.session.is_edited
     assert clicks.count("positive") == 0
+    panel.ui.editor.undo()
+    np.testing.assert_array_equal(panel.workspace.current_label().array, before)
+    panel.ui.editor.redo()
+    np.testing.assert_array_equal(panel.workspace.current_label().array, expected)
 
 
 def test_strokes_are_sent_as_a_labelmap_with_255_for_background(panel, server):
@@ -421,9 +471,15 @@ def test_models_are_compared_promoted_and_rolled_back(teaching, server):
     teaching.wait()
     assert teaching.status == "It would pass. WT Dice rose by 0.03"
     assert server.active == "1.0.0"
+    assert plain(teaching.ui.gateLabel.text) == [
+        *("1.0.0", "1.1.0", "change", "patients"),
+        *("corrections / <WT>", "0.810", "0.840", "+0.030 (+0.010 – +0.050)", "6", "✓"),
+        *("every patient", "–", "–", "–", "–", "✗"),
+    ]
     teaching.ui.promoteButton.click()
     teaching.wait()
     assert server.active == "1.1.0"
+    assert teaching.ui.gateLabel.text == ""  # it compared with a version that is not active now
     table.selectRow(1)
     teaching.ui.rollbackButton.click()
     teaching.wait()

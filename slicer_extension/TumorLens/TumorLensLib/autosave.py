@@ -56,6 +56,10 @@ class Autosave:
         digest = hashlib.sha256(f"{server}\n{case}".encode()).hexdigest()[:24]
         return self.folder / f"{digest}.npz"
 
+    def has(self, server: str, case: str) -> bool:
+        """Whether there is an unsent correction of a case."""
+        return self.path(server, case).exists()
+
     def save(
         self, server: str, case: str, label: VolumeData, proposal: VolumeData, scheme: str
     ) -> Path:

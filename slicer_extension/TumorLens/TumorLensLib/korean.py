@@ -30,7 +30,9 @@ KOREAN: dict[str, str] = {
         "선택한 증례를 열고, 교정이 있으면 함께 불러옵니다."
     ),
     "Next case": "다음 증례",
-    "Let the server choose, by the strategy on the right.": ("오른쪽 전략에 따라 서버가 고릅니다."),
+    "Let the server choose, by the strategy on the right (Ctrl+Shift+N).": (
+        "오른쪽 전략에 따라 서버가 고릅니다 (Ctrl+Shift+N)."
+    ),
     "Refresh": "새로 고침",
     "Volumes of this scene": "현재 장면의 볼륨",
     "T1:": "T1:",
@@ -48,11 +50,16 @@ KOREAN: dict[str, str] = {
     ),
     "with uncertainty": "불확실성 포함",
     "Segments": "분할 영역",
-    "Show the segments": "분할 영역 표시",
+    "Show the segments (Ctrl+Shift+G)": "분할 영역 표시 (Ctrl+Shift+G)",
     "Fill:": "채움:",
     "Show them in 3D": "3차원으로 표시",
     "Heatmap": "히트맵",
     "Show where the model looked (Ctrl+Shift+H)": "모델이 본 곳 표시 (Ctrl+Shift+H)",
+    "Colours:": "색상:",
+    "0 did not matter to the model, 1 mattered most. Heat of the thin part is not shown.": (
+        "0은 모델에 중요하지 않음, 1은 가장 중요함. 얇은 부분의 값은 표시되지 않습니다."
+    ),
+    "Show the colours in the views, too": "보기에도 색상 범례 표시",
     "Opacity:": "불투명도:",
     "Heat from – to:": "열 범위:",
     "Method:": "방법:",
@@ -83,8 +90,12 @@ KOREAN: dict[str, str] = {
     "No tumour here": "여기는 종양 아님",
     "Clear": "지우기",
     "Refine": "다듬기",
+    "Change the segments by points and strokes (Ctrl+Shift+R).": (
+        "점과 선으로 분할을 바꿉니다 (Ctrl+Shift+R)."
+    ),
     "Changes": "변경",
     "Outline changed voxels": "변경된 복셀의 윤곽 표시",
+    "Against the proposal (Ctrl+Shift+D).": "제안과 비교합니다 (Ctrl+Shift+D).",
     "Compare now": "지금 비교",
     "Back to the proposal": "제안으로 되돌리기",
     "Type and sentences": "유형과 문장",
@@ -149,6 +160,7 @@ KOREAN: dict[str, str] = {
     "Cancelled: {what}.": "취소됨: {what}.",
     "Listing the cases": "증례 목록을 가져오는 중",
     "Status": "상태",
+    "{status}, unsent changes here": "{status}, 이 컴퓨터에 제출하지 않은 변경",
     "Reserved by": "예약자",
     "Updated": "갱신",
     "Reopen": "다시 열기",
@@ -259,6 +271,7 @@ KOREAN: dict[str, str] = {
     "proposed": "제안",
     "now": "현재",
     "change": "변화",
+    "patients": "환자",
     "{voxels} voxels changed ({ml} mL).": "복셀 {voxels}개가 바뀌었습니다 ({ml} mL).",
     "Say what shows the type (field Because).": "유형의 근거를 적으십시오 (근거 칸).",
     "Submit '{case}' to {host}?": "'{case}'을(를) {host}에 제출할까요?",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import slicer
 
@@ -18,6 +20,8 @@ INFERNO = (
 """Anchors of a map whose lightness rises steadily, so that more heat always looks brighter."""
 STEPS = 256
 HOTTEST_SHARE = 0.001
+LEGEND_TITLE, LEGEND_LABELS, LEGEND_SIZE = "heat", 5, (0.12, 0.4)
+"""Size as a share of the view."""
 UNCERTAIN, CHANGED = 1, 2
 MARK_COLORS = {UNCERTAIN: ("uncertain", (1.0, 0.3, 1.0)), CHANGED: ("changed", (0.0, 0.9, 1.0))}
 
@@ -72,10 +76,16 @@ class HeatLayer:
 
     Attributes:
         node: The volume node, or None before the first heatmap.
+        legend: Colour legend in the views; None in an application that has none.
+        has_legend: Whether it is shown with the heat.
+        is_trusted: Whether the heatmap passed the test of faithfulness.
     """
 
     def __init__(self) -> None:
         self.node: slicer.vtkMRMLScalarVolumeNode | None = None
+        self.legend: Any = None
+        self.is_trusted = True
+        self.has_legend = True
         self.is_visible = False
         self.opacity = 0.6
         self.lower, self.upper = 0.3, 1.0
@@ -100,13 +110,17 @@ class HeatLayer:
         display.SetInterpolate(True)
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, 1.0)
+        self.is_trusted = trusted
+        self.legend = _colour_legend(self.node)
         self._apply_range()
 
     def drop(self) -> None:
         """Forget the heatmap."""
         self.show(False)
+        remove(self.legend)
         remove(self.node)
-        self.node = None
+        self.node = self.legend = None
+        self.is_trusted = True
 
     def show(self, visible: bool) -> None:
         """Switch the layer on or off in every slice view."""
@@ -119,6 +133,16 @@ class HeatLayer:
                 if self.node is None or composite.GetForegroundVolumeID() == self.node.GetID():
                     composite.SetForegroundVolumeID(None)
                 composite.SetForegroundOpacity(0.0)
+        self._apply_legend()
+
+    def set_legend(self, visible: bool) -> None:
+        """Show the colours in the views, too, whenever the heat is shown."""
+        self.has_legend = bool(visible)
+        self._apply_legend()
+
+    def _apply_legend(self) -> None:
+        if self.legend is not None:
+            self.legend.SetVisibility(self.is_visible and self.has_legend)
 
     def set_opacity(self, opacity: float) -> None:
         """Opacity 0-1."""
@@ -160,6 +184,22 @@ class HeatLayer:
         heat = slicer.util.arrayFromVolume(self.node)
         total = float(heat.sum(dtype=np.float64))
         return float(heat[mask].sum(dtype=np.float64)) / total if total > 0 else None
+
+
+def _colour_legend(node: slicer.vtkMRMLScalarVolumeNode) -> Any:
+    """Colour legend of a volume, hidden; None where the application has none."""
+    colors = getattr(slicer.modules, "colors", None)
+    logic = colors.logic() if colors is not None else None
+    add = getattr(logic, "AddDefaultColorLegendDisplayNode", None)
+    legend = add(node) if add is not None else None
+    if legend is not None:
+        legend.SetVisibility(False)
+        legend.SetSaveWithScene(False)
+        legend.SetTitleText(LEGEND_TITLE)
+        legend.SetLabelFormat("%.2f")
+        legend.SetNumberOfLabels(LEGEND_LABELS)
+        legend.SetSize(*LEGEND_SIZE)
+    return legend
 
 
 class MarkLayer:

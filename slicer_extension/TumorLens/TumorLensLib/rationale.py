@@ -9,6 +9,7 @@ from html import escape
 from TumorLensLib.compare import Comparison
 from TumorLensLib.labels import REGION_NAMES
 from TumorLensLib.reply import Analysis, Classification, Evidence, Sentence
+from TumorLensLib.training import GateReport
 
 Translate = Callable[..., str]
 BAR_PIXELS = 130
@@ -270,6 +271,27 @@ def comparison_html(comparison: Comparison, t: Translate, theme: Theme) -> str:
         f"<table cellspacing='0' cellpadding='2'>{''.join(rows)}</table>"
         f"{_faint('mL', theme)}<div>{summary}</div>"
     )
+
+
+def gate_html(report: GateReport, t: Translate, theme: Theme) -> str:
+    """Candidate beside the current version in each comparison of the promotion gate."""
+    if not report.checks:
+        return ""
+    heads = ("", report.current, report.candidate, t("change"), t("patients"), "")
+    rows = [f"<tr>{''.join(_head(text) for text in heads)}</tr>"]
+    for check in report.checks:
+        mark = "✓" if check.passed else f"<span style='color:{theme.warning}'>✗</span>"
+        change = "–"
+        if check.change is not None:
+            change = "{:+.3f} ({:+.3f} – {:+.3f})".format(*check.change)
+        numbers = [_score(check.current), _score(check.candidate), change, check.patients or "–"]
+        cells = "".join(f"<td align='right'>{text}&nbsp;</td>" for text in numbers)
+        rows.append(f"<tr><td>{escape(check.name)}&nbsp;</td>{cells}<td>{mark}</td></tr>")
+    return f"<table cellspacing='0' cellpadding='2'>{''.join(rows)}</table>"
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _head(text: str) -> str:

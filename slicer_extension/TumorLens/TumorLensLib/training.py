@@ -121,6 +121,67 @@ def _flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return flat
 
 
+@dataclass(frozen=True)
+class GateCheck:
+    """A comparison that the promotion gate made.
+
+    Attributes:
+        name: What was compared, as the server writes it.
+        passed: Whether it lets the candidate through.
+        current: Mean score of the current version; None where there are no numbers.
+        candidate: Mean score of the candidate.
+        change: Mean difference over patients with both ends of its interval.
+        patients: How many were compared.
+    """
+
+    name: str
+    passed: bool
+    current: float | None
+    candidate: float | None
+    change: tuple[float, float, float] | None
+    patients: int
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What the promotion gate says about a candidate.
+
+    Attributes:
+        current: Version that answers requests.
+        candidate: Version that was judged.
+        checks: Its comparisons, the decisive one first.
+    """
+
+    current: str
+    candidate: str
+    checks: tuple[GateCheck, ...]
+
+
+def parse_gate(reply: Mapping[str, Any]) -> GateReport:
+    """Read the report of a dry run; a server that gives reasons alone has no comparisons."""
+    listed = reply.get("checks")
+    rows = [c for c in listed if isinstance(c, Mapping)] if isinstance(listed, list) else []
+    return GateReport(
+        str(reply.get("current", "")),
+        str(reply.get("candidate", "")),
+        tuple(_gate_check(row) for row in rows),
+    )
+
+
+def _gate_check(row: Mapping[str, Any]) -> GateCheck:
+    difference = row.get("difference")
+    numbers = _flatten(difference) if isinstance(difference, Mapping) else {}
+    has_change = all(key in numbers for key in ("mean", "low", "high"))
+    return GateCheck(
+        str(row.get("name", "?")),
+        row.get("passed") is True,
+        numbers.get("current"),
+        numbers.get("candidate"),
+        (numbers["mean"], numbers["low"], numbers["high"]) if has_change else None,
+        int(numbers.get("n", 0)),
+    )
+
+
 def common_metrics(versions: list[ModelVersion], limit: int = 6) -> list[str]:
     """Metrics that at least one version has, those that most have first."""
     counts: dict[str, int] = {}

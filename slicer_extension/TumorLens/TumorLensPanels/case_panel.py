@@ -154,8 +154,15 @@ class CasePanel(Panel):
     def _show_cases(self, entries: list[CaseEntry]) -> None:
         self.entries = entries
         headers = [self.t(text) for text in ("Case", "Status", "Reserved by", "Updated")]
-        rows = [(e.name, self.t(e.status), e.reserved_by, e.updated) for e in entries]
+        rows = [(e.name, self._status_of(e), e.reserved_by, e.updated) for e in entries]
         tables.fill(self.ui.casesTable, headers, rows)
+
+    def _status_of(self, entry: CaseEntry) -> str:
+        """Status of a case, and whether a correction of it waits on this computer."""
+        status, client = self.t(entry.status), self.controller.client
+        if client is None or not self.controller.autosave.has(str(client.address), entry.name):
+            return status
+        return self.t("{status}, unsent changes here", status=status)
 
     def on_open(self, _checked: bool = False) -> None:
         """Open the selected case."""
@@ -386,5 +393,4 @@ class CasePanel(Panel):
         ui.nextButton.enabled = is_online and is_free and ui.strategyCombo.count > 0
         has_volume = any(s.currentNode() is not None for s in self.selectors.values())
         ui.useSceneButton.enabled = is_online and session.can(Action.OPEN_CASE) and has_volume
-        ui.analyseButton.enabled = session.can(Action.ANALYSE)
-        ui.uncertaintyCheck.enabled = session.can(Action.ANALYSE)
+        self.enable(session.can(Action.ANALYSE), ui.analyseButton, ui.uncertaintyCheck)

@@ -31,6 +31,18 @@ from TumorLensPanels.teach_panel import TeachPanel
 POLL_MS = 50
 SETTINGS = "TumorLens/"
 QUICK_S, SLOW_S = 60.0, 900.0
+KEYS = {
+    "Ctrl+Shift+N": "nextButton",
+    "Ctrl+Shift+A": "analyseButton",
+    "Ctrl+Shift+G": "segmentsCheck",
+    "Ctrl+Shift+H": "heatCheck",
+    "Ctrl+Shift+J": "hottestButton",
+    "Ctrl+Shift+E": "explainButton",
+    "Ctrl+Shift+R": "refineButton",
+    "Ctrl+Shift+D": "changesCheck",
+    "Ctrl+Shift+S": "submitButton",
+}
+"""Buttons that keys press while the module is on screen."""
 
 
 class Controller:
@@ -88,13 +100,7 @@ class Controller:
         self.ui.cancelButton.clicked.connect(self.on_cancel)
         self.shortcuts = Shortcuts(
             root,
-            {
-                "Ctrl+Shift+A": self._pressing(self.ui.analyseButton),
-                "Ctrl+Shift+H": self._pressing(self.ui.heatCheck),
-                "Ctrl+Shift+J": self._pressing(self.ui.hottestButton),
-                "Ctrl+Shift+E": self._pressing(self.ui.explainButton),
-                "Ctrl+Shift+S": self._pressing(self.ui.submitButton),
-            },
+            {key: self._pressing(getattr(self.ui, name)) for key, name in KEYS.items()},
         )
         self.set_language(self.t.language)
 

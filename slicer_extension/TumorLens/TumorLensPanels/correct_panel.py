@@ -444,13 +444,10 @@ class CorrectPanel(Panel):
         ui, session = self.ui, self.session
         can_edit = session.can(Action.EDIT)
         offers_refine = self.controller.offers("models", "refine")
-        ui.editor.enabled = can_edit
-        for widget in (ui.compareButton, ui.changesCheck, ui.proposalButton):
-            widget.enabled = can_edit
+        self.enable(can_edit, ui.editor, ui.compareButton, ui.changesCheck, ui.proposalButton)
         can_refine = offers_refine and session.can(Action.REFINE)
-        for widget in (ui.tumourPointsButton, ui.otherPointsButton, ui.clearPointsButton):
-            widget.enabled = can_refine
-        ui.pointLabelCombo.enabled = ui.strokesCheck.enabled = can_refine
+        self.enable(can_refine, ui.tumourPointsButton, ui.otherPointsButton, ui.clearPointsButton)
+        self.enable(can_refine, ui.pointLabelCombo, ui.strokesCheck)
         clicks = self.workspace.clicks
         counts = clicks.count("positive"), clicks.count("negative"), clicks.stroke_count()
         ui.refineButton.enabled = can_refine and any(counts)
@@ -465,5 +462,4 @@ class CorrectPanel(Panel):
             )
         is_stored = session.case is not None and session.case.is_stored
         ui.submitButton.enabled = session.can(Action.SUBMIT) and is_stored
-        for widget in (ui.typeCombo, ui.reasonEdit, ui.verdictTable):
-            widget.enabled = can_edit and is_stored
+        self.enable(can_edit and is_stored, ui.typeCombo, ui.reasonEdit, ui.verdictTable)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import qt
+
 if TYPE_CHECKING:
     from TumorLensPanels.controller import Controller
 
@@ -51,3 +53,9 @@ class Panel:
 
     def update(self) -> None:
         """Enable what fits the state."""
+
+    @staticmethod
+    def enable(fits: bool, *widgets: qt.QWidget) -> None:
+        """Enable widgets, or not."""
+        for widget in widgets:
+            widget.enabled = bool(fits)

@@ -6,7 +6,7 @@ from typing import Any
 
 import qt
 from TumorLensLib import rationale
-from TumorLensLib.client import Client, InferReply
+from TumorLensLib.client import InferReply
 from TumorLensLib.session import Action
 
 from TumorLensPanels import tables
@@ -73,21 +73,37 @@ class QuestionPanel(Panel):
 
     def on_again(self, _checked: bool = False) -> None:
         """Ask for the explanation again, in the language of the panel."""
-        controller, case = self.controller, self.session.case
-        params: dict[str, Any] = {"language": controller.t.language, **self.options()}
         analysis = self.workspace.analysis
-        if analysis is not None and analysis.heat is not None:
-            params["method"] = analysis.heat.method
+        has_heat = analysis is not None and analysis.heat is not None
+        self.ask(self.t("Explaining"), **({"method": analysis.heat.method} if has_heat else {}))
 
-        def work(client: Client) -> InferReply:
-            return client.infer("explanation", case.query, params)
+    @property
+    def can_ask(self) -> bool:
+        """Whether another explanation can be asked for now."""
+        return self.controller.offers("models", "explanation") and self.session.can(Action.EXPLAIN)
+
+    def ask(self, what: str, **more: str) -> None:
+        """Ask for another heatmap and rationale of the open case, in the language of the panel.
+
+        Args:
+            what: What the status line says meanwhile.
+            more: Further parameters of the request.
+        """
+        controller, case = self.controller, self.session.case
+        params: dict[str, Any] = {"language": controller.t.language, **self.options(), **more}
 
         def done(reply: InferReply) -> None:
             if self.session.case is case:
                 self.workspace.show_explanation(reply)
                 controller.analysed()
 
-        controller.run(self.t("Explaining"), work, done, action=Action.EXPLAIN, timeout_s=900.0)
+        controller.run(
+            what,
+            lambda client: client.infer("explanation", case.query, params),
+            done,
+            action=Action.EXPLAIN,
+            timeout_s=900.0,
+        )
 
     def render(self) -> None:
         """Show what belongs on the tab now."""
@@ -142,6 +158,4 @@ class QuestionPanel(Panel):
         analysis = self.workspace.analysis
         has_text = analysis is not None and bool(analysis.sentences or analysis.evidence)
         self.ui.explainButton.enabled = has_text
-        can = self.controller.offers("models", "explanation") and self.session.can(Action.EXPLAIN)
-        self.ui.againButton.enabled = can
-        self.ui.providerCombo.enabled = can
+        self.enable(self.can_ask, self.ui.againButton, self.ui.providerCombo)

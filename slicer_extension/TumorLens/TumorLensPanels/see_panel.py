@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from TumorLensLib import rationale, segments
-from TumorLensLib.client import Client, InferReply
 from TumorLensLib.labels import TUMOR_TYPES
-from TumorLensLib.overlays import UNCERTAIN
-from TumorLensLib.session import Action
+from TumorLensLib.overlays import UNCERTAIN, colour_steps
 
-from TumorLensPanels import tables
+from TumorLensPanels import legend, tables
 from TumorLensPanels.panel import Panel
 
 METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
@@ -30,6 +28,7 @@ class SeePanel(Panel):
         ui.heatCheck.toggled.connect(self.on_heat)
         ui.opacitySlider.valueChanged.connect(self.on_opacity)
         ui.heatRange.valuesChanged.connect(self.on_range)
+        ui.legendCheck.toggled.connect(self.on_legend)
         ui.recomputeButton.clicked.connect(self.on_recompute)
         ui.hottestButton.clicked.connect(self.on_hottest)
         ui.uncertainCheck.toggled.connect(self.on_uncertain)
@@ -79,6 +78,19 @@ class SeePanel(Panel):
         self.workspace.heat.set_range(
             self.ui.heatRange.minimumValue, self.ui.heatRange.maximumValue
         )
+        self._show_legend()
+
+    def on_legend(self, _shown: bool = False) -> None:
+        """Show the colours in the views, or only here."""
+        self.workspace.heat.set_legend(bool(self.ui.legendCheck.checked))
+
+    def _show_legend(self) -> None:
+        """Draw which colour is which heat, also before there is any."""
+        heat = self.workspace.heat
+        picture = legend.draw(
+            colour_steps(heat.is_trusted), heat.lower, heat.upper, self.controller.theme.text
+        )
+        self.ui.legendLabel.setPixmap(picture)
 
     def on_hottest(self, _checked: bool = False) -> None:
         """Jump to the hottest point."""
@@ -87,25 +99,10 @@ class SeePanel(Panel):
 
     def on_recompute(self, _checked: bool = False) -> None:
         """Ask for the heatmap of another method or type."""
-        controller = self.controller
-        case = self.session.case
-        params: dict[str, Any] = {
-            "language": controller.t.language,
-            "method": self.ui.methodCombo.currentData,
-            "target": self.ui.targetCombo.currentData,
-        }
-        params.update(controller.question_panel.options())
-
-        def work(client: Client) -> InferReply:
-            return client.infer("explanation", case.query, params)
-
-        def done(reply: InferReply) -> None:
-            if self.session.case is case:
-                self.workspace.show_explanation(reply)
-                controller.analysed()
-
-        controller.run(
-            self.t("Computing the heatmap"), work, done, action=Action.EXPLAIN, timeout_s=900.0
+        self.controller.question_panel.ask(
+            self.t("Computing the heatmap"),
+            method=self.ui.methodCombo.currentData,
+            target=self.ui.targetCombo.currentData,
         )
 
     # Uncertainty.
@@ -141,6 +138,7 @@ class SeePanel(Panel):
         """Show the numbers."""
         self.on_uncertain()
         self.show_volumes()
+        self._show_legend()
         self._show_heat_numbers()
 
     def show_volumes(self, label: Any = None) -> None:
@@ -183,15 +181,10 @@ class SeePanel(Panel):
         """Enable what fits the state."""
         ui, workspace = self.ui, self.workspace
         has_heat = workspace.heat.node is not None
-        for widget in (ui.heatCheck, ui.opacitySlider, ui.heatRange, ui.hottestButton):
-            widget.enabled = has_heat
+        self.enable(has_heat, ui.heatCheck, ui.opacitySlider, ui.heatRange, ui.hottestButton)
+        self.enable(workspace.heat.legend is not None, ui.legendCheck)
         has_segments = workspace.segmentation is not None
-        for widget in (ui.segmentsCheck, ui.fillSlider, ui.surfaceCheck):
-            widget.enabled = has_segments
-        can_explain = self.controller.offers("models", "explanation")
-        can_explain = can_explain and self.session.can(Action.EXPLAIN)
-        for widget in (ui.recomputeButton, ui.methodCombo, ui.targetCombo):
-            widget.enabled = can_explain
-        has_uncertainty = workspace.uncertainty is not None
-        ui.uncertainCheck.enabled = has_uncertainty
-        ui.uncertainSlider.enabled = has_uncertainty
+        self.enable(has_segments, ui.segmentsCheck, ui.fillSlider, ui.surfaceCheck)
+        can_explain = self.controller.question_panel.can_ask
+        self.enable(can_explain, ui.recomputeButton, ui.methodCombo, ui.targetCombo)
+        self.enable(workspace.uncertainty is not None, ui.uncertainCheck, ui.uncertainSlider)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import qt
-from TumorLensLib import training
+from TumorLensLib import rationale, training
 from TumorLensLib.client import Client
 from TumorLensLib.transport import ServerError
 from TumorLensLib.volumefiles import VolumeData
@@ -134,6 +134,7 @@ class TeachPanel(Panel):
 
     def _show_models(self) -> None:
         metrics = training.common_metrics(self.versions)
+        self._show_gate(None)
         headers = [self.t(text) for text in ("Model", "Version", "State", "Created", "From")]
         rows = [
             (
@@ -186,6 +187,7 @@ class TeachPanel(Panel):
 
         def done(reply: dict[str, Any]) -> None:
             passed = reply.get("promote") if dry_run else reply.get("active") == chosen.version
+            self._show_gate(training.parse_gate(reply) if dry_run else None)
             reasons = reply.get("reasons")
             why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
             if dry_run:
@@ -202,6 +204,12 @@ class TeachPanel(Panel):
             done,
             timeout_s=600.0,
         )
+
+    def _show_gate(self, report: training.GateReport | None) -> None:
+        """Candidate beside the current version, comparison by comparison."""
+        text = rationale.gate_html(report, self.t, self.controller.theme) if report else ""
+        self.ui.gateLabel.text = text
+        self.ui.gateLabel.visible = bool(text)
 
     def on_rollback(self, _checked: bool = False) -> None:
         """Go back to the version before."""
@@ -429,15 +437,14 @@ class TeachPanel(Panel):
         is_running = self.state is not None and self.state.is_running
         is_busy = controller.jobs.current is not None
         ui.teachRefreshButton.enabled = is_online and not is_busy
-        for widget in (ui.acceptButton, ui.rejectButton):
-            widget.enabled = is_online and ui.correctionsTable.currentRow() >= 0
+        has_correction = ui.correctionsTable.currentRow() >= 0
+        self.enable(is_online and has_correction, ui.acceptButton, ui.rejectButton)
         has_trainer = ui.trainerCombo.count > 0
         ui.trainButton.enabled = is_online and has_trainer and not is_running and not is_busy
         ui.stopButton.enabled = is_online and is_running
         chosen = self._chosen_version()
-        ui.tryButton.enabled = ui.promoteButton.enabled = (
-            is_online and chosen is not None and not chosen.is_active
-        )
+        is_candidate = chosen is not None and not chosen.is_active
+        self.enable(is_online and is_candidate, ui.tryButton, ui.promoteButton)
         ui.rollbackButton.enabled = is_online and chosen is not None
         case = self.session.case
         has_case = is_online and case is not None and case.is_stored

@@ -345,6 +345,13 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
     def saveStateForUndo(self):
         self._calls.append("undo state")
+        self._logic.SaveStateForUndo()
+
+    def undo(self):
+        self._logic.Undo()
+
+    def redo(self):
+        self._logic.Redo()
 
     def installKeyboardShortcuts(self):
         self._calls.append("shortcuts on")
