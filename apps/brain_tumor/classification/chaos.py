@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -138,13 +139,15 @@ def divergence_curve(
         return np.full(steps + 1, np.nan)
     nearest = np.empty(usable, dtype=int)
     for rows, distance in distance_blocks(vectors[:usable], "sqeuclidean"):
-        distance[_near_in_time(rows, usable, theiler, periodic=periodic)] = np.inf
-        distance[distance <= 0.0] = np.inf
+        unfit = _near_in_time(int(rows[0]), len(rows), usable, theiler, periodic=periodic)
+        np.copyto(distance, np.inf, where=unfit | (distance <= 0.0))
         best = distance.argmin(axis=1)
         nearest[rows] = np.where(np.isfinite(distance[np.arange(len(rows)), best]), best, -1)
     start = np.flatnonzero(nearest >= 0)
     ahead = np.arange(steps + 1 + (dimension - 1) * delay)[:, None]
-    apart = (x[(start + ahead) % len(x)] - x[(nearest[start] + ahead) % len(x)]) ** 2
+    turns = 1 + math.ceil(len(ahead) / len(x)) if periodic else 1
+    series = np.tile(x, turns)
+    apart = (series[start + ahead] - series[nearest[start] + ahead]) ** 2
     squared = sum(apart[k * delay : k * delay + steps + 1] for k in range(dimension))
     counted = squared > 0.0
     count = counted.sum(axis=1)
@@ -195,8 +198,7 @@ def correlation_dimension(
     vectors = embed(x, dimension, delay, periodic=periodic)
     pairs = []
     for rows, distance in distance_blocks(vectors, "sqeuclidean"):
-        keep = ~_near_in_time(rows, len(vectors), theiler, periodic=periodic)
-        keep &= np.arange(len(vectors)) > rows[:, None]
+        keep = _pairs_apart(int(rows[0]), len(rows), len(vectors), theiler, periodic=periodic)
         pairs.append(distance[keep].astype(np.float32))
     squared = np.concatenate(pairs)
     squared = squared[squared > 0.0]
@@ -211,12 +213,29 @@ def correlation_dimension(
     return slope(np.log(radius), np.log(share))
 
 
+@lru_cache(maxsize=64)
 def _near_in_time(
-    rows: npt.NDArray[np.intp], count: int, window: int, *, periodic: bool
+    first: int, rows: int, count: int, window: int, *, periodic: bool
 ) -> npt.NDArray[np.bool_]:
-    """Pairs no more than `window` samples apart, shape (rows, count)."""
-    apart = np.abs(rows.astype(np.int32)[:, None] - np.arange(count, dtype=np.int32))
+    """Pairs no more than `window` samples apart, of `rows` samples from `first`: (rows, count).
+
+    Outlines all have the same number of samples, so a mask serves many of them; do not write to it.
+    """
+    here = np.arange(first, first + rows, dtype=np.int32)
+    apart = np.abs(here[:, None] - np.arange(count, dtype=np.int32))
     near: npt.NDArray[np.bool_] = apart <= window
     if periodic:
         near |= apart >= count - window
     return near
+
+
+@lru_cache(maxsize=64)
+def _pairs_apart(
+    first: int, rows: int, count: int, window: int, *, periodic: bool
+) -> npt.NDArray[np.bool_]:
+    """Pairs more than `window` samples apart, each once; shape and care as above."""
+    later = np.arange(count) > np.arange(first, first + rows)[:, None]
+    apart: npt.NDArray[np.bool_] = later & ~_near_in_time(
+        first, rows, count, window, periodic=periodic
+    )
+    return apart

@@ -79,10 +79,15 @@ def permutation_entropy(
 
 def entropies_of_closed(x: FloatArray, *, order: int, tolerance: float) -> tuple[float, float]:
     """Approximate and sample entropy of a closed series, from the same matches."""
-    radius = tolerance * float(x.std())
-    shorter, longer = (
-        _match_counts(embed(x, length, 1, periodic=True), radius) for length in (order, order + 1)
-    )
+    # Delay vectors match where all their values do, so matches of vectors are shifted matches of
+    # values, all on.
+    values = np.concatenate([x, x[:order]])
+    close = np.abs(values[:, None] - values) <= tolerance * float(x.std())
+    n = len(x)
+    shifted = [close[k : k + n, k : k + n] for k in range(order + 1)]
+    within = np.logical_and.reduce(shifted[:order])
+    shorter = np.count_nonzero(within, axis=1)
+    longer = np.count_nonzero(within & shifted[order], axis=1)
     approximate = float(np.log(shorter / longer).mean())
     pairs = int(longer.sum()) - len(x)
     sample = math.log((int(shorter.sum()) - len(x)) / pairs) if pairs > 0 else math.nan

@@ -39,16 +39,20 @@ def higuchi_dimension(
         return math.nan
     n = len(x)
     lags = np.arange(1, longest_lag + 1)
+    if periodic:
+        ahead = np.concatenate([x, x[:longest_lag]])[lags[:, None] + np.arange(n)]
+        return _higuchi_slope(lags, np.abs(ahead - x).sum(axis=1) / lags**2)
     lengths = np.empty(longest_lag)
     for at, lag in enumerate(lags):
-        if periodic:
-            lengths[at] = np.abs(np.roll(x, -lag) - x).sum() / lag**2
-            continue
         steps = np.abs(x[lag:] - x[:-lag])
         starts = np.arange(len(steps)) % lag
         counts = (n - 1 - np.arange(lag)) // lag
         sums = np.bincount(starts, weights=steps, minlength=lag)
         lengths[at] = float((sums * (n - 1) / (counts * lag**2)).mean())
+    return _higuchi_slope(lags, lengths)
+
+
+def _higuchi_slope(lags: npt.NDArray[np.int64], lengths: FloatArray) -> float:
     if not (lengths > 0).all():
         return math.nan
     return -slope(np.log(lags), np.log(lengths))
@@ -142,13 +146,19 @@ def curve_box_dimension(points_mm: FloatArray) -> float:
     steps = np.arange(2)[:, None] / 2.0
     dense = (closed[:-1, None, :] + steps * np.diff(closed, axis=0)[:, None, :]).reshape(-1, 2)
     sizes = diameter / BOXES_PER_DIAMETER
-    numbers = np.zeros(len(sizes))
-    for angle in BOX_ANGLES:
+    turned = np.empty((len(BOX_ANGLES), *dense.shape))
+    for at, angle in enumerate(BOX_ANGLES):
         across = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        turned = dense @ across
-        turned -= turned.min(axis=0)
-        numbers += [_occupied_boxes(turned / size) for size in sizes]
-    return -slope(np.log(sizes), np.log(numbers))
+        np.matmul(dense, across, out=turned[at])
+    turned -= turned.min(axis=1, keepdims=True)
+    # All grids at once: (angle, size, point). The tiny shift is that of `_occupied_boxes`.
+    cells = (turned[:, None] / sizes[:, None, None] + 1e-9).astype(np.int64)
+    side = int(cells.max()) + 1
+    grids = np.arange(len(BOX_ANGLES) * len(sizes)).reshape(len(BOX_ANGLES), -1, 1)
+    occupied = np.zeros(grids.size * side**2, dtype=bool)
+    occupied[(grids * side + cells[..., 0]) * side + cells[..., 1]] = True
+    counts = np.count_nonzero(occupied.reshape(*grids.shape[:2], -1), axis=2)
+    return -slope(np.log(sizes), np.log(counts.sum(axis=0)))
 
 
 def surface_box_dimension(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> float:

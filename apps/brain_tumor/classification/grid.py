@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -73,36 +74,72 @@ def sample(
 
 def erode(mask: MaskArray, steps: int) -> MaskArray:
     """Erosion by an octagon of about `steps` pixels; outside the image counts as background."""
-    return ~_grow(~np.pad(mask, 1), steps)[1:-1, 1:-1]
+    return erosions(mask, (steps,))[0]
+
+
+def erosions(mask: MaskArray, steps: Sequence[int]) -> tuple[MaskArray, ...]:
+    """Erosions of one mask by several numbers of steps, each going on from the one before.
+
+    Args:
+        mask: Shape (rows, columns).
+        steps: Numbers of steps, ascending.
+    """
+    box = _box(mask, 0)
+    kept, done, found = mask[box], 0, []
+    for goal in steps:
+        kept, done = _shrink(kept, done, goal), goal
+        whole = np.zeros_like(mask)
+        whole[box] = kept
+        found.append(whole)
+    return tuple(found)
 
 
 def dilate(mask: MaskArray, steps: int) -> MaskArray:
     """Dilation by an octagon of about `steps` pixels."""
-    return _grow(mask, steps)
+    box = _box(mask, steps)
+    whole = np.zeros_like(mask)
+    whole[box] = _grow(mask[box], steps)
+    return whole
 
 
 def close_gaps(mask: MaskArray, steps: int) -> MaskArray:
     """Closing by an octagon: fills bays narrower than two times `steps` pixels."""
-    grown = _grow(np.pad(mask, steps), steps)
-    return erode(grown, steps)[steps:-steps, steps:-steps]
+    box = _box(mask, 0)
+    grown = _grow(np.pad(mask[box], steps), steps)
+    whole = np.zeros_like(mask)
+    whole[box] = _shrink(grown, 0, steps)[steps:-steps, steps:-steps]
+    return whole
 
 
 def fill_holes(mask: MaskArray) -> MaskArray:
     """The mask with everything that cannot be reached from the edge of the image."""
-    labels, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    filled: MaskArray = (labels != labels[0, 0])[1:-1, 1:-1]
+    box = _box(mask, 0)
+    labels, _ = ndimage.label(np.pad(~mask[box], 1, constant_values=True))
+    filled = np.zeros_like(mask)
+    filled[box] = (labels != labels[0, 0])[1:-1, 1:-1]
     return filled
 
 
 def biggest(mask: MaskArray) -> MaskArray:
     """Largest 4-connected component; empty if the mask is."""
-    labels, count = ndimage.label(mask)
+    box = _box(mask, 0)
+    labels, count = ndimage.label(mask[box])
     if count < 2:
         return mask
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    component: MaskArray = labels == sizes.argmax()
+    component = np.zeros_like(mask)
+    component[box] = labels == sizes.argmax()
     return component
+
+
+def _box(mask: MaskArray, margin: int) -> tuple[slice, slice]:
+    """The part of the image that holds the mask and a margin around it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return slice(0, 0), slice(0, 0)
+    first, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
+    return slice(first, int(rows[-1]) + 1 + margin), slice(left, int(columns[-1]) + 1 + margin)
 
 
 def _grow(mask: MaskArray, steps: int) -> MaskArray:
@@ -118,3 +155,19 @@ def _grow(mask: MaskArray, steps: int) -> MaskArray:
         rows[:, :-1] |= source[:, 1:]
         grown = rows
     return grown
+
+
+def _shrink(mask: MaskArray, done: int, steps: int) -> MaskArray:
+    """Erosion by the same octagon, from step `done` to `steps`; beyond the edge is background."""
+    kept = mask
+    for step in range(done, steps):
+        rows = kept.copy()
+        rows[1:] &= kept[:-1]
+        rows[:-1] &= kept[1:]
+        rows[:1] = rows[-1:] = False
+        source = kept if step % 2 == 0 else rows.copy()
+        rows[:, 1:] &= source[:, :-1]
+        rows[:, :-1] &= source[:, 1:]
+        rows[:, :1] = rows[:, -1:] = False
+        kept = rows
+    return kept

@@ -6,6 +6,7 @@ skull-stripped ones (the head is the brain), of any plane.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from brain_tumor.classification.grid import (
     close_gaps,
     dilate,
     erode,
+    erosions,
     fill_holes,
     resample,
 )
@@ -31,7 +33,10 @@ HEAD_THRESHOLD = 0.3
 """Head is brighter than this share of the way from air to Otsu's threshold."""
 BRAIN_RANGE = (0.62, 1.4)
 """Brain tissue, relative to its median."""
+INNER_STEPS = 2
 RIM_STEPS = 4
+FALLBACK_STEPS = 6
+DEEP_STEPS = (12, 6, 2)
 LEAST_SCALP_SHARE = 0.12
 MOST_BRAIN_SHARE = 0.6
 """A head has its skull if more than the first share of its outer 8 mm is brighter than brain, as
@@ -126,16 +131,18 @@ def find_head(
     if outside.size:
         black = min(black, float(np.median(outside)))
     near_lesion = dilate(lesion, 4)
-    level = _deep_level(grid, head, near_lesion, low + 2 * HEAD_THRESHOLD * step)
+    depths = sorted({INNER_STEPS, RIM_STEPS, FALLBACK_STEPS, *DEEP_STEPS})
+    shrunk = dict(zip(depths, erosions(head, depths), strict=True))
+    level = _deep_level(grid, shrunk, near_lesion, low + 2 * HEAD_THRESHOLD * step)
     if level is None or level <= black:
         return None
     relative = (grid - black) / (level - black)
-    skull_present = _has_skull(relative, head)
-    brain = _brain(relative, head, lesion) if skull_present else head
+    skull_present = _has_skull(relative, head & ~shrunk[RIM_STEPS])
+    brain = _brain(relative, shrunk[INNER_STEPS], lesion) if skull_present else head
     reason = ""
     if np.count_nonzero(brain) < LEAST_BRAIN_SHARE * np.count_nonzero(head):
         reason = "the brain could not be told from the rest of the head"
-        brain = erode(head, 6)
+        brain = shrunk[FALLBACK_STEPS]
         brain = brain if brain.any() else head
     tissue = grid[erode(brain, 3) & ~near_lesion]
     if tissue.size >= 50:
@@ -175,27 +182,27 @@ def outline_points_mm(mask: MaskArray) -> FloatArray:
 
 
 def _deep_level(
-    grid: ImageArray, head: MaskArray, near_lesion: MaskArray, dark: float
+    grid: ImageArray, shrunk: Mapping[int, MaskArray], near_lesion: MaskArray, dark: float
 ) -> float | None:
     """Median of what is not dark, as deep inside the head as leaves 16 cm^2 to look at."""
-    for steps in (12, 6, 2):
-        values = grid[erode(head, steps) & ~near_lesion & (grid > dark)]
+    usable = ~near_lesion & (grid > dark)
+    for steps in DEEP_STEPS:
+        values = grid[shrunk[steps] & usable]
         if values.size * GRID_MM**2 >= DEEP_MM2:
             return float(np.median(values))
     return None
 
 
-def _has_skull(relative: ImageArray, head: MaskArray) -> bool:
+def _has_skull(relative: ImageArray, outer: MaskArray) -> bool:
     """Whether the outer 8 mm of the head are scalp and skull rather than brain."""
-    rim = relative[head & ~erode(head, RIM_STEPS)]
+    rim = relative[outer]
     like_brain = (rim > BRAIN_RANGE[0]) & (rim < BRAIN_RANGE[1])
     scalp = rim >= BRAIN_RANGE[1]
     return bool(scalp.mean() > LEAST_SCALP_SHARE and like_brain.mean() <= MOST_BRAIN_SHARE)
 
 
-def _brain(relative: ImageArray, head: MaskArray, lesion: MaskArray) -> MaskArray:
-    """Intracranial space of a slice with skull."""
-    inner = erode(head, 2)
+def _brain(relative: ImageArray, inner: MaskArray, lesion: MaskArray) -> MaskArray:
+    """Intracranial space of a slice with skull; `inner` is the head without its outer 4 mm."""
     like_brain = (relative > BRAIN_RANGE[0]) & (relative < BRAIN_RANGE[1])
     parts, count = ndimage.label(erode((like_brain | lesion) & inner, 3))
     is_brain = np.zeros(count + 1, dtype=bool)

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from brain_tumor.classification.grid import sample
 from brain_tumor.classification.head import GRID_MM, Head
-from brain_tumor.classification.outline import FloatArray
+from brain_tumor.classification.outline import FloatArray, MaskArray
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 ANGLES = 144
@@ -86,7 +86,7 @@ def mirror_axis(head: Head, plane: Plane | None = None) -> MirrorAxis:
         head: Head of the slice.
         plane: Orientation of the slice, if it is known.
     """
-    centre = np.array(ndimage.center_of_mass(head.head)) * GRID_MM
+    centre = _centroid(head.head) * GRID_MM
     angles = np.arange(ANGLES) * (2.0 * math.pi / ANGLES)
     rays = np.stack([-np.cos(angles), np.sin(angles)], axis=1)
     points = centre + RADII_MM[:, None, None] * rays
@@ -107,6 +107,13 @@ def mirror_axis(head: Head, plane: Plane | None = None) -> MirrorAxis:
     return MirrorAxis(
         centre, direction, symmetry, symmetry >= enough and plane is not Plane.SAGITTAL
     )
+
+
+def _centroid(mask: MaskArray) -> FloatArray:
+    """Mean row and column of a mask that is not empty."""
+    sums = [mask.sum(axis=1 - axis) @ np.arange(mask.shape[axis]) for axis in (0, 1)]
+    centroid: FloatArray = np.array(sums) / np.count_nonzero(mask)
+    return centroid
 
 
 def _centred(
