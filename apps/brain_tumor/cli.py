@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TRAINABLE = ("segmentation", "tumor_core", "classification", "concepts")
 HEAT_METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
-HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary")
+HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary", "WT", "TC", "ET")
 NOTICE = "Research use only; not a medical device."
 
 
@@ -125,8 +125,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_explanation_options(infer: argparse.ArgumentParser) -> None:
     """How to explain; values as in docs/http-api.md."""
-    infer.add_argument("--method", default="gradcam++", choices=HEAT_METHODS)
-    infer.add_argument("--target", default="prediction", choices=HEAT_TARGETS)
+    infer.add_argument(
+        "--method",
+        choices=HEAT_METHODS,
+        help="how the heat is made; by default gradcam++, for a region layercam",
+    )
+    infer.add_argument(
+        "--target",
+        default="prediction",
+        choices=HEAT_TARGETS,
+        help="tumour type, or region of the outline, that the heat explains",
+    )
     infer.add_argument("--language", default="en", choices=("en", "ko"))
     infer.add_argument("--provider", default="composer", help="who phrases the rationale")
 
@@ -203,24 +212,27 @@ def _infer(arguments: argparse.Namespace) -> None:
 def _read_type(
     arguments: argparse.Namespace, models: Path, segmenter: Segmenter, case: Case
 ) -> CaseResults:
-    from brain_tumor.explanation.analyst import Analyst, ExplanationOptions
+    from brain_tumor.explanation.analyst import Analyst
     from brain_tumor.explanation.attribution import HeatMethod
     from brain_tumor.explanation.case_report import CaseResults
     from brain_tumor.explanation.facts import Language
+    from brain_tumor.explanation.options import ExplanationOptions
     from brain_tumor.explanation.references import load_type_reader
 
+    options = None
+    if arguments.depth != "classify":
+        options = ExplanationOptions(
+            HeatMethod(arguments.method) if arguments.method else None,
+            arguments.target,
+            Language(arguments.language),
+            arguments.provider,
+        )
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
     segmentation = analyst.segment(case)
     classification = analyst.classify(case, segmentation)
-    if arguments.depth == "classify":
+    if options is None:
         return CaseResults(segmentation, classification)
-    options = ExplanationOptions(
-        HeatMethod(arguments.method),
-        arguments.target,
-        Language(arguments.language),
-        arguments.provider,
-    )
     explanation = analyst.explain(case, segmentation, classification, options)
     return CaseResults(segmentation, classification, explanation)
 
@@ -264,7 +276,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from brain_tumor.classification import evaluation
 
         if arguments.runs is not None:
-            evaluation.evaluate_run(arguments.runs, arguments.output)
+            evaluation.evaluate_run(
+                arguments.runs,
+                arguments.output,
+                data=arguments.data,
+                core=models / "tumor_core",
+            )
         else:
             bundle = models / arguments.model
             evaluation.evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)

@@ -58,6 +58,10 @@ class TumorType(StrEnum):
     PITUITARY = "pituitary"
 
 
+TYPES = tuple(TumorType)
+"""Every array over types (outputs of networks, probabilities, contributions) is in this order."""
+
+
 @dataclass(frozen=True)
 class LabelStyle:
     """How a label is named and drawn.

@@ -11,7 +11,8 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.writers import write_volume
 from brain_tumor.classification.card import CARD, METRICS, card_of
 from brain_tumor.cli import main
-from brain_tumor.explanation.analyst import Analyst, ExplanationOptions
+from brain_tumor.explanation.analyst import Analyst
+from brain_tumor.explanation.options import ExplanationOptions
 from brain_tumor.explanation.references import load_type_reader
 from brain_tumor.explanation.sections import explanation_sections
 from brain_tumor.labels import TumorType

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +13,7 @@ from brain_tumor.labels import label_names
 from brain_tumor.server.admission import InferenceGate
 from brain_tumor.server.tasks import TaskServices
 
+from tests.helpers.region_network import ByContrast
 from tests.helpers.server import AFFINE, MODEL, Gate, ThresholdSegmenter, expected_labels
 from tests.helpers.server import parse_reply as parse
 from tests.helpers.volumes import write_nifti
@@ -20,6 +22,17 @@ from tests.server.conftest import InProcessApp, client_of, everything_below, ref
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "reply.schema.json").read_text(encoding="utf-8")
 )
+
+
+class RegionSegmenter(ThresholdSegmenter):
+    """A threshold that names a network which sees the same."""
+
+    def segment(self, case):
+        # on the working grid the z-score of the phantom is 1.5 to 2.2 in the enhancing tumour
+        network = ByContrast(threshold=1.5, background=0.0, flair=0.0)
+        return replace(super().segment(case), network=network)
+
+
 TASKS = ["segmentation", "refine", "classification", "explanation", "analysis"]
 
 
@@ -364,6 +377,36 @@ class TestExplanation:
         assert first["heatmap"]["target"] != second["heatmap"]["target"]
         text = " ".join(s["text"] for s in second["rationale"]["sentences"])
         assert any("가" <= letter <= "힣" for letter in text)
+
+    def test_heat_of_a_region_explains_the_outline_and_not_the_type(self, studies):
+        segmenter = RegionSegmenter()
+        client = client_of(InProcessApp(studies, segmenter))
+        by_type, _ = parse(run(client, "analysis"))
+        params, files = parse(run(client, "analysis", params={"target": "ET"}))
+        jsonschema.validate(params, SCHEMA)
+        heat = params["heatmap"]
+        assert (heat["method"], heat["target"]) == ("layercam", "ET")
+        assert heat["range"] == [0, 1]
+        assert list(files) == ["image", "heatmap"]
+        checks = heat["faithfulness"]["region"]
+        assert (checks["name"], checks["peak_inside"]) == ("ET", True)
+        assert heat["faithfulness"]["deletion_auc"] is None
+        assert params["classification"] == by_type["classification"]
+        assert {item["heat"] for item in params["evidence"]} == {None}
+        said = " ".join(s["text"] for s in params["rationale"]["sentences"])
+        assert "heat" not in said.lower()
+        assert by_type["heatmap"]["faithfulness"]["region"] is None
+
+    def test_a_region_of_an_undivided_core_is_refused(self, client):
+        message = refusal(run(client, "explanation", "LONE", params={"target": "ET"}), 400)
+        assert "target is the region ET" in message
+        assert "scheme 'core'" in message
+
+    def test_a_region_is_explained_by_no_other_method_than_its_own(self, client, segmenter):
+        params = {"target": "WT", "method": "gradcam++"}
+        message = refusal(run(client, "analysis", params=params), 400, "bad_input")
+        assert "method is 'gradcam++'; expected 'layercam'" in message
+        assert segmenter.calls == 0
 
     @pytest.mark.parametrize(
         "params",

@@ -1,8 +1,8 @@
 """The command line lists its choices without loading what they choose from; they must agree."""
 
 from brain_tumor.cli import HEAT_METHODS, HEAT_TARGETS
-from brain_tumor.explanation.analyst import TARGETS
 from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
+from brain_tumor.explanation.options import TARGETS
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_explanation():

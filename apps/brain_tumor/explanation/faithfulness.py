@@ -33,6 +33,7 @@ from brain_tumor.explanation.heatmap import (
     peak_inside,
     share_inside,
 )
+from brain_tumor.labels import Region
 
 LEAST_INSIDE_SHARE = 0.5
 """Share of the heat that has to lie within 5 mm of the tumour."""
@@ -64,6 +65,36 @@ class TestedSlice:
 
 
 @dataclass(frozen=True)
+class RegionChecks:
+    """What the tests say about heat of a region.
+
+    Attributes:
+        region: Region whose outline is explained.
+        inside_share: Share of the heat inside the region.
+        near_share: Share within 5 mm of it.
+        peak_inside: Whether the peak is within 5 mm of it.
+        shuffled_correlation: Rank correlation with the heat of the same network with shuffled
+            weights; None if the region was not outlined.
+    """
+
+    region: Region
+    inside_share: float
+    near_share: float
+    peak_inside: bool
+    shuffled_correlation: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """`heatmap.faithfulness.region` of the reply."""
+        return {
+            "name": self.region.value,
+            "inside_share": _rounded(self.inside_share),
+            "near_share": _rounded(self.near_share),
+            "peak_inside": self.peak_inside,
+            "shuffled_correlation": _rounded(self.shuffled_correlation),
+        }
+
+
+@dataclass(frozen=True)
 class FaithfulnessReport:
     """What the tests say about a case's heatmap.
 
@@ -80,6 +111,8 @@ class FaithfulnessReport:
         random_insertion_auc: The same for random maps.
         blob_deletion_auc: The same for the centre blob.
         blob_insertion_auc: The same for the centre blob.
+        untested: Sentences: which tests there are not for this heat, and why; not against it.
+        region: The tests of heat of a region; None for heat of a type.
     """
 
     passed: bool
@@ -94,27 +127,31 @@ class FaithfulnessReport:
     random_insertion_auc: float | None = None
     blob_deletion_auc: float | None = None
     blob_insertion_auc: float | None = None
+    untested: tuple[str, ...] = ()
+    region: RegionChecks | None = None
 
     def to_json(self) -> dict[str, Any]:
         """`heatmap.faithfulness` of the reply."""
-
-        def rounded(value: float | None) -> float | None:
-            return None if value is None else round(value, 4)
-
         return {
             "passed": self.passed,
-            "inside_share": rounded(self.inside_share),
-            "near_share": rounded(self.near_share),
+            "inside_share": _rounded(self.inside_share),
+            "near_share": _rounded(self.near_share),
             "peak_inside": self.peak_inside,
-            "effect_log_odds": rounded(self.effect_log_odds),
-            "deletion_auc": rounded(self.deletion_auc),
-            "insertion_auc": rounded(self.insertion_auc),
-            "random_deletion_auc": rounded(self.random_deletion_auc),
-            "random_insertion_auc": rounded(self.random_insertion_auc),
-            "blob_deletion_auc": rounded(self.blob_deletion_auc),
-            "blob_insertion_auc": rounded(self.blob_insertion_auc),
+            "effect_log_odds": _rounded(self.effect_log_odds),
+            "deletion_auc": _rounded(self.deletion_auc),
+            "insertion_auc": _rounded(self.insertion_auc),
+            "random_deletion_auc": _rounded(self.random_deletion_auc),
+            "random_insertion_auc": _rounded(self.random_insertion_auc),
+            "blob_deletion_auc": _rounded(self.blob_deletion_auc),
+            "blob_insertion_auc": _rounded(self.blob_insertion_auc),
             "reasons": list(self.reasons),
+            "untested": list(self.untested),
+            "region": None if self.region is None else self.region.to_json(),
         }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 @dataclass(frozen=True, eq=False)

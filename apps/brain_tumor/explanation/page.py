@@ -133,7 +133,8 @@ def _main(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Markup:
 
 def _images(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Markup:
     target = str(view.section("heatmap").get("target") or (scene.heat.target if scene.heat else ""))
-    name = texts.tumor(target)
+    name = texts.name(target).lower() if view.heat_region else texts.tumor(target)
+    heat_text = texts("legend_region_heat" if view.heat_region else "legend_heat", target=name)
     switches = []
     if views.labels:
         switches.append(("outline", texts("show_outline")))
@@ -164,7 +165,7 @@ def _images(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Marku
             class_="heading",
         ),
         planes_markup(views, sequence, texts),
-        legend(views, scene, name, texts),
+        legend(views, scene, heat_text, texts),
         element("p", caption(views, scene, texts), class_="quiet"),
         element("p", texts("no_heat", target=name)) if scene.heat and not has_heat else None,
         sections.heat_verdict(view, texts) if scene.heat is not None else None,

@@ -332,8 +332,8 @@ def _scale_bar(width: float, height: float) -> Markup:
     )
 
 
-def legend(views: Views, scene: Scene, target: str, texts: Texts) -> Markup:
-    """Colours of the outlines and of the heat."""
+def legend(views: Views, scene: Scene, heat_text: str, texts: Texts) -> Markup:
+    """Colours of the outlines and of the heat, which `heat_text` names."""
     outlines = [
         element(
             "span",
@@ -353,7 +353,7 @@ def legend(views: Views, scene: Scene, target: str, texts: Texts) -> Markup:
     if scene.heat is not None and not scene.heat.is_empty:
         heat = element(
             "span",
-            texts("legend_heat", target=target),
+            heat_text,
             _colour_bar(greyed=not scene.trusted),
             f"1 ({texts('cold', level=COLD)})",
             class_="key",

@@ -49,6 +49,14 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "표시: {sequence}, 면당 단면 {count}개.",
         ),
         "legend_heat": ("Heat for {target}: 0", "{target} 판정에 대한 열: 0"),
+        "legend_region_heat": (
+            "Heat for the outline of the {target}: 0",
+            "{target} 윤곽에 대한 열: 0",
+        ),
+        "region_heat": (
+            "The heat explains the outline of the {target}, not the tumour type.",
+            "열은 종양 유형이 아니라 {target} 윤곽을 설명합니다.",
+        ),
         "cold": ("up to {level} transparent", "{level}까지 투명"),
         "no_heat": (
             "Nothing in the images speaks for {target}; there is no heat to show.",
@@ -72,6 +80,15 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "hiding random ones.",
             "열지도가 시험을 통과했습니다. 가장 뜨거운 곳을 가리면 무작위로 가릴 때보다 "
             "답이 더 빨리 바뀝니다.",
+        ),
+        "region_faithful": (
+            "The heatmap passed its tests: it lies at its region and changes when the model's "
+            "weights are shuffled.",
+            "열지도가 시험을 통과했습니다. 해당 영역에 위치하며 모델의 가중치를 섞으면 달라집니다.",
+        ),
+        "region_share": (
+            "{share} of the heat lies inside the {target}.",
+            "열의 {share}가 {target} 안에 있습니다.",
         ),
         "unfaithful": (
             "The heatmap failed its test and is drawn in grey: do not rely on it.",

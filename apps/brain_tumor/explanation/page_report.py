@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from brain_tumor.explanation.page_text import finite
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import Region, TumorType
 
 Item = Mapping[str, Any]
 
@@ -109,6 +109,12 @@ class ReportView:
     def is_undetermined(self) -> bool:
         """Whether a type was asked for and none is given."""
         return bool(self.section("classification")) and self.prediction is None
+
+    @property
+    def heat_region(self) -> str | None:
+        """Region whose outline the heatmap explains, or None if it explains a type."""
+        given = self.section("heatmap").get("target")
+        return str(given) if given in set(Region) else None
 
     @property
     def heat_trusted(self) -> bool:

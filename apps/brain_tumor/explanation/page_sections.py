@@ -172,8 +172,15 @@ def heat_verdict(view: ReportView, texts: Texts) -> Markup | None:
         return None
     faithfulness = mapping(found.get("faithfulness"))
     passed = faithfulness.get("passed")
-    key = "untested" if passed is None else "faithful" if passed else "unfaithful"
+    proof = "region_faithful" if view.heat_region else "faithful"
+    key = "untested" if passed is None else proof if passed else "unfaithful"
     lines = [texts("heat_method", method=texts.name(found.get("method") or NONE))]
+    if view.heat_region:
+        name = texts.name(view.heat_region).lower()
+        lines.append(texts("region_heat", target=name))
+        share = finite(mapping(faithfulness.get("region")).get("inside_share"))
+        if share is not None:
+            lines.append(texts("region_share", share=percent_text(share), target=name))
     share = finite(found.get("inside_tumor_share"))
     if share is not None:
         lines.append(texts("heat_inside", share=percent_text(share)))

@@ -120,6 +120,7 @@ class SubregionSegmenter:
             timings_s=timer.seconds,
             warnings=_warnings(case, labelmap),
             probabilities=probabilities,
+            network=self._network,
         )
 
     def predict(self, working: WorkingCase) -> WorkingPrediction:

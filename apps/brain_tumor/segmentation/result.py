@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
@@ -52,6 +53,8 @@ class SegmentationResult:
         timings_s: Seconds per stage.
         warnings: Sentences that a reader must see first.
         probabilities: Of each tumour label, or None if the model gives none.
+        network: What told the sub-regions, for whoever explains the outline; shared, so neither
+            changed nor trained. None where sub-regions were not told by one network.
     """
 
     labelmap: LabelArray
@@ -63,6 +66,7 @@ class SegmentationResult:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     probabilities: ClassProbabilities | None = None
+    network: nn.Module | None = None
 
     @property
     def nbytes(self) -> int:

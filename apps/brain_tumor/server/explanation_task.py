@@ -16,17 +16,15 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
 from brain_tumor.classification.report import classification_section
 from brain_tumor.classification.result import ClassificationResult
-from brain_tumor.explanation.analyst import (
-    COMPOSER,
-    PREDICTION,
-    TARGETS,
-    Analyst,
-    Explanation,
-    ExplanationOptions,
-)
-from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
+from brain_tumor.explanation.analyst import Analyst, Explanation
+from brain_tumor.explanation.attribution import HeatMethod
 from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.language_models import ProviderSettings, available_providers
+from brain_tumor.explanation.language_models import (
+    COMPOSER,
+    ProviderSettings,
+    available_providers,
+)
+from brain_tumor.explanation.options import PREDICTION, TARGETS, ExplanationOptions
 from brain_tumor.explanation.sections import PART, explanation_sections
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
@@ -62,9 +60,7 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
     summary: ClassVar[str] = "Why: a heatmap volume, measured evidence and a checked rationale"
     parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
         {
-            "method": Parameter(
-                (str,), default=DEFAULT_METHOD.value, choices=tuple(m.value for m in HeatMethod)
-            ),
+            "method": Parameter((str,), choices=tuple(m.value for m in HeatMethod)),
             "target": Parameter((str,), default=PREDICTION, choices=TARGETS),
             "language": Parameter(
                 (str,), default=Language.ENGLISH.value, choices=tuple(x.value for x in Language)
@@ -81,16 +77,22 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         super().__init__(InferType.OTHERS.value, self.summary, services)
         self._analyst = analyst
 
+    def check_options(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of a request with defaults.
+
+        Raises:
+            InputError: If a key or a value is none that the task takes, or the method does not
+                fit the target.
+        """
+        options = super().check_options(params)
+        _chosen(options)
+        return options
+
     def compute(self, case: Case, options: Mapping[str, Any]) -> AnalysedCase:
         """Outline, classify and explain a case."""
+        chosen = _chosen(options)
         segmentation = self._analyst.segment(case)
         classification = self._analyst.classify(case, segmentation)
-        chosen = ExplanationOptions(
-            method=HeatMethod(options["method"]),
-            target=options["target"],
-            language=Language(options["language"]),
-            provider=options["provider"],
-        )
         explanation = self._analyst.explain(case, segmentation, classification, chosen)
         return AnalysedCase(segmentation, classification, explanation)
 
@@ -138,6 +140,17 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         suffix = options["result_extension"]
         values = outcome.result.explanation.heat.values
         return self.part(PART, suffix, encode_scalar_map(values, outcome.case.affine, suffix))
+
+
+def _chosen(options: Mapping[str, Any]) -> ExplanationOptions:
+    """What a request wants explained."""
+    method = options["method"]
+    return ExplanationOptions(
+        method=None if method is None else HeatMethod(method),
+        target=options["target"],
+        language=Language(options["language"]),
+        provider=options["provider"],
+    )
 
 
 class AnalysisTask(ExplanationTask):

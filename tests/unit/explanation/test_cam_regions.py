@@ -12,33 +12,12 @@ from brain_tumor.explanation.cam_regions import (
 )
 from brain_tumor.labels import Region
 from brain_tumor.segmentation.networks import build_unet
-from torch import nn
+
+from tests.helpers.region_network import ByContrast
 
 SHAPE = (16, 16, 8)
 RIM = (slice(4, 10), slice(4, 10), slice(2, 6))
 CORE = (slice(6, 8), slice(6, 8), slice(3, 5))
-
-
-class ByContrast(nn.Module):
-    """Enhancing where t1c (channel 1) is 4, necrosis where it is -4, oedema where flair (3) is 4.
-
-    The layer holds one feature for each; logits are 10 for the label found, 5 for background."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Conv3d(4, 3, 1)
-        with torch.no_grad():
-            self.features.weight.zero_()
-            self.features.weight[0, 1] = -1.0  # necrosis
-            self.features.weight[1, 3] = 1.0  # oedema
-            self.features.weight[2, 1] = 1.0  # enhancement
-            self.features.bias.zero_()
-        self.relu = nn.ReLU()
-        self.eval().requires_grad_(False)
-
-    def forward(self, image):
-        seen = self.relu(self.features(image))
-        return torch.cat([torch.full_like(seen[:, :1], 5.0), 2.5 * seen], dim=1)
 
 
 def working():
@@ -53,7 +32,7 @@ def working():
 
 def regions(bf16=False):
     network = ByContrast()
-    found = explain_regions(network, network.relu, working(), bf16=bf16)
+    found = explain_regions(network, explained_layer(network), working(), bf16=bf16)
     assert not any(m._forward_hooks for m in network.modules())
     return {item.region: item for item in found}
 
@@ -67,7 +46,7 @@ def test_each_region_is_hot_where_its_own_features_are():
     oedema = np.zeros(SHAPE, dtype=bool)
     oedema[11:14, 4:10, 2:6] = True
     enhancing = found[Region.ET].heat
-    assert found[Region.ET].voxels == 6 * 6 * 4 - 8
+    assert found[Region.ET].explained.sum() == 6 * 6 * 4 - 8
     assert (enhancing[rim & ~core] > 0).all()
     assert enhancing[~rim].max() == 0
     assert enhancing[core].max() == 0
@@ -85,6 +64,19 @@ def test_the_score_is_the_sum_of_the_log_odds_inside_the_region():
     assert regions()[Region.ET].score == pytest.approx(136 * odds, rel=1e-5)
 
 
+def test_only_the_voxels_that_are_named_are_explained():
+    network = ByContrast()
+    inside = np.zeros(SHAPE, dtype=bool)
+    inside[5, 5, 3] = True  # one voxel of the rim
+    (found,) = explain_regions(
+        network, explained_layer(network), working(), (Region.ET,), inside=inside
+    )
+    assert found.score == pytest.approx(10 - np.log(np.exp(5) + 2), rel=1e-5)
+    # d(log-odds)/d(feature) = 2.5, feature 4: 10 there, 0 elsewhere
+    assert found.heat[5, 5, 3] == pytest.approx(10.0, rel=1e-5)
+    assert np.count_nonzero(found.heat) == 1
+
+
 def test_bf16_gives_nearly_the_same_maps():
     exact, fast = regions(), regions(bf16=True)
     for region in Region:
@@ -98,8 +90,8 @@ def test_a_region_that_was_not_drawn_has_no_heat():
     empty = WorkingCase(
         np.zeros((4, *SHAPE), dtype=np.float32), np.ones(SHAPE, dtype=bool), np.eye(4), (True,) * 4
     )
-    for item in explain_regions(network, network.relu, empty):
-        assert item.voxels == 0
+    for item in explain_regions(network, explained_layer(network), empty):
+        assert not item.explained.any()
         assert item.heat.max() == 0
 
 

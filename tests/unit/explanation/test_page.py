@@ -208,6 +208,26 @@ def test_heat_that_failed_its_test_is_grey_and_says_so():
     assert not set(heats(trusted)) & set(heats(doubtful))
 
 
+def test_heat_of_a_region_is_named_as_such_and_not_as_a_reason_for_the_type():
+    report = a_report()
+    report["heatmap"] |= {"method": "layercam", "target": "ET"}
+    report["heatmap"]["faithfulness"] = {
+        "passed": True,
+        "reasons": [],
+        "deletion_auc": None,
+        "insertion_auc": None,
+        "region": {"name": "ET", "inside_share": 0.64},
+    }
+    page = shown(report).text
+    assert "Heat for the outline of the enhancing tumour" in page
+    assert "explains the outline of the enhancing tumour, not the tumour type" in page
+    assert "64 % of the heat lies inside the enhancing tumour" in page
+    assert "changes when the model's weights are shuffled" in page
+    assert "hiding the hottest places" not in page
+    assert "조영증강 종양 윤곽에 대한 열" in shown(report, language="ko").text
+    assert "outline of the" not in shown(a_report()).text
+
+
 def test_a_case_without_tumour_says_so_and_shows_the_head():
     case, labelmap, _ = a_page_case()
     report = {
