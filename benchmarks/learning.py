@@ -35,9 +35,9 @@ from brain_tumor.learning.acquisition import (
     unsure_ml,
 )
 from brain_tumor.learning.promotion import CaseScore, Source, judge
-from brain_tumor.learning.retraining import Examples, Schedule, fine_tune
+from brain_tumor.learning.retraining import Schedule, fine_tune
 from brain_tumor.learning.segmentation_tuner import SegmentationTuner
-from brain_tumor.learning.tuners import CHANGED, write_example
+from brain_tumor.learning.tuners import CHANGED, Examples, write_example
 from brain_tumor.segmentation.networks import build_unet
 from brain_tumor.segmentation.training.validation import region_dice
 from safetensors.torch import save_file

@@ -20,8 +20,9 @@ class TestInfo:
         info = client.get("/info/").json()
         tasks = ["segmentation", "refine", "classification", "explanation", "analysis"]
         assert list(info["models"]) == tasks
-        assert sorted(info["trainers"]) == ["segmentation", "tumor_core"]
-        assert info["train_stats"] == {"segmentation": {}, "tumor_core": {}}
+        trainers = ["classification", "segmentation", "tumor_core"]
+        assert sorted(info["trainers"]) == trainers
+        assert info["train_stats"] == {name: {} for name in trainers}
         strategies = ["combined", "disagreement", "diversity", "first", "random", "uncertainty"]
         assert sorted(info["strategies"]) == strategies
         assert info["scoring"] == {}

@@ -153,11 +153,34 @@ class HybridNetwork(nn.Module):
             masks: Tumour core, 0-1, (N, 1, H, W).
             features: Measured features, (N, F), NaN where missing.
         """
+        return self.name_pooled(self.pool(maps, masks), features)
+
+    def pool(self, maps: SliceMaps, masks: torch.Tensor) -> torch.Tensor:
+        """Appearance of slices, pooled over the slice, the tumour and its edge.
+
+        Args:
+            maps: From `see`.
+            masks: Tumour core, 0-1, (N, 1, H, W).
+
+        Returns:
+            Shape (N, 3 * LESION_CHANNELS).
+        """
         lesion = self.lesion_map(maps)
         near = F.adaptive_avg_pool2d(_with_margin(masks), (lesion.shape[2], lesion.shape[3]))
         weights = self._weights(near, maps)
-        pooled = [(lesion * weight).sum(dim=(2, 3)) for weight in weights]
-        return self._fuse(torch.cat(pooled, dim=1), features)
+        return torch.cat([(lesion * weight).sum(dim=(2, 3)) for weight in weights], dim=1)
+
+    def name_pooled(self, pooled: torch.Tensor, features: torch.Tensor) -> TypeLogits:
+        """Tumour types of pooled slices.
+
+        Args:
+            pooled: From `pool`.
+            features: Measured features, (N, F), NaN where missing.
+        """
+        embedding = self.embed(pooled)
+        measured = self.measure(self.standardise(features))
+        fused = self.fuse(torch.cat([embedding, measured], dim=1))
+        return TypeLogits(fused, self.deep_head(embedding), self.measured_head(measured), embedding)
 
     def forward(
         self, images: torch.Tensor, masks: torch.Tensor, features: torch.Tensor
@@ -177,7 +200,7 @@ class HybridNetwork(nn.Module):
         shares[1:] = [share * inside for share in shares[1:]]
         spread = _repeat(lesion, repeat)
         looks = self.looks(torch.cat([spread * share for share in shares], dim=1))
-        return self._fuse(looks.sum(dim=(2, 3)), features).fused
+        return self.name_pooled(looks.sum(dim=(2, 3)), features).fused
 
     def _weights(self, near: torch.Tensor, maps: SliceMaps) -> list[torch.Tensor]:
         """Pooling weights over the slice, the tumour with a margin, and its edge.
@@ -196,12 +219,6 @@ class HybridNetwork(nn.Module):
             everywhere,
             *(w / w.sum(dim=(2, 3), keepdim=True).clamp(min=1e-3) for w in (near, edge)),
         ]
-
-    def _fuse(self, pooled: torch.Tensor, features: torch.Tensor) -> TypeLogits:
-        embedding = self.embed(pooled)
-        measured = self.measure(self.standardise(features))
-        fused = self.fuse(torch.cat([embedding, measured], dim=1))
-        return TypeLogits(fused, self.deep_head(embedding), self.measured_head(measured), embedding)
 
     def lesion_map(self, maps: SliceMaps) -> torch.Tensor:
         """Boundary-normalised features with stride 8."""

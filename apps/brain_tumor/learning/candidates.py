@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
 from brain_tumor.learning.job_folder import TrainingRequest
@@ -26,24 +27,27 @@ def write_candidate(
 ) -> None:
     """Write a bundle: the parent's contract, new weights, and a card of its own.
 
-    Weights are stored as float16, as those of the shipped models.
+    Weights are stored as precisely as the parent's. Those that did not learn stay as they are, and
+    so does what the parent's bundle holds beside them.
 
     Args:
         folder: Folder of the bundle; replaced.
         parent: Bundle that the training started from.
         version: Version of the new one.
-        state: Weights.
+        state: Weights that learnt.
         request: What was asked for.
         data: What it was trained on.
     """
     bundle = read_bundle(parent)
     for file in (METADATA, WEIGHTS, CARD):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    half = {
-        name: (value.detach().half() if value.is_floating_point() else value).contiguous()
-        for name, value in state.items()
+    _carry_over(parent, folder)
+    stored = load_file(parent / WEIGHTS)
+    weights = {
+        name: state.get(name, value).detach().to(value.dtype).contiguous()
+        for name, value in stored.items()
     }
-    save_file(half, folder / WEIGHTS)
+    save_file(weights, folder / WEIGHTS)
     metadata = {
         **bundle.metadata,
         "version": version,
@@ -62,9 +66,19 @@ def write_candidate(
     (folder / CARD).write_text(text, encoding="utf-8")
 
 
+def _carry_over(parent: Path, folder: Path) -> None:
+    """Copy what a bundle holds beside metadata and weights: tables, statistics."""
+    for part in (METADATA.parent, WEIGHTS.parent):
+        for path in sorted((parent / part).iterdir()):
+            if path.is_file() and part / path.name not in (METADATA, WEIGHTS):
+                shutil.copyfile(path, folder / part / path.name)
+
+
 def data_fingerprint(request: TrainingRequest) -> str:
     """Checksum of everything that a training learnt from."""
-    learnt = sorted((c.case_id, c.label_sha256) for c in request.corrections if not c.held_out)
+    learnt = sorted(
+        (c.case_id, c.label_sha256, c.tumor_type) for c in request.corrections if not c.held_out
+    )
     base = request.replay or f"phantoms {request.replay_phantoms}"
     return hashlib.sha256(json.dumps([learnt, base]).encode()).hexdigest()
 
@@ -77,7 +91,7 @@ Retrained from {name} {parent} on corrections of this site. Research use only; n
 
 | | |
 |---|---|
-| corrections learnt from | {data["corrections"]} masks of {data["patients"]} patients |
+| corrections learnt from | {data["corrections"]} {data["what"]} of {data["patients"]} patients |
 | corrections held out for the gate | {data["held_out"]} |
 | base data replayed | {data["replay"]} |
 | fingerprint of the data | `{data["fingerprint"]}` |

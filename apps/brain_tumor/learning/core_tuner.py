@@ -18,7 +18,16 @@ from brain_tumor.cases.geometry import axis_map
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region, check_scheme, region_mask
 from brain_tumor.learning.changes import dice
-from brain_tumor.learning.tuners import CHANGED, Scorer, read_example, split_codes, write_example
+from brain_tumor.learning.promotion import GateRules
+from brain_tumor.learning.tuners import (
+    CHANGED,
+    Examples,
+    Scorer,
+    Truth,
+    read_example,
+    split_codes,
+    write_example,
+)
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.training.slices import to_canvas
 from brain_tumor.segmentation.training.tumor_core import core_loss
@@ -48,6 +57,8 @@ class CoreTuner:
     """
 
     name = "tumor_core"
+    learns_from = "masks"
+    rules = GateRules()
 
     def __init__(self, parent: Path) -> None:
         bundle = read_bundle(parent)
@@ -66,9 +77,9 @@ class CoreTuner:
         """Network that learns."""
         return self._network
 
-    def prepare(self, case: Case, labels: LabelArray, path: Path) -> bool:
+    def prepare(self, case: Case, truth: Truth, path: Path) -> bool:
         """Write slices of every plane that resolves; a case without t1c has none."""
-        core = core_mask(case, labels)
+        core = core_mask(case, truth.labels)
         if core is None:
             return False
         found = self._parent.segment(case).labelmap == Label.CORE
@@ -94,6 +105,9 @@ class CoreTuner:
             known = core_loss(logits, target.float(), torch.ones(target.shape))
             total = total + DISTILLATION_WEIGHT * (kept + known)
         return total
+
+    def complete(self, bundle: Path, examples: Examples) -> None:
+        """Nothing: weights, metadata and card are all."""
 
     def scorer(self, bundle: Path) -> Scorer:
         """Measures a bundle."""
@@ -201,8 +215,8 @@ def _batch(
 
 
 def _scorer(segmenter: TumorCoreSegmenter) -> Scorer:
-    def score(case: Case, labels: LabelArray) -> Mapping[str, float]:
-        core = core_mask(case, labels)
+    def score(case: Case, truth: Truth) -> Mapping[str, float]:
+        core = core_mask(case, truth.labels)
         if core is None:
             return {}
         return {"TC": dice(segmenter.segment(case).labelmap == Label.CORE, core)}

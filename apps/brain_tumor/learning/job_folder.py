@@ -23,6 +23,8 @@ from brain_tumor.cases.durable import write_durably
 from brain_tumor.errors import StorageError
 
 MAX_DETAILS = 20
+TYPED_MODEL = "classification"
+"""The model that learns from types; all others learn from masks."""
 
 
 class JobStatus(StrEnum):
@@ -37,15 +39,17 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Correction:
-    """A corrected mask to learn from, or to be measured on.
+    """A corrected mask or tumour type to learn from, or to be measured on.
 
     Attributes:
         submission: Number in the ledger.
         case_id: Case in the studies folder.
         patient: Key of the patient.
         held_out: Whether nothing may learn from it.
-        label_file: File of the label version, relative to the studies folder.
+        label_file: File of the label version, relative to the studies folder; empty where only
+            the type was corrected, so that the segmenter in use outlines the tumour.
         label_sha256: Its checksum.
+        tumor_type: The right type, for a training of the classifier; empty for a mask.
     """
 
     submission: int
@@ -54,6 +58,7 @@ class Correction:
     held_out: bool
     label_file: str
     label_sha256: str
+    tumor_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class TrainingRequest:
         studies: Studies folder.
         store: Folder of the registry's versions.
         shipped: Folder of the shipped bundles.
-        corrections: Masks, those held out among them.
+        corrections: Masks or types, those held out among them.
         parent: Version to start from; empty for the active one.
         replay: Folder with base data that the researcher named; empty for distilled phantoms.
         max_epochs: Passes over the training corrections.

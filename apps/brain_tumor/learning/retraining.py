@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from brain_tumor.learning.tuners import FineTuner
+from brain_tumor.learning.tuners import Examples, FineTuner
 
 logger = logging.getLogger(__name__)
 
@@ -81,19 +81,6 @@ class StepReport:
     loss: float
     seconds: float
     seconds_left: float
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Files that `FineTuner.prepare` wrote.
-
-    Attributes:
-        corrections: Of corrected cases.
-        replay: Of base data.
-    """
-
-    corrections: list[Path]
-    replay: list[Path]
 
 
 def fine_tune(

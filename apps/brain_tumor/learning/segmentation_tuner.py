@@ -15,9 +15,12 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.preprocessing import WorkingCase, sample_on_grid, to_working_grid
 from brain_tumor.cases.volume import Volume
 from brain_tumor.labels import Label, LabelArray, LabelScheme, check_scheme
+from brain_tumor.learning.promotion import GateRules
 from brain_tumor.learning.tuners import (
     CHANGED,
+    Examples,
     Scorer,
+    Truth,
     distillation,
     read_example,
     split_codes,
@@ -52,6 +55,8 @@ class SegmentationTuner:
     """
 
     name = "segmentation"
+    learns_from = "masks"
+    rules = GateRules()
 
     def __init__(self, parent: Path, *, crop: tuple[int, int, int] = CROP_SHAPE) -> None:
         bundle = read_bundle(parent)
@@ -68,12 +73,12 @@ class SegmentationTuner:
         """Network that learns."""
         return self._network
 
-    def prepare(self, case: Case, labels: LabelArray, path: Path) -> bool:
+    def prepare(self, case: Case, truth: Truth, path: Path) -> bool:
         """Write case and labels on the working grid; an undivided core says too little."""
-        if check_scheme(labels) is not LabelScheme.SUBREGIONS:
+        if check_scheme(truth.labels) is not LabelScheme.SUBREGIONS:
             return False
         working = to_working_grid(case)
-        wanted = labels_on_working_grid(labels, case, working)
+        wanted = labels_on_working_grid(truth.labels, case, working)
         found = self._parent.predict(working).probabilities.max(dim=0).indices.numpy()
         codes = wanted + CHANGED * (found != wanted).astype(np.uint8)
         write_example(path, working.channels, codes.astype(np.uint8))
@@ -97,6 +102,9 @@ class SegmentationTuner:
             known = weighted_dice_cross_entropy(logits, labels, torch.ones(labels.shape))
             total = total + REPLAY_WEIGHT * (kept + 0.5 * known)
         return total
+
+    def complete(self, bundle: Path, examples: Examples) -> None:
+        """Nothing: weights, metadata and card are all."""
 
     def scorer(self, bundle: Path) -> Scorer:
         """Measures a bundle."""
@@ -138,10 +146,10 @@ def labels_on_working_grid(labels: LabelArray, case: Case, working: WorkingCase)
 
 
 def _scorer(segmenter: SubregionSegmenter) -> Scorer:
-    def score(case: Case, labels: LabelArray) -> Mapping[str, float]:
-        if check_scheme(labels) is not LabelScheme.SUBREGIONS:
+    def score(case: Case, truth: Truth) -> Mapping[str, float]:
+        if check_scheme(truth.labels) is not LabelScheme.SUBREGIONS:
             return {}
-        found = region_dice(segmenter.segment(case).labelmap, labels)
+        found = region_dice(segmenter.segment(case).labelmap, truth.labels)
         return {region.value: dice for region, dice in found.items()}
 
     return score

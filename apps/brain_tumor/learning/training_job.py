@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import fmean
@@ -25,10 +25,11 @@ import torch.distributed as dist
 from filelock import FileLock
 from torch import nn
 
+from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.learning.candidates import data_fingerprint, write_candidate
 from brain_tumor.learning.core_tuner import CoreTuner
-from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingRequest
+from brain_tumor.learning.job_folder import TYPED_MODEL, JobFolder, JobStatus, TrainingRequest
 from brain_tumor.learning.labelled_cases import (
     LabelledCase,
     base_cases,
@@ -37,18 +38,24 @@ from brain_tumor.learning.labelled_cases import (
 )
 from brain_tumor.learning.promotion import CaseScore, GateReport, judge, promote_if_accepted
 from brain_tumor.learning.registry import ModelRegistry
-from brain_tumor.learning.retraining import Examples, Schedule, StepReport, fine_tune
+from brain_tumor.learning.retraining import Schedule, StepReport, fine_tune
 from brain_tumor.learning.segmentation_tuner import SegmentationTuner
-from brain_tumor.learning.tuners import FineTuner, Scorer
+from brain_tumor.learning.tuners import Examples, FineTuner, Scorer
+from brain_tumor.learning.type_tuner import TypeTuner
 
 logger = logging.getLogger(__name__)
 
-TUNERS = {"segmentation": SegmentationTuner, "tumor_core": CoreTuner}
+TUNERS: Mapping[str, Callable[[Path], FineTuner]] = {
+    "segmentation": SegmentationTuner,
+    "tumor_core": CoreTuner,
+    TYPED_MODEL: TypeTuner,
+}
 """Models that learn from corrections, by bundle name."""
 
 _INTERRUPTED = threading.Event()
 """Set when the process is told to end; the training goes on at its next start."""
 
+SYMPTOM_MODEL = "concepts"
 NICENESS = 15
 REPORT_EVERY_S = 1.0
 VALIDATIONS = 5
@@ -94,7 +101,7 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
         if request.parent
         else registry.active_record(request.model)
     )
-    tuner: FineTuner = TUNERS[request.model](parent.path)
+    tuner = TUNERS[request.model](parent.path)
     cases = [*corrected_cases(request), *base_cases(request)]
     examples = _prepare(job, tuner, cases)
     steps = request.steps_per_epoch or len(examples.corrections)
@@ -111,6 +118,7 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     _update(job, stage="export")
     learnt = [c for c in request.corrections if not c.held_out]
     data = {
+        "what": tuner.learns_from,
         "corrections": len(examples.corrections),
         "patients": len({c.patient for c in learnt}),
         "held_out": sum(c.held_out for c in request.corrections),
@@ -121,11 +129,18 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     _update(job, version=version)
     state = tuner.network.state_dict()
     write_candidate(job.candidate, parent.path, version, state, request, data)
+    tuner.complete(job.candidate, examples)
     _update(job, f"asking the gate about {request.model} {version}", stage="gate")
     held_out = [case for case in cases if case.held_out]
     current = registry.active_record(request.model)  # may be another one than the parent by now
     scores = score_versions(tuner.scorer(current.path), tuner.scorer(job.candidate), held_out)
-    report = judge(scores, model=request.model, current=current.version, candidate=version)
+    report = judge(
+        scores,
+        model=request.model,
+        current=current.version,
+        candidate=version,
+        rules=tuner.rules,
+    )
     _keep(registry, job, request, report, {**data, "parent": parent.version})
 
 
@@ -147,8 +162,27 @@ def _keep(
         promote_if_accepted(registry, name, version, by=by)
     verdict = "promoted" if promoted else "may be promoted" if report.promote else "kept back"
     message = f"{name} {version} {verdict}: {report.reasons[0]}"
+    if promoted and name == TYPED_MODEL:
+        message += symptoms_switched_off(registry)
     done = JobStatus.DONE
     _update(job, message, status=done, stage="", promoted=promoted, ended=time.time())
+
+
+def symptoms_switched_off(registry: ModelRegistry) -> str:
+    """Warning that the symptom reader does not read what the active classifier shows; or nothing.
+
+    The reader was trained on the embedding of one classifier and says so by its checksum; the
+    server leaves it out beside any other (`load_type_reader`).
+    """
+    if SYMPTOM_MODEL not in registry.names():
+        return ""
+    made_for = read_bundle(registry.active(SYMPTOM_MODEL)).metadata.get("classifier_sha256")
+    if made_for == registry.active_record(TYPED_MODEL).sha256:
+        return ""
+    return (
+        "; visual symptoms are switched off, because their reader was made for another classifier "
+        "(train it again, or roll the classifier back)"
+    )
 
 
 def score_versions(
@@ -157,8 +191,8 @@ def score_versions(
     """Scores of two versions on the same cases; cases that the model does not read are left out."""
     scores = []
     for one in cases:
-        case, labels = one.load()
-        before = current(case, labels)
+        case, truth = one.load()
+        before = current(case, truth)
         if before:
             scores.append(
                 CaseScore(
@@ -166,7 +200,7 @@ def score_versions(
                     one.patient,
                     one.source,
                     before,
-                    candidate(case, labels),
+                    candidate(case, truth),
                     {**groups_of(case), **one.groups},
                 )
             )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from torch import nn
 
 from brain_tumor.cases.case import Case
 from brain_tumor.errors import StorageError
-from brain_tumor.labels import LabelArray
+from brain_tumor.labels import LabelArray, TumorType
+from brain_tumor.learning.promotion import GateRules
 from brain_tumor.segmentation.losses import SMOOTH, region_probabilities
 
 CHANGED = 16
@@ -24,34 +26,68 @@ CHANGED_WEIGHT = 3.0
 """Such a voxel counts 1 + this many times."""
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is right about a case.
+
+    Attributes:
+        labels: Labelmap on the reference grid.
+        tumor_type: Type of the tumour; None where nobody said it.
+    """
+
+    labels: LabelArray
+    tumor_type: TumorType | None = None
+
+
 class Scorer(Protocol):
     """A version of a model that can be measured."""
 
-    def __call__(self, case: Case, labels: LabelArray) -> Mapping[str, float]:
+    def __call__(self, case: Case, truth: Truth) -> Mapping[str, float]:
         """Score per metric on one case, higher is better; empty if it cannot be measured on it."""
 
 
-class FineTuner(Protocol):
-    """A model that learns from corrections.
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Files that `FineTuner.prepare` wrote.
 
-    One that is not about masks (the tumour type) implements the same methods and reads what was
-    corrected from the case's labels or from its own notes.
+    Attributes:
+        corrections: Of corrected cases.
+        replay: Of base data.
     """
+
+    corrections: list[Path]
+    replay: list[Path]
+
+
+class FineTuner(Protocol):
+    """A model that learns from corrections."""
 
     name: str
     """Bundle name."""
 
+    learns_from: str
+    """What a correction is to this model, in the plural: masks, or tumour types."""
+
+    rules: GateRules
+    """What the gate demands of a candidate."""
+
     @property
     def network(self) -> nn.Module:
-        """Network that learns; starts with the parent's weights."""
+        """Network that learns; starts with the parent's weights.
 
-    def prepare(self, case: Case, labels: LabelArray, path: Path) -> bool:
+        It may hold a part of the parent's parameters only; the others stay as they are.
+        """
+
+    def prepare(self, case: Case, truth: Truth, path: Path) -> bool:
         """Write an example to a file; False if the case has nothing for this model."""
 
     def loss(
         self, corrections: list[Path], replay: list[Path], rng: np.random.Generator
     ) -> torch.Tensor:
         """Loss of one optimiser step on a random correction and a random replayed example."""
+
+    def complete(self, bundle: Path, examples: Examples) -> None:
+        """Write what a candidate's bundle holds besides weights, metadata and card."""
 
     def scorer(self, bundle: Path) -> Scorer:
         """Measures a bundle of this model as it would answer requests."""
@@ -61,7 +97,7 @@ class FineTuner(Protocol):
 
 
 def write_example(path: Path, image: npt.NDArray[np.float32], codes: LabelArray) -> None:
-    """Write an example so that it appears whole.
+    """Write an example of a mask so that it appears whole.
 
     Args:
         path: File with the ending `.npz`.
@@ -71,11 +107,24 @@ def write_example(path: Path, image: npt.NDArray[np.float32], codes: LabelArray)
     Raises:
         StorageError: If it cannot be written.
     """
+    write_arrays(path, image=image.astype(np.float16), codes=codes)
+
+
+def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write named arrays so that the file appears whole.
+
+    Args:
+        path: File with the ending `.npz`.
+        arrays: By name.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
     temporary = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
-            np.savez(stream, image=image.astype(np.float16), codes=codes)
+            np.savez(stream, **arrays)
         temporary.replace(path)
     except OSError as error:
         raise StorageError(f"an example cannot be stored: {error.strerror}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from brain_tumor.cases.case import Case
@@ -74,9 +76,9 @@ class CaseScorer:
             threading.Thread(target=self._run, name="case-scorer", daemon=True).start()
 
     def pending(self) -> list[str]:
-        """Unlabelled cases without scores of the present volume and model."""
+        """Unlabelled cases without scores of the present volume and models."""
         app = self._app
-        model = app.infer_task("segmentation").models()[0].sha256
+        models = self._models()
         held = app.learning.ledger.scores.newest()
         now = time.monotonic()
         waiting = []
@@ -84,7 +86,7 @@ class CaseScorer:
             if now - self._failed.get(image, -FAILED_PAUSE_S) < FAILED_PAUSE_S:
                 continue
             row = held.get(image)
-            if row is None or row["model_sha256"] != model:
+            if row is None or row["model_sha256"] != models:
                 waiting.append(image)
         return waiting
 
@@ -96,14 +98,21 @@ class CaseScorer:
         """
         app = self._app
         task = app.infer_task("segmentation")
-        model = task.models()[0].sha256
+        models = self._models()
         case_input = stored_input(app.datastore(), image)
         outcome = task.outcome(case_input, task.check_options({}), background=True)
         case = case_input.load().case
         scores = score_case(case, outcome.result, self._other_opinion(case), self._types(image))
         ref = app.learning.case_ref(image)
-        app.learning.ledger.scores.add(image, ref.image_sha256, model, scores.to_json())
+        app.learning.ledger.scores.add(image, ref.image_sha256, models, scores.to_json())
         return scores
+
+    def _models(self) -> str:
+        """Checksum of the models behind the scores: segmentation and, if there is one, type."""
+        shown = {model.sha256 for model in self._app.infer_task("segmentation").models()}
+        with suppress(NotFoundError):
+            shown |= {model.sha256 for model in self._app.infer_task("classification").models()}
+        return hashlib.sha256("\n".join(sorted(shown)).encode()).hexdigest()
 
     def _other_opinion(self, case: Case) -> SegmentationResult | None:
         """What the tumour-core model says about a case that the sub-region model read."""

@@ -19,7 +19,8 @@ from brain_tumor.cases.volume import spacing_from_affine
 from brain_tumor.errors import InputError, NotFoundError, StorageError, TumorLensError
 from brain_tumor.labels import LabelArray
 from brain_tumor.learning.changes import compare
-from brain_tumor.learning.job_folder import Correction, TrainingRequest
+from brain_tumor.learning.corrected_types import corrected_types
+from brain_tumor.learning.job_folder import TYPED_MODEL, Correction, TrainingRequest
 from brain_tumor.learning.ledger import (
     CaseRef,
     Kind,
@@ -45,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 PROPOSALS_FOLDER = "proposals"
 TRAINING_FOLDER = "training"
-TRAINABLE = ("segmentation", "tumor_core")
+TRAINABLE = ("segmentation", "tumor_core", TYPED_MODEL)
 REPLAY_ENV = "TUMORLENS_REPLAY"
 RESERVED_MINUTES = 60.0
 PATIENT_KEY = "patient"
@@ -213,15 +214,17 @@ class LearningServices:
 
         Args:
             model: Bundle.
-            options: See `learning_trainers.OPTIONS`.
+            options: See `learning_trainers.training_options`.
             client: Who asks.
 
         Raises:
             InputError: If an option makes no sense, or there is nothing to learn from.
+            NotFoundError: If there is no such model.
             BusyError: If a training runs.
         """
-        checked = check_training_options(options)
-        corrections = self._corrections()
+        checked = check_training_options(model, options)
+        parent = self._registry.active_record(model).version
+        corrections = self._corrections(model)
         if all(one.held_out for one in corrections):
             raise InputError(
                 f"there are {len(corrections)} corrections, none of which may be learnt from",
@@ -234,7 +237,7 @@ class LearningServices:
             store=str(self._registry.store),
             shipped=str(self._registry.shipped),
             corrections=tuple(corrections),
-            parent=self._registry.active_record(model).version,
+            parent=parent,
             replay=os.environ.get(REPLAY_ENV, ""),
             requested_by=client,
             **checked,
@@ -250,21 +253,41 @@ class LearningServices:
         if self._policy.trigger is Trigger.MANUAL or self.jobs.is_running:
             return None
         now = datetime.now().astimezone()
-        for model in TRAINABLE:
+        known = self._registry.names()
+        for model in (name for name in TRAINABLE if name in known):
             found = self.jobs.newest_of(model)
             last, seen = None, 0
             if found is not None:
                 last = datetime.fromtimestamp(found[1].started).astimezone()
                 seen = max((c.submission for c in found[0].corrections), default=0)
-            new = [c for c in self._corrections() if c.submission > seen and not c.held_out]
+            new = [c for c in self._corrections(model) if c.submission > seen and not c.held_out]
             if is_due(self._policy, now, last, len(new)):
                 logger.info("%d new corrections: retraining %s", len(new), model)
                 self.train(model, {}, "policy")
                 return model
         return None
 
-    def _corrections(self) -> list[Correction]:
-        """Masks to learn from or to be measured on; those without a file are passed over."""
+    def _corrections(self, model: str) -> list[Correction]:
+        """What a model learns from or is measured on: types for the classifier, else masks."""
+        return self._corrected_types() if model == TYPED_MODEL else self._corrected_masks()
+
+    def _corrected_types(self) -> list[Correction]:
+        """Types, each with the annotator's mask of the case if there is one."""
+        masks = {mask.case_id: mask for mask in self._corrected_masks()}
+        images = set(self._datastore.list_images())
+        found = []
+        for one, kind in corrected_types(self.ledger.submissions(kind=Kind.TYPE)):
+            if one.case_id not in images:
+                continue
+            held_out, mask = one.part is Part.HOLD_OUT, masks.get(one.case_id)
+            file, digest = (mask.label_file, mask.label_sha256) if mask else ("", "")
+            found.append(
+                Correction(one.id, one.case_id, one.patient, held_out, file, digest, kind.value)
+            )
+        return found
+
+    def _corrected_masks(self) -> list[Correction]:
+        """Masks; those without a file are passed over."""
         found = []
         for one in self.ledger.corrections():
             history = self._datastore.history

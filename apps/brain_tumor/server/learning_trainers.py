@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor.errors import InputError
+from brain_tumor.learning.job_folder import TYPED_MODEL
 from brain_tumor.server.learning_jobs import TrainingJobs
 from brain_tumor.server.validation import Parameter, check_params
 
@@ -21,16 +23,29 @@ OPTIONS: Mapping[str, Parameter] = {
 """What a training may be told: passes, steps a pass (0: one per correction), rate, and whether a
 candidate that passes the gate becomes active at once."""
 
+RATES: Mapping[str, float] = {TYPED_MODEL: 1e-3}
+"""Rates of models that take another one: a few small layers learn faster than a whole network."""
+
 Start = Callable[[str, Mapping[str, Any], str], dict[str, Any]]
 
 
-def check_training_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def training_options(model: str) -> dict[str, Parameter]:
+    """What a training of a model may be told, with its defaults."""
+    rate = replace(OPTIONS["learning_rate"], default=RATES[model]) if model in RATES else None
+    return {**OPTIONS, **({} if rate is None else {"learning_rate": rate})}
+
+
+def check_training_options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a training with defaults.
+
+    Args:
+        model: Bundle.
+        options: As given.
 
     Raises:
         InputError: If one is unknown, or outside its range.
     """
-    checked = check_params(options, OPTIONS)
+    checked = check_params(options, training_options(model))
     ranges = {
         "max_epochs": (1, 1000),
         "steps_per_epoch": (0, 1000),
@@ -59,7 +74,7 @@ class CorrectionTrainer(TrainTask):  # type: ignore[misc]
 
     def config(self) -> dict[str, Any]:
         """Options and their defaults."""
-        return {key: parameter.default for key, parameter in OPTIONS.items()}
+        return {key: parameter.default for key, parameter in training_options(self._model).items()}
 
     def stats(self) -> dict[str, Any]:
         """What stock clients show about the newest training."""

@@ -18,11 +18,12 @@ from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingReques
 from brain_tumor.learning.labelled_cases import base_cases, corrected_cases, groups_of
 from brain_tumor.learning.promotion import Source
 from brain_tumor.learning.registry import CARD, ModelRegistry
-from brain_tumor.learning.retraining import Examples, Schedule, fine_tune
+from brain_tumor.learning.retraining import Schedule, fine_tune
 from brain_tumor.learning.segmentation_tuner import labels_on_working_grid
 from brain_tumor.learning.training_job import run_job
 from brain_tumor.learning.tuners import (
     CHANGED,
+    Examples,
     distillation,
     split_codes,
     weighted_dice_cross_entropy,
@@ -182,8 +183,8 @@ class TestExamples:
         base = base_cases(request)
         assert len(base) == 12
         assert 0 < sum(c.held_out for c in base) < 12
-        case, labels = base[0].load()
-        assert labels.shape == case.shape
+        case, truth = base[0].load()
+        assert truth.labels.shape == case.shape
         assert groups_of(case) == {"sequences": "t1c+flair", "slices": "thick"}
 
 
