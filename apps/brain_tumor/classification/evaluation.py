@@ -47,12 +47,11 @@ from brain_tumor.classification.training.run import (
     run_features,
 )
 from brain_tumor.errors import InputError
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES
 from brain_tumor.segmentation.training.slices import FOLDS, cheng_folds, read_cheng_index
 from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
-TYPES = tuple(TumorType)
 DIGITS = 4
 Folds = npt.NDArray[np.int64]
 

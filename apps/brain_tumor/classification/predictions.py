@@ -18,7 +18,7 @@ from brain_tumor.classification.case_slices import CaseSlice, Patch, cut_patch, 
 from brain_tumor.classification.features import slice_features
 from brain_tumor.classification.network import HybridNetwork
 from brain_tumor.classification.outline import MaskArray, largest_component
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
@@ -33,7 +33,6 @@ BATCH = 16
 OUTLINE_LOGIT = -1.1
 """The short joint training leaves the outline shy: it never gets beyond even odds. One in four is
 where training slices agree best with the experts."""
-TYPES = tuple(TumorType)
 
 Outliner = Callable[[Items[CaseSlice]], list[MaskArray]]
 """Draws an outline on each slice, whatever outline it came with."""

@@ -16,13 +16,12 @@ from brain_tumor.classification.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES, TumorType
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.str_]
 
-TYPES = tuple(TumorType)
 BOOTSTRAPS = 1000
 BOOTSTRAP_SEED = 5
 REFUSED_SHARE = 0.1

@@ -25,11 +25,10 @@ from brain_tumor.explanation.heatmap import HeatVolume, heat_near
 from brain_tumor.explanation.place import TumourPlace, tumour_place
 from brain_tumor.explanation.references import TypeReader
 from brain_tumor.explanation.similar_cases import similar_cases
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.result import SegmentationResult
 
 BoolArray = npt.NDArray[np.bool_]
-TYPES = tuple(TumorType)
 
 
 def case_facts(

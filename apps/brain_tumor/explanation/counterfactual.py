@@ -13,7 +13,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts import Counterfactual, CounterfactualSearch
 from brain_tumor.explanation.feature_families import is_view
 from brain_tumor.explanation.reference import FeatureReference
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES, TumorType
 
 FloatArray = npt.NDArray[np.float64]
 Probabilities = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floating[Any]]]
@@ -31,7 +31,7 @@ def find_counterfactual(
     probabilities: Probabilities,
     reference: FeatureReference,
     *,
-    types: Sequence[TumorType] = tuple(TumorType),
+    types: Sequence[TumorType] = TYPES,
 ) -> CounterfactualSearch:
     """Search every measured feature alone, within the 1st to 99th percentile of the patients.
 

@@ -25,13 +25,12 @@ from brain_tumor.concepts.reader import ConceptReader
 from brain_tumor.errors import InputError, ModelError
 from brain_tumor.explanation.reference import FeatureReference, build_reference
 from brain_tumor.explanation.similar_cases import TrainingTable, build_table
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES
 
 logger = logging.getLogger(__name__)
 
 REFERENCE = Path("configs/feature_reference.json")
 PATIENTS = Path("configs/training_patients.json")
-TYPES = tuple(TumorType)
 DIGITS = 6
 
 

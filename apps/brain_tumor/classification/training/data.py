@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from brain_tumor.classification.features import slice_features
 from brain_tumor.classification.outline import MaskArray, largest_component
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
@@ -39,7 +39,6 @@ NOISE_PIXELS = 4.0
 FEATURE_SEED = 7
 
 FloatArray = npt.NDArray[np.float32]
-TYPES = tuple(TumorType)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,14 +16,12 @@ import numpy.typing as npt
 
 from brain_tumor.classification.predictions import Predictions, load_predictions
 from brain_tumor.errors import FileFormatError, NotFoundError
-from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.training.slices import FOLDS
 
 HELD_OUT = "predictions.npz"
 KNOWN = "known.npz"
 PLAN = "plan.json"
 FINAL = "final"
-TYPES = tuple(TumorType)
 EXPERT, OWN = 0, 1
 """Outlines of a slice, by position."""
 

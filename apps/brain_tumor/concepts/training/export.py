@@ -34,7 +34,6 @@ from brain_tumor.concepts.prompts import Merging, similarities
 from brain_tumor.concepts.training.embeddings import (
     EXPERT,
     OWN,
-    TYPES,
     RunPart,
     finished_folds,
     part_folder,
@@ -58,6 +57,7 @@ from brain_tumor.concepts.training.study import (
 )
 from brain_tumor.concepts.vocabulary import SYMPTOMS_FILE, read_candidates
 from brain_tumor.errors import NotFoundError
+from brain_tumor.labels import TYPES
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ from brain_tumor.concepts.prompts import (
     class_logits,
     new_context,
 )
-from brain_tumor.concepts.training.embeddings import EXPERT, TYPES, EmbeddedSlices
+from brain_tumor.concepts.training.embeddings import EXPERT, EmbeddedSlices
 from brain_tumor.concepts.vocabulary import Vocabulary
+from brain_tumor.labels import TYPES
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from brain_tumor.concepts.head import SymptomScale
 from brain_tumor.concepts.prompts import TEMPERATURE, Merging, similarities
 from brain_tumor.concepts.training.embeddings import (
     EXPERT,
-    TYPES,
     EmbeddedSlices,
     part_folder,
     read_part,
@@ -53,6 +52,7 @@ from brain_tumor.concepts.vocabulary import (
     control_vocabulary,
     read_candidates,
 )
+from brain_tumor.labels import TYPES
 
 logger = logging.getLogger(__name__)
 
