@@ -32,6 +32,8 @@ while way == "waits" and not job.shall_stop:
     time.sleep(0.02)
 status = JobStatus.STOPPED if job.shall_stop else JobStatus.DONE
 job.update("over", status=status, ended=time.time(), validation=0.75)
+if way == "lingers":
+    time.sleep(1)
 """
 
 
@@ -73,6 +75,16 @@ class TestJobs:
         jobs.start(REQUEST)
         assert jobs.wait(DEADLINE_S)
         assert len({job["id"] for job in jobs_that("ends").all()}) == 2
+
+    def test_the_next_one_starts_as_soon_as_one_says_that_it_is_over(self, jobs_that):
+        jobs = jobs_that("lingers")
+        first = jobs.start(REQUEST)["id"]
+        end = time.monotonic() + DEADLINE_S
+        while jobs.status()["status"] != "DONE":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert jobs.is_running  # its process has not ended
+        assert jobs.start(REQUEST)["id"] != first
 
     def test_a_killed_process_goes_on_and_one_that_is_always_killed_ends(self, jobs_that):
         jobs = jobs_that("killed once")

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_STARTS = 4
 STOP_GRACE_S = 60.0
 STOP_PATIENCE_S = 5.0
+END_PATIENCE_S = 20.0
 KEPT_JOBS = 50
 
 Command = Callable[[Path], list[str]]
@@ -62,6 +63,7 @@ class TrainingJobs:
             BusyError: If one runs already.
             StorageError: If it cannot be written down.
         """
+        self._let_end()
         with self._mutex:
             if self._is_running():
                 raise BusyError(
@@ -165,6 +167,12 @@ class TrainingJobs:
         if watcher is not None:
             watcher.join(timeout_s)
         return not self.is_running
+
+    def _let_end(self) -> None:
+        """Wait for the process of a training that is over: it needs a moment to go."""
+        jobs = self.jobs()
+        if jobs and jobs[-1].progress().is_over:
+            self.wait(END_PATIENCE_S)
 
     def close(self) -> None:
         """Interrupt the running training; it goes on when the server starts again."""
