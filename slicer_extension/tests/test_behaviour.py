@@ -73,6 +73,31 @@ def test_cancel_breaks_the_connection_off(panel, server):
     spin(lambda: name not in {thread.name for thread in threading.enumerate()}, 5)
 
 
+def test_a_question_in_the_background_neither_ends_the_analysis_nor_is_cancelled_for_it(
+    panel, server
+):
+    from TumorLensLib.session import State
+
+    panel.connect(server.url).open("CASE-1")
+    server.hold.clear()
+    failures = []
+
+    def fail(_client):
+        raise ValueError("no answer")
+
+    panel.controller.run("Asking", lambda client: client.label("CASE-9"), print)  # held, too
+    panel.ui.analyseButton.click()
+    panel.controller.run("Watching", fail, print, failed=failures.append, is_quiet=True)
+    spin(lambda: failures)
+    assert panel.session.state is State.ANALYSING
+    panel.ui.cancelButton.click()  # the oldest one: the question, not the analysis
+    assert panel.controller.jobs.current.name == "Analysing CASE-1"
+    assert panel.session.state is State.ANALYSING
+    server.hold.set()
+    panel.wait()
+    assert panel.session.proposal is not None
+
+
 def test_a_request_that_takes_too_long_is_given_up_with_a_sentence(panel, server):
     panel.connect(server.url).open("CASE-1")
     server.hold.clear()

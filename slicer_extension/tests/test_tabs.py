@@ -479,11 +479,13 @@ def test_models_are_compared_promoted_and_rolled_back(teaching, server):
     teaching.ui.promoteButton.click()
     teaching.wait()
     assert server.active == "1.1.0"
+    assert teaching.status == "Promoted."  # though the tables were fetched again
     assert teaching.ui.gateLabel.text == ""  # it compared with a version that is not active now
     table.selectRow(1)
     teaching.ui.rollbackButton.click()
     teaching.wait()
     assert server.active == "1.0.0"
+    assert teaching.status == "Rolled back."
 
 
 def test_a_training_is_started_with_changed_options_watched_and_stopped(teaching, server):

@@ -189,7 +189,7 @@ class CasePanel(Panel):
         """Whether the open case may be replaced; unsent edits are on disk before the question."""
         controller = self.controller
         if self.session.state in (State.OPENING, State.ANALYSING):
-            controller.on_cancel()
+            controller.cancel_action()
         if not self.session.is_edited:
             return True
         if not controller.correct_panel.save_now():

@@ -11,7 +11,7 @@ import slicer
 from TumorLensLib.autosave import Autosave
 from TumorLensLib.client import Client
 from TumorLensLib.consent import Consent
-from TumorLensLib.jobs import CancelToken, Jobs
+from TumorLensLib.jobs import CancelToken, Job, Jobs
 from TumorLensLib.params import Parameters
 from TumorLensLib.rationale import Theme, theme_for
 from TumorLensLib.session import Action
@@ -76,6 +76,7 @@ class Controller:
         self.client: Client | None = None
         self.server_info: dict[str, Any] = {}
         self.jobs = Jobs()
+        self._acting: Job | None = None
         self.autosave = Autosave(autosave_folder)
         self.workspace = Workspace(parameters, self.on_edited)
         allowed = [line for line in self.setting("allowed").split("\n") if line]
@@ -178,7 +179,8 @@ class Controller:
             self.update()
 
         def fail(error: Exception) -> None:
-            self.session.failed()
+            if action is not None:
+                self.session.failed()
             if isinstance(error, UnreachableError) and server is self.client:
                 self._lost()
             if not is_quiet:
@@ -187,7 +189,9 @@ class Controller:
                 failed(error)
             self.update()
 
-        self.jobs.start(name, call, finish, fail, timeout_s=timeout_s, is_quiet=is_quiet)
+        job = self.jobs.start(name, call, finish, fail, timeout_s=timeout_s, is_quiet=is_quiet)
+        if action is not None:
+            self._acting = job
         self._timer.start()
         self.update()
 
@@ -223,12 +227,20 @@ class Controller:
 
     def on_cancel(self) -> None:
         """Give up the request that the user waits for."""
-        job = self.jobs.current
-        if job is not None:
-            self.jobs.cancel(job)
+        self._give_up(self.jobs.current)
+
+    def cancel_action(self) -> None:
+        """Give up what runs for the open case, because the user turns to another one."""
+        self._give_up(self._acting)
+
+    def _give_up(self, job: Job | None) -> None:
+        if job is None:
+            return
+        self.jobs.cancel(job)
+        if job is self._acting:
             self.session.failed()
-            self.tell(self.t("Cancelled: {what}.", what=job.name))
-            self.update()
+        self.tell(self.t("Cancelled: {what}.", what=job.name))
+        self.update()
 
     def tell(self, text: str, *, is_problem: bool = False) -> None:
         """One sentence in the status line."""

@@ -61,8 +61,12 @@ class TeachPanel(Panel):
 
     # Corrections and models.
 
-    def refresh(self, _checked: bool = False) -> None:
-        """Fetch corrections, versions and the state of the training."""
+    def refresh(self, _checked: bool = False, *, is_quiet: bool = False) -> None:
+        """Fetch corrections, versions and the state of the training.
+
+        Args:
+            is_quiet: Follows something else, whose message stays in the status line.
+        """
 
         def work(client: Client) -> tuple[Any, Any, Any, list[str]]:
             answers: list[Any] = []
@@ -89,11 +93,12 @@ class TeachPanel(Panel):
             self._show_models()
             if status is not None:
                 self._show_training(training.parse_training(status))
-            if missing:
+            if missing and not is_quiet:
                 text = self.t("This server does not offer: {what}.", what="; ".join(missing))
                 self.controller.tell(text)
 
-        self.controller.run(self.t("Asking for corrections and models"), work, done)
+        what = self.t("Asking for corrections and models")
+        self.controller.run(what, work, done, is_quiet=is_quiet)
 
     def _show_corrections(self) -> None:
         headers = [
@@ -126,7 +131,7 @@ class TeachPanel(Panel):
 
         def done(_reply: dict[str, Any]) -> None:
             self.ui.noteEdit.text = ""
-            self.refresh()
+            self.refresh(is_quiet=True)
 
         self.controller.run(
             self.t("Reviewing"), lambda client: client.review(number, decision, note), done
@@ -195,7 +200,7 @@ class TeachPanel(Panel):
             else:
                 text = self.t("Promoted.") if passed else self.t("Not promoted.")
             if not dry_run:
-                self.refresh()
+                self.refresh(is_quiet=True)
             controller.tell(f"{text} {why}".strip())
 
         controller.run(
@@ -222,7 +227,7 @@ class TeachPanel(Panel):
 
         def done(_reply: dict[str, Any]) -> None:
             controller.tell(self.t("Rolled back."))
-            self.refresh()
+            self.refresh(is_quiet=True)
 
         controller.run(self.t("Rolling back"), lambda client: client.rollback(chosen.model), done)
 
@@ -336,7 +341,7 @@ class TeachPanel(Panel):
         else:
             self.stop_watching()
             if was_running:
-                self.refresh()
+                self.refresh(is_quiet=True)
         self.update()
 
     # History.
