@@ -83,8 +83,9 @@ class TestJobs:
         while jobs.status()["status"] != "DONE":
             assert time.monotonic() < end
             time.sleep(0.01)
-        assert jobs.is_running  # its process has not ended
+        assert not jobs.is_running  # though its process has not ended
         assert jobs.start(REQUEST)["id"] != first
+        assert jobs.is_running
 
     def test_a_killed_process_goes_on_and_one_that_is_always_killed_ends(self, jobs_that):
         jobs = jobs_that("killed once")

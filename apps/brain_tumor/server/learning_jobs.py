@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 MAX_STARTS = 4
 STOP_GRACE_S = 60.0
 STOP_PATIENCE_S = 5.0
-END_PATIENCE_S = 20.0
 KEPT_JOBS = 50
 
 Command = Callable[[Path], list[str]]
@@ -63,7 +62,6 @@ class TrainingJobs:
             BusyError: If one runs already.
             StorageError: If it cannot be written down.
         """
-        self._let_end()
         with self._mutex:
             if self._is_running():
                 raise BusyError(
@@ -168,12 +166,6 @@ class TrainingJobs:
             watcher.join(timeout_s)
         return not self.is_running
 
-    def _let_end(self) -> None:
-        """Wait for the process of a training that is over: it needs a moment to go."""
-        jobs = self.jobs()
-        if jobs and jobs[-1].progress().is_over:
-            self.wait(END_PATIENCE_S)
-
     def close(self) -> None:
         """Interrupt the running training; it goes on when the server starts again."""
         self._is_closing = True
@@ -182,7 +174,11 @@ class TrainingJobs:
             process.send_signal(signal.SIGTERM)
 
     def _is_running(self) -> bool:
-        return self._watcher is not None and self._watcher.is_alive()
+        """Whether a process works; one that has said how it ended only needs a moment to go."""
+        if self._watcher is None or not self._watcher.is_alive():
+            return False
+        jobs = self.jobs()
+        return bool(jobs) and not jobs[-1].progress().is_over
 
     def _launch(self, job: JobFolder) -> None:
         """Start process and watcher; the mutex is held."""
@@ -224,8 +220,12 @@ class TrainingJobs:
 
     def _insist(self) -> None:
         """End a process that does not stop by itself."""
-        if not self.wait(STOP_GRACE_S) and self._process is not None:
-            self._process.kill()
+        watcher, process = self._watcher, self._process
+        if watcher is None or process is None:
+            return
+        watcher.join(STOP_GRACE_S)
+        if watcher.is_alive():
+            process.kill()
 
 
 def describe(job: JobFolder) -> dict[str, Any]:
