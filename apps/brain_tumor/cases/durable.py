@@ -47,7 +47,7 @@ def write_durably(path: Path, content: bytes) -> None:
         StorageError: If it cannot be written; nothing is left behind.
     """
     with storage_errors(path.name):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, 0o777)
         temporary = temporary_sibling(path)
         try:
             write_synced(temporary, content)
@@ -76,11 +76,36 @@ def write_synced(path: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
 
 
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make a folder and its parents durable.
+
+    Raises:
+        OSError: If that fails; callers wrap it in `storage_errors`.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=mode, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk has the bytes of a file.
+
+    Raises:
+        OSError: If it cannot be read or synced.
+    """
+    _sync(path)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names inside a folder durable, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    if os.name == "posix":
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -13,90 +13,44 @@ A version appears by the rename of a folder that is complete on disk; a switch i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import re
-import secrets
-import shutil
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
-from brain_tumor.cases.durable import storage_errors, sync_folder, write_durably
+from brain_tumor.bundles import read_bundle
+from brain_tumor.cases.durable import storage_errors, write_durably
 from brain_tumor.errors import BusyError, InputError, ModelError, NotFoundError
+from brain_tumor.learning.active_versions import ActiveVersions
+from brain_tumor.learning.model_versions import (
+    VersionRecord,
+    VersionState,
+    check_version,
+    is_model_name,
+    version_key,
+)
+from brain_tumor.learning.version_folders import VersionFolders, file_checksums, verify_files
+
+__all__ = [
+    "CARD",
+    "ModelRegistry",
+    "VersionRecord",
+    "VersionState",
+    "check_version",
+    "version_key",
+]
 
 logger = logging.getLogger(__name__)
 
-RECORD = "version.json"
-ACTIVE = "active.json"
 DECISIONS = "decisions"
 CARD = Path("docs/README.md")
 LOCK_PATIENCE_S = 30.0
-STAGING_PREFIX = ".adding-"
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
-
-
-class VersionState(StrEnum):
-    """What became of a version."""
-
-    ACTIVE = "active"  # answers requests
-    SHIPPED = "shipped"  # came with the installation, not active
-    CANDIDATE = "candidate"  # no gate has judged it yet
-    ACCEPTED = "accepted"  # the gate let it pass; it is not active
-    REFUSED = "refused"  # the gate kept it back
-    RETIRED = "retired"  # was active once
-
-
-@dataclass(frozen=True)
-class VersionRecord:
-    """One version of one model.
-
-    Attributes:
-        name: Bundle name.
-        version: Semantic version.
-        sha256: Checksum of the weights.
-        path: Folder of the bundle.
-        parent: Version that it was trained from, None for a shipped one.
-        created: Time in UTC, ISO 8601; empty for a shipped one.
-        data: What it was trained on: fingerprint, number of corrections and so on.
-        metrics: Scores of its training and of the gate.
-        state: What became of it.
-        files: Checksum of every file, relative to the folder; empty for a shipped one.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    path: Path
-    parent: str | None = None
-    created: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    state: VersionState = VersionState.CANDIDATE
-    files: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionary for replies; it names no folder."""
-        return {
-            "version": self.version,
-            "sha256": self.sha256,
-            "parent": self.parent,
-            "created": self.created,
-            "data": dict(self.data),
-            "metrics": dict(self.metrics),
-            "state": self.state.value,
-        }
 
 
 class ModelRegistry:
@@ -108,27 +62,25 @@ class ModelRegistry:
     """
 
     def __init__(self, shipped: Path, store: Path) -> None:
-        self._shipped = shipped
-        self._store = store
+        self._folders = VersionFolders(shipped, store)
+        self._active = ActiveVersions(store)
         self._lock = FileLock(store / ".lock", thread_local=False)
 
     @property
     def shipped(self) -> Path:
         """Folder of the installation's bundles."""
-        return self._shipped
+        return self._folders.shipped
 
     @property
     def store(self) -> Path:
         """Folder of further versions."""
-        return self._store
+        return self._folders.store
 
     # Reading.
 
     def names(self) -> list[str]:
         """Names of all models, sorted."""
-        found = {p.parents[1].name for p in self._shipped.glob(f"*/{METADATA}")}
-        found |= {p.parents[1].name for p in self._store.glob(f"*/*/{RECORD}")}
-        return sorted(name for name in found if _NAME.fullmatch(name))
+        return self._folders.names()
 
     def versions(self, name: str) -> list[VersionRecord]:
         """Versions of a model, oldest number first.
@@ -136,17 +88,13 @@ class ModelRegistry:
         Raises:
             NotFoundError: If there is no such model.
         """
-        stacks = self._stacks()
-        found = {r.version: r for r in self._stored(name)}
-        shipped = self._read_shipped(name)
-        if shipped is not None:
-            found.setdefault(shipped.version, shipped)
+        found = self._folders.all_of(name)
         if not found:
             raise NotFoundError(
                 f"no model '{name:.64}'; there are {', '.join(self.names()) or 'none'}",
                 remedy="List the models (tumorlens models list, GET /models).",
             )
-        records = [self._with_state(r, shipped, stacks) for r in found.values()]
+        records = [self._with_state(record, found) for record in found]
         return sorted(records, key=lambda record: version_key(record.version))
 
     def get(self, name: str, version: str) -> VersionRecord:
@@ -185,11 +133,7 @@ class ModelRegistry:
 
     def stamp(self) -> Hashable:
         """Changes with every switch; cheap enough to ask with every request."""
-        try:
-            status = (self._store / ACTIVE).stat()
-        except FileNotFoundError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return self._active.stamp()
 
     def next_version(self, name: str) -> str:
         """Number for the next retrained version: the highest one with a larger last part."""
@@ -213,14 +157,7 @@ class ModelRegistry:
             ModelError: If a file is missing or differs.
         """
         record = self.get(name, version)
-        for relative, digest in record.files.items():
-            path = record.path / relative
-            if not path.is_file() or _sha256(path) != digest:
-                raise ModelError(
-                    f"{relative} of {name} {version} does not match its checksum",
-                    remedy="Restore the folder from a backup, or choose another version.",
-                )
-        read_bundle(record.path)
+        verify_files(record)
         return record
 
     # Changing.
@@ -250,7 +187,7 @@ class ModelRegistry:
         bundle = read_bundle(source)
         name, version = bundle.version.name, bundle.version.version
         check_version(version)
-        if not _NAME.fullmatch(name):
+        if not is_model_name(name):
             raise ModelError(f"bundle is named {name!r:.80}; expected a-z, 0-9 and _")
         if not (source / CARD).is_file():
             raise ModelError(f"bundle {name} {version} has no card; expected {CARD}")
@@ -267,18 +204,14 @@ class ModelRegistry:
                 name=name,
                 version=version,
                 sha256=bundle.version.sha256,
-                path=self._store / name / version,
+                path=self._folders.place(name, version),
                 parent=parent,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 data=dict(data),
                 metrics=dict(metrics),
-                files={
-                    p.relative_to(source).as_posix(): _sha256(p)
-                    for p in sorted(source.rglob("*"))
-                    if p.is_file() and p.name != RECORD
-                },
+                files=file_checksums(source),
             )
-            self._write(source, record)
+            self._folders.write(source, record)
             return self.get(name, version)
 
     def promote(self, name: str, version: str, *, by: str, reason: str) -> VersionRecord:
@@ -293,10 +226,10 @@ class ModelRegistry:
         """
         with self._locked():
             self.verify(name, version)
-            self._keep_shipped(name)
+            self._folders.keep_shipped(name)
             stack = self._stack(name)
             if stack[-1] != version:
-                self._switch(name, [*stack, version], "promoted", by, reason)
+                self._active.switch(name, stack[-1], [*stack, version], "promoted", by, reason)
             return self.get(name, version)
 
     def rollback(self, name: str, version: str | None = None, *, by: str) -> VersionRecord:
@@ -309,6 +242,7 @@ class ModelRegistry:
         with self._locked():
             self.get(name, version or self.active_record(name).version)
             stack = self._stack(name)
+            was = stack[-1]
             if version is None:
                 if len(stack) < 2:
                     raise NotFoundError(
@@ -321,7 +255,7 @@ class ModelRegistry:
             else:
                 stack = [*stack, version]
             self.verify(name, stack[-1])
-            self._switch(name, stack, "rolled back", by, "")
+            self._active.switch(name, was, stack, "rolled back", by, "")
             return self.get(name, stack[-1])
 
     def record_decision(self, name: str, version: str, decision: Mapping[str, Any]) -> None:
@@ -337,18 +271,17 @@ class ModelRegistry:
 
     def recover(self) -> None:
         """Remove what a killed process left half-written."""
-        if self._store.is_dir():
+        if self.store.is_dir():
             with self._locked():
-                for path in self._store.glob(f"{STAGING_PREFIX}*"):
-                    shutil.rmtree(path, ignore_errors=True)
+                self._folders.remove_leftovers()
 
     # Details.
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One writer at a time, over all processes."""
-        with storage_errors(self._store.name):
-            self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with storage_errors(self.store.name):
+            self.store.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self._lock.acquire(timeout=LOCK_PATIENCE_S)
             except Timeout as error:
@@ -358,105 +291,32 @@ class ModelRegistry:
         finally:
             self._lock.release()
 
-    def _write(self, source: Path, record: VersionRecord) -> None:
-        """Copy a bundle so that it appears whole."""
-        staging = self._store / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
-        with storage_errors(record.name):
-            try:
-                shutil.copytree(source, staging, ignore=shutil.ignore_patterns(RECORD))
-                text = json.dumps(_to_record(record), indent=1, allow_nan=False)
-                (staging / RECORD).write_text(text + "\n", encoding="utf-8")
-                for path in staging.rglob("*"):
-                    if path.is_file():
-                        _sync_file(path)
-                        path.chmod(0o444)
-                for folder in (staging, *(p for p in staging.rglob("*") if p.is_dir())):
-                    sync_folder(folder)
-                record.path.parent.mkdir(exist_ok=True)
-                staging.rename(record.path)
-                sync_folder(record.path.parent)
-                sync_folder(self._store)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
-
-    def _keep_shipped(self, name: str) -> None:
-        """Keep a copy of the shipped version: a later installation may bring another one."""
-        shipped = self._read_shipped(name)
-        if shipped is None or (self._store / name / shipped.version).exists():
-            return
-        files = {
-            p.relative_to(shipped.path).as_posix(): _sha256(p)
-            for p in sorted(shipped.path.rglob("*"))
-            if p.is_file()
-        }
-        kept = replace(shipped, path=self._store / name / shipped.version, files=files)
-        self._write(shipped.path, kept)
-
-    def _switch(self, name: str, stack: list[str], action: str, by: str, reason: str) -> None:
-        """Write `active.json`; the lock is held."""
-        state = self._state()
-        was = self._stack(name)[-1]
-        log = [*state.get("log", [])]
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        log.append(
-            {
-                "at": now,
-                "name": name,
-                "action": action,
-                "from": was,
-                "to": stack[-1],
-                "by": by,
-                "reason": reason,
-            }
-        )
-        content = {"format": 1, "stacks": {**self._stacks(), name: stack}, "log": log}
-        write_durably(self._store / ACTIVE, json.dumps(content, indent=1).encode())
-        logger.info("%s: %s is active (was %s)", name, stack[-1], was)
-
-    def _state(self) -> dict[str, Any]:
-        """Content of `active.json`."""
-        try:
-            state: Any = json.loads((self._store / ACTIVE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError):
-            logger.exception("%s cannot be read; the shipped versions answer", ACTIVE)
-            return {}
-        return state if isinstance(state, dict) else {}
-
-    def _stacks(self) -> dict[str, list[str]]:
-        """Versions that were promoted, by name."""
-        stacks = self._state().get("stacks", {})
-        return {str(k): [str(v) for v in vs] for k, vs in stacks.items()}
-
     def _stack(self, name: str) -> list[str]:
-        """Versions that were promoted and exist, the active one last."""
-        known = {record.version for record in self._stored(name)}
-        shipped = self._read_shipped(name)
-        if shipped is not None:
-            known.add(shipped.version)
-        return self._existing(self._stacks().get(name, []), known, shipped)
+        """Versions that were promoted and exist, the active one last; never empty."""
+        return self._existing(name, self._folders.all_of(name))
 
-    @staticmethod
-    def _existing(stack: list[str], known: set[str], shipped: VersionRecord | None) -> list[str]:
-        """Stack without versions that are gone; never empty."""
-        kept = [version for version in stack if version in known]
-        if len(kept) < len(stack):
-            logger.error("versions %s are active or were, but are gone", sorted(set(stack) - known))
+    def _existing(self, name: str, found: list[VersionRecord]) -> list[str]:
+        """As `_stack`, of the versions that were found."""
+        known = {record.version for record in found}
+        promoted = self._active.promoted(name)
+        kept = [version for version in promoted if version in known]
+        if len(kept) < len(promoted):
+            logger.error(
+                "versions %s are active or were, but are gone", sorted(set(promoted) - known)
+            )
         if kept:
             return kept
+        shipped = self._folders.shipped_record(name)
         return [shipped.version if shipped is not None else max(known, key=version_key)]
 
-    def _with_state(
-        self, record: VersionRecord, shipped: VersionRecord | None, stacks: dict[str, list[str]]
-    ) -> VersionRecord:
+    def _with_state(self, record: VersionRecord, found: list[VersionRecord]) -> VersionRecord:
         """Record with what became of it."""
-        stack = self._stack(record.name)
-        if record.version == stack[-1]:
+        shipped = self._folders.shipped_record(record.name)
+        if record.version == self._existing(record.name, found)[-1]:
             state = VersionState.ACTIVE
         elif shipped is not None and record.version == shipped.version:
             state = VersionState.SHIPPED
-        elif record.version in self._ever_active(record.name, stacks):
+        elif record.version in self._active.ever_active(record.name):
             state = VersionState.RETIRED
         else:
             decision = self.decision(record.name, record.version)
@@ -466,104 +326,5 @@ class ModelRegistry:
                 state = VersionState.ACCEPTED if passed else VersionState.REFUSED
         return replace(record, state=state)
 
-    def _ever_active(self, name: str, stacks: dict[str, list[str]]) -> set[str]:
-        """Versions that answered requests at some time."""
-        log = self._state().get("log", [])
-        switched = {
-            v for entry in log if entry["name"] == name for v in (entry["from"], entry["to"])
-        }
-        return switched | set(stacks.get(name, []))
-
-    def _stored(self, name: str) -> list[VersionRecord]:
-        """Versions in the store; a record that cannot be read is skipped."""
-        if not _NAME.fullmatch(name):
-            return []
-        records = []
-        for path in (self._store / name).glob(f"*/{RECORD}"):
-            record = _read_record(path)
-            if record is not None and record.name == name and record.version == path.parent.name:
-                records.append(record)
-        return records
-
-    def _read_shipped(self, name: str) -> VersionRecord | None:
-        """Version that came with the installation."""
-        if not _NAME.fullmatch(name) or not (self._shipped / name / METADATA).is_file():
-            return None
-        path = self._shipped / name
-        stamp = tuple(
-            (path / f).stat().st_mtime_ns for f in (METADATA, WEIGHTS) if (path / f).exists()
-        )
-        held = _SHIPPED_CACHE.get(path)
-        if held is None or held[0] != stamp:
-            bundle = read_bundle(path)
-            held = (stamp, VersionRecord(name, bundle.version.version, bundle.version.sha256, path))
-            _SHIPPED_CACHE[path] = held
-        return held[1]
-
     def _decision_path(self, name: str, version: str) -> Path:
-        return self._store / DECISIONS / name / f"{check_version(version)}.json"
-
-
-_SHIPPED_CACHE: dict[Path, tuple[tuple[int, ...], VersionRecord]] = {}
-
-
-def version_key(version: str) -> tuple[int, int, int]:
-    """Numbers of a version, to sort by; anything else sorts first.
-
-    Example:
-        >>> version_key("0.10.2") > version_key("0.9.11")
-        True
-    """
-    match = _VERSION.fullmatch(version)
-    return (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
-
-
-def check_version(version: str) -> str:
-    """Version as given; it becomes a folder's name.
-
-    Raises:
-        InputError: If it is not three numbers.
-    """
-    if not _VERSION.fullmatch(version):
-        raise InputError(f"version is {version!r:.40}; expected three numbers such as 0.1.2")
-    return version
-
-
-def _to_record(record: VersionRecord) -> dict[str, Any]:
-    """Content of `version.json`."""
-    plain = record.to_json()
-    del plain["state"]
-    return {"format": 1, "name": record.name, **plain, "files": dict(record.files)}
-
-
-def _read_record(path: Path) -> VersionRecord | None:
-    """Record of a version, or None if it is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return VersionRecord(
-            name=str(content["name"]),
-            version=check_version(str(content["version"])),
-            sha256=str(content["sha256"]),
-            path=path.parent,
-            parent=content["parent"],
-            created=str(content["created"]),
-            data=content["data"],
-            metrics=content["metrics"],
-            files={str(k): str(v) for k, v in content["files"].items()},
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        logger.warning("skipped an unreadable version record of %s", path.parent.name)
-        return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return self.store / DECISIONS / name / f"{check_version(version)}.json"

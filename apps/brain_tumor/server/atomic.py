@@ -9,6 +9,7 @@ from pathlib import Path
 
 from brain_tumor.cases.durable import (
     TEMPORARY_PREFIX,
+    make_folder,
     storage_errors,
     sync_folder,
     temporary_sibling,
@@ -102,19 +103,6 @@ def file_batch() -> Iterator[FileBatch]:
         yield batch
     finally:
         batch.discard()
-
-
-def make_folder(folder: Path, mode: int = 0o755) -> None:
-    """Make a folder and its parents durable.
-
-    Raises:
-        OSError: If that fails; callers wrap it in `storage_errors`.
-    """
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(mode=mode, exist_ok=True)
-    sync_folder(folder.parent)
 
 
 def remove_leftovers(folder: Path) -> int:

@@ -30,10 +30,10 @@ from monailabel.datastore.local import (
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from brain_tumor.cases.case_ids import check_case_id
-from brain_tumor.cases.durable import storage_errors
+from brain_tumor.cases.durable import make_folder, storage_errors
 from brain_tumor.cases.study_layout import sequences_folder
 from brain_tumor.errors import InputError, NotFoundError
-from brain_tumor.server.atomic import make_folder, remove_leftovers
+from brain_tumor.server.atomic import remove_leftovers
 from brain_tumor.server.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
 from brain_tumor.server.index import LABELS_FOLDER, Change, StudyIndex, encode, label_files
 from brain_tumor.server.listing import list_studies

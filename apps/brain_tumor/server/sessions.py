@@ -13,10 +13,9 @@ from pathlib import Path
 
 from monailabel.utils.sessions import SessionInfo, Sessions
 
-from brain_tumor.cases.durable import storage_errors, write_durably
+from brain_tumor.cases.durable import make_folder, storage_errors, write_durably
 from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.server.archives import unpack
-from brain_tumor.server.atomic import make_folder
 from brain_tumor.server.validation import check_session_id
 
 logger = logging.getLogger(__name__)
