@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from brain_tumor.explanation.facts import EvidenceItem, Facts
@@ -23,6 +24,22 @@ class Claim(Protocol):
     @property
     def features(self) -> tuple[str, ...]:
         """Ids of the facts that it rests on."""
+
+
+@dataclass(frozen=True)
+class FeatureClaim:
+    """A claim on one fact.
+
+    Attributes:
+        feature: Id of the fact.
+    """
+
+    feature: str
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on."""
+        return (self.feature,)
 
 
 def strength_of(probability: float) -> int:

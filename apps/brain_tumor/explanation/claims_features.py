@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from brain_tumor.explanation.claims_base import NEARLY_ALL, RANK_STEP, measured_problem
+from brain_tumor.explanation.claims_base import (
+    NEARLY_ALL,
+    RANK_STEP,
+    FeatureClaim,
+    measured_problem,
+)
 from brain_tumor.explanation.facts import CLEAR_CONTRIBUTION, LOCATION, EvidenceItem, Facts, Side
 from brain_tumor.explanation.feature_families import is_view
 from brain_tumor.explanation.numbers import WrittenNumber
@@ -13,16 +18,10 @@ from brain_tumor.labels import TumorType
 
 
 @dataclass(frozen=True)
-class ValueClaim:
+class ValueClaim(FeatureClaim):
     """A fact has a value."""
 
-    feature: str
     number: WrittenNumber
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (self.feature,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -38,21 +37,15 @@ class ValueClaim:
 
 
 @dataclass(frozen=True)
-class RankClaim:
+class RankClaim(FeatureClaim):
     """A value is higher (or lower) than in a share of the patients of a type.
 
     `share` is None for "nearly all".
     """
 
-    feature: str
     higher: bool
     share: float | None
     tumor: TumorType
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (self.feature,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -72,16 +65,10 @@ class RankClaim:
 
 
 @dataclass(frozen=True)
-class TypicalClaim:
+class TypicalClaim(FeatureClaim):
     """A value lies in the middle half of the patients of a type."""
 
-    feature: str
     tumor: TumorType
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (self.feature,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -96,17 +83,11 @@ class TypicalClaim:
 
 
 @dataclass(frozen=True)
-class SupportClaim:
+class SupportClaim(FeatureClaim):
     """A measured value speaks for or against a type in the classifier's decision."""
 
-    feature: str
     tumor: TumorType
     favours: bool
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (self.feature,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -122,17 +103,21 @@ class SupportClaim:
         return measured_problem(facts, self.feature, check)
 
 
-@dataclass(frozen=True)
-class PlaceClaim:
-    """The tumour lies on a side, in a region; None where the sentence does not say."""
-
-    side: Side | None
-    region: str | None = None
+class _OnPlace:
+    """Rests on the place of the tumour."""
 
     @property
     def features(self) -> tuple[str, ...]:
         """Ids of the facts that it rests on."""
         return (LOCATION,)
+
+
+@dataclass(frozen=True)
+class PlaceClaim(_OnPlace):
+    """The tumour lies on a side, in a region; None where the sentence does not say."""
+
+    side: Side | None
+    region: str | None = None
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -148,15 +133,10 @@ class PlaceClaim:
 
 
 @dataclass(frozen=True)
-class UnknownPlaceClaim:
+class UnknownPlaceClaim(_OnPlace):
     """The region (or the side) of the tumour could not be determined."""
 
     what: str
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (LOCATION,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -166,16 +146,10 @@ class UnknownPlaceClaim:
 
 
 @dataclass(frozen=True)
-class NotMeasuredClaim:
+class NotMeasuredClaim(FeatureClaim):
     """A feature could not be measured; `reason` is empty where the sentence gives none."""
 
-    feature: str
     reason: str = ""
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (self.feature,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -190,15 +164,8 @@ class NotMeasuredClaim:
 
 
 @dataclass(frozen=True)
-class ViewClaim:
+class ViewClaim(FeatureClaim):
     """Part of the decision rests on the view of the slice, measured by a feature."""
-
-    feature: str
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (self.feature,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""

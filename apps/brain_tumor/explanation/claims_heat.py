@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from brain_tumor.explanation.claims_base import FeatureClaim
 from brain_tumor.explanation.facts import HEAT_INSIDE, HIGH_HEAT, LOW_HEAT, Facts
 from brain_tumor.explanation.numbers import WrittenNumber
 from brain_tumor.labels import TumorType
 
 
-@dataclass(frozen=True)
-class HeatShareClaim:
-    """A share of the heat (of a type, where the sentence names it) lies inside the tumour."""
-
-    number: WrittenNumber
-    target: TumorType | None = None
+class _OnHeat:
+    """Rests on what the heatmap says as a whole."""
 
     @property
     def features(self) -> tuple[str, ...]:
         """Ids of the facts that it rests on."""
         return (HEAT_INSIDE,)
+
+
+@dataclass(frozen=True)
+class HeatShareClaim(_OnHeat):
+    """A share of the heat (of a type, where the sentence names it) lies inside the tumour."""
+
+    number: WrittenNumber
+    target: TumorType | None = None
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -34,15 +39,10 @@ class HeatShareClaim:
 
 
 @dataclass(frozen=True)
-class HeatPeakClaim:
+class HeatPeakClaim(_OnHeat):
     """The hottest point lies inside (or outside) the tumour."""
 
     inside: bool
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (HEAT_INSIDE,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -52,15 +52,10 @@ class HeatPeakClaim:
 
 
 @dataclass(frozen=True)
-class HeatAgreementClaim:
+class HeatAgreementClaim(_OnHeat):
     """Heatmap and measurements agree (or disagree) on the place."""
 
     agrees: bool
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (HEAT_INSIDE,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
@@ -73,10 +68,9 @@ class HeatAgreementClaim:
 
 
 @dataclass(frozen=True)
-class HeatNearClaim:
+class HeatNearClaim(FeatureClaim):
     """The heatmap is high (or low) at the place of a measurement."""
 
-    feature: str
     high: bool
     number: WrittenNumber | None = None
 
@@ -97,15 +91,10 @@ class HeatNearClaim:
 
 
 @dataclass(frozen=True)
-class FaithfulnessClaim:
+class FaithfulnessClaim(_OnHeat):
     """The heatmap passed (or failed) its faithfulness test."""
 
     passed: bool
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Ids of the facts that it rests on."""
-        return (HEAT_INSIDE,)
 
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from brain_tumor.explanation import claims as c
 from brain_tumor.explanation.facts import (
@@ -13,6 +13,7 @@ from brain_tumor.explanation.facts import (
     UndeterminedReason,
 )
 from brain_tumor.explanation.numbers import number_text
+from brain_tumor.explanation.phrasebook import Phrasebook
 from brain_tumor.explanation.statements import Form, Statement, claims_of
 from brain_tumor.explanation.wording import TYPE_WORDS, feature_words, reason_words
 from brain_tumor.labels import TumorType
@@ -24,10 +25,12 @@ POINTING = (
     "Image and measurements point clearly to {}",
 )
 
+ENGLISH = Phrasebook()
+
 
 def english_variants(statement: Statement) -> tuple[str, ...]:
     """Sentences for a statement that differ in wording only; the first is the plainest."""
-    return tuple(_capital(text) + "." for text in _FORMS[statement.form](statement))
+    return tuple(_capital(text) + "." for text in ENGLISH.phrases(statement))
 
 
 def _capital(text: str) -> str:
@@ -71,6 +74,7 @@ def _comparisons(statement: Statement) -> str:
     return _join(parts)
 
 
+@ENGLISH.words_for(Form.PLACE)
 def _place(statement: Statement) -> list[str]:
     place = next(iter(claims_of(statement, c.PlaceClaim)), None)
     extent = next((v for v in claims_of(statement, c.ValueClaim) if v.feature == LOCATION), None)
@@ -94,6 +98,7 @@ def _where(place: c.PlaceClaim) -> str:
     return f"on the {place.side.value} side"
 
 
+@ENGLISH.words_for(Form.VOLUMES)
 def _volumes(statement: Statement) -> list[str]:
     values = claims_of(statement, c.ValueClaim)
     parts = [f"{_the(values[0].feature)} is {number_text(values[0].number)}"]
@@ -103,6 +108,7 @@ def _volumes(statement: Statement) -> list[str]:
     return [_join(parts)]
 
 
+@ENGLISH.words_for(Form.TYPE)
 def _type(statement: Statement) -> list[str]:
     claim, probability = (
         claims_of(statement, c.TypeClaim)[0],
@@ -116,6 +122,7 @@ def _type(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.RUNNER_UP)
 def _runner_up(statement: Statement) -> list[str]:
     claim, probability = (
         claims_of(statement, c.RunnerUpClaim)[0],
@@ -128,6 +135,7 @@ def _runner_up(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.UNDETERMINED)
 def _undetermined(statement: Statement) -> list[str]:
     reasons = tuple(r for claim in claims_of(statement, c.UndeterminedClaim) for r in claim.reasons)
     if reasons == (UndeterminedReason.NO_TUMOUR,):
@@ -139,6 +147,7 @@ def _undetermined(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.FINDING)
 def _finding(statement: Statement) -> list[str]:
     value, support = claims_of(statement, c.ValueClaim)[0], claims_of(statement, c.SupportClaim)[0]
     noun, number, tumor = _the(value.feature), number_text(value.number), _a(support.tumor)
@@ -152,6 +161,7 @@ def _finding(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.FINDING_AGAINST)
 def _finding_against(statement: Statement) -> list[str]:
     value, supports = claims_of(statement, c.ValueClaim)[0], claims_of(statement, c.SupportClaim)
     noun, number = _the(value.feature), number_text(value.number)
@@ -167,6 +177,7 @@ def _finding_against(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.FINDING_NEUTRAL)
 def _finding_neutral(statement: Statement) -> list[str]:
     value = claims_of(statement, c.ValueClaim)[0]
     compared = _comparisons(statement)
@@ -174,6 +185,7 @@ def _finding_neutral(statement: Statement) -> list[str]:
     return [f"{text}, {compared}" if compared else text]
 
 
+@ENGLISH.words_for(Form.ATYPICAL)
 def _atypical(statement: Statement) -> list[str]:
     value, support = claims_of(statement, c.ValueClaim)[0], claims_of(statement, c.SupportClaim)[0]
     noun, number = _the(value.feature), number_text(value.number)
@@ -181,6 +193,7 @@ def _atypical(statement: Statement) -> list[str]:
     return [text + _comparisons(statement)]
 
 
+@ENGLISH.words_for(Form.HEAT_AGREES)
 def _heat_agrees(statement: Statement) -> list[str]:
     share = claims_of(statement, c.HeatShareClaim)[0]
     of = f" for {_a(share.target)}" if share.target else ""
@@ -191,6 +204,7 @@ def _heat_agrees(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.HEAT_CONFLICT)
 def _heat_conflict(statement: Statement) -> list[str]:
     share, peak = (
         claims_of(statement, c.HeatShareClaim)[0],
@@ -209,6 +223,7 @@ def _heat_conflict(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.HEAT_NEAR_CONFLICT)
 def _heat_near_conflict(statement: Statement) -> list[str]:
     near, support = (
         claims_of(statement, c.HeatNearClaim)[0],
@@ -221,10 +236,12 @@ def _heat_near_conflict(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.UNFAITHFUL)
 def _unfaithful(_: Statement) -> list[str]:
     return ["the heatmap failed its faithfulness test and should not be relied on"]
 
 
+@ENGLISH.words_for(Form.SET)
 def _set(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.SetClaim)[0]
     types = [_a(tumor) for tumor in TumorType if tumor in claim.types]
@@ -237,6 +254,7 @@ def _set(statement: Statement) -> list[str]:
     return [f"{at}, {_join(types)}{both} remain possible"]
 
 
+@ENGLISH.words_for(Form.OUTSIDE)
 def _outside(statement: Statement) -> list[str]:
     value = next(v for v in claims_of(statement, c.ValueClaim) if v.feature == OUT_OF_DISTRIBUTION)
     limit = number_text(claims_of(statement, c.OutsideLimitClaim)[0].number)
@@ -247,17 +265,20 @@ def _outside(statement: Statement) -> list[str]:
     return [f"{words} (distance {number_text(value.number)}, limit {limit})"]
 
 
+@ENGLISH.words_for(Form.NOT_MEASURED)
 def _not_measured(statement: Statement) -> list[str]:
     claims = claims_of(statement, c.NotMeasuredClaim)
     nouns = _join([_the(claim.feature) for claim in claims])
     return [f"{nouns} could not be measured ({claims[0].reason})"]
 
 
+@ENGLISH.words_for(Form.UNKNOWN_PLACE)
 def _unknown_place(statement: Statement) -> list[str]:
     what = claims_of(statement, c.UnknownPlaceClaim)[0].what
     return [f"the {'lobe' if what == 'region' else 'side'} of the tumour could not be determined"]
 
 
+@ENGLISH.words_for(Form.THIN)
 def _thin(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.ThinEvidenceClaim)[0]
     many = f"only {claim.measured} of {claim.total} measurements could be made"
@@ -266,11 +287,13 @@ def _thin(statement: Statement) -> list[str]:
     return [f"{many}, so the evidence is thin"]
 
 
+@ENGLISH.words_for(Form.VIEW)
 def _view(statement: Statement) -> list[str]:
     noun = _the(claims_of(statement, c.ViewClaim)[0].feature)
     return [f"part of the decision rests on the view of the slice ({noun}), not on the tumour"]
 
 
+@ENGLISH.words_for(Form.COUNTERFACTUAL)
 def _counterfactual(statement: Statement) -> list[str]:
     claim, value = (
         claims_of(statement, c.CounterfactualClaim)[0],
@@ -284,6 +307,7 @@ def _counterfactual(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.NO_COUNTERFACTUAL)
 def _no_counterfactual(statement: Statement) -> list[str]:
     tumor = _a(claims_of(statement, c.NoCounterfactualClaim)[0].tumor)
     return [
@@ -292,6 +316,7 @@ def _no_counterfactual(statement: Statement) -> list[str]:
     ]
 
 
+@ENGLISH.words_for(Form.SIMILAR)
 def _similar(statement: Statement) -> list[str]:
     claims = claims_of(statement, c.SimilarClaim)
     total = claims[0].total
@@ -299,29 +324,3 @@ def _similar(statement: Statement) -> list[str]:
         return [f"all {total} most similar training patients had {_a(claims[0].tumor)}"]
     parts = [f"{claim.count} had {_a(claim.tumor)}" for claim in claims]
     return [f"of the {total} most similar training patients, {_join(parts)}"]
-
-
-_FORMS: Mapping[Form, Callable[[Statement], list[str]]] = {
-    Form.PLACE: _place,
-    Form.VOLUMES: _volumes,
-    Form.TYPE: _type,
-    Form.RUNNER_UP: _runner_up,
-    Form.UNDETERMINED: _undetermined,
-    Form.FINDING: _finding,
-    Form.FINDING_AGAINST: _finding_against,
-    Form.FINDING_NEUTRAL: _finding_neutral,
-    Form.ATYPICAL: _atypical,
-    Form.HEAT_AGREES: _heat_agrees,
-    Form.HEAT_CONFLICT: _heat_conflict,
-    Form.HEAT_NEAR_CONFLICT: _heat_near_conflict,
-    Form.UNFAITHFUL: _unfaithful,
-    Form.SET: _set,
-    Form.OUTSIDE: _outside,
-    Form.NOT_MEASURED: _not_measured,
-    Form.UNKNOWN_PLACE: _unknown_place,
-    Form.THIN: _thin,
-    Form.VIEW: _view,
-    Form.COUNTERFACTUAL: _counterfactual,
-    Form.NO_COUNTERFACTUAL: _no_counterfactual,
-    Form.SIMILAR: _similar,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from brain_tumor.explanation import claims as c
 from brain_tumor.explanation.facts import (
@@ -13,6 +13,7 @@ from brain_tumor.explanation.facts import (
     UndeterminedReason,
 )
 from brain_tumor.explanation.numbers import number_text
+from brain_tumor.explanation.phrasebook import Phrasebook
 from brain_tumor.explanation.statements import Form, Statement, claims_of
 from brain_tumor.explanation.wording import (
     MISSING_WORDS,
@@ -34,10 +35,12 @@ POINTING = (
 _DIGIT_FINALS = {"0": "ㅇ", "1": "ㄹ", "3": "ㅁ", "6": "ㄱ", "7": "ㄹ", "8": "ㄹ"}
 """Last consonant of a digit read aloud; digits that end in a vowel are absent."""
 
+KOREAN = Phrasebook()
+
 
 def korean_variants(statement: Statement) -> tuple[str, ...]:
     """Sentences for a statement that differ in wording only; the first is the plainest."""
-    return tuple(text + "." for text in _FORMS[statement.form](statement))
+    return tuple(text + "." for text in KOREAN.phrases(statement))
 
 
 def with_particle(word: str, closed: str, opened: str) -> str:
@@ -107,6 +110,7 @@ def _comparisons(statement: Statement, *, ends: bool) -> str:
     return ", ".join(text) if len(text) > 2 else " ".join(text)
 
 
+@KOREAN.words_for(Form.PLACE)
 def _place(statement: Statement) -> list[str]:
     place = next(iter(claims_of(statement, c.PlaceClaim)), None)
     extent = next((v for v in claims_of(statement, c.ValueClaim) if v.feature == LOCATION), None)
@@ -132,12 +136,14 @@ def _where(place: c.PlaceClaim) -> str:
     return f"{side} {region}".rstrip()
 
 
+@KOREAN.words_for(Form.VOLUMES)
 def _volumes(statement: Statement) -> list[str]:
     values = claims_of(statement, c.ValueClaim)
     parts = [f"{_topic(_name(v.feature))} {number_text(v.number)}" for v in values]
     return [", ".join(parts) + "입니다"]
 
 
+@KOREAN.words_for(Form.TYPE)
 def _type(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.TypeClaim)[0]
     shown = number_text(claims_of(statement, c.ProbabilityClaim)[0].number)
@@ -146,12 +152,14 @@ def _type(statement: Statement) -> list[str]:
     return [f"{pointing}(확률 {shown})"]
 
 
+@KOREAN.words_for(Form.RUNNER_UP)
 def _runner_up(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.RunnerUpClaim)[0]
     shown = number_text(claims_of(statement, c.ProbabilityClaim)[0].number)
     return [f"다음으로 가능성이 있는 유형은 {_type_name(claim.tumor)}입니다({shown})"]
 
 
+@KOREAN.words_for(Form.UNDETERMINED)
 def _undetermined(statement: Statement) -> list[str]:
     reasons = tuple(r for claim in claims_of(statement, c.UndeterminedClaim) for r in claim.reasons)
     if reasons == (UndeterminedReason.NO_TUMOUR,):
@@ -165,6 +173,7 @@ def _value(statement: Statement) -> tuple[str, str]:
     return _topic(_name(value.feature)), number_text(value.number)
 
 
+@KOREAN.words_for(Form.FINDING)
 def _finding(statement: Statement) -> list[str]:
     topic, number = _value(statement)
     support = claims_of(statement, c.SupportClaim)[0]
@@ -179,6 +188,7 @@ def _finding(statement: Statement) -> list[str]:
     ]
 
 
+@KOREAN.words_for(Form.FINDING_AGAINST)
 def _finding_against(statement: Statement) -> list[str]:
     topic, number = _value(statement)
     supports = claims_of(statement, c.SupportClaim)
@@ -191,6 +201,7 @@ def _finding_against(statement: Statement) -> list[str]:
     return [f"반면 {topic} {as_value}, {compared} {said}".replace(",  ", ", ")]
 
 
+@KOREAN.words_for(Form.FINDING_NEUTRAL)
 def _finding_neutral(statement: Statement) -> list[str]:
     topic, number = _value(statement)
     compared = _comparisons(statement, ends=True)
@@ -199,6 +210,7 @@ def _finding_neutral(statement: Statement) -> list[str]:
     return [f"{topic} {with_particle(number, '으로', '로')}, {compared}"]
 
 
+@KOREAN.words_for(Form.ATYPICAL)
 def _atypical(statement: Statement) -> list[str]:
     topic, number = _value(statement)
     support = claims_of(statement, c.SupportClaim)[0]
@@ -211,12 +223,14 @@ def _heat_of(share: c.HeatShareClaim) -> str:
     return f"{_type_name(share.target)} 열지도에서 열" if share.target else "열"
 
 
+@KOREAN.words_for(Form.HEAT_AGREES)
 def _heat_agrees(statement: Statement) -> list[str]:
     share = claims_of(statement, c.HeatShareClaim)[0]
     number = number_text(share.number)
     return [f"{_heat_of(share)}의 {number}가 종양 안에 있고 정점도 종양 안에 있습니다"]
 
 
+@KOREAN.words_for(Form.HEAT_CONFLICT)
 def _heat_conflict(statement: Statement) -> list[str]:
     share = claims_of(statement, c.HeatShareClaim)[0]
     inside = claims_of(statement, c.HeatPeakClaim)[0].inside
@@ -230,6 +244,7 @@ def _heat_conflict(statement: Statement) -> list[str]:
     ]
 
 
+@KOREAN.words_for(Form.HEAT_NEAR_CONFLICT)
 def _heat_near_conflict(statement: Statement) -> list[str]:
     near = claims_of(statement, c.HeatNearClaim)[0]
     tumor = claims_of(statement, c.SupportClaim)[0].tumor
@@ -239,10 +254,12 @@ def _heat_near_conflict(statement: Statement) -> list[str]:
     return [f"{topic} {backs} 그 위치의 열지도 값은 낮습니다{number}"]
 
 
+@KOREAN.words_for(Form.UNFAITHFUL)
 def _unfaithful(_: Statement) -> list[str]:
     return ["열지도는 충실도 검사를 통과하지 못했으므로 신뢰해서는 안 됩니다"]
 
 
+@KOREAN.words_for(Form.SET)
 def _set(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.SetClaim)[0]
     types = [_type_name(tumor) for tumor in TumorType if tumor in claim.types]
@@ -254,6 +271,7 @@ def _set(statement: Statement) -> list[str]:
     return [f"{at}{with_particle(_and(types), '이', '가')} 모두 가능합니다"]
 
 
+@KOREAN.words_for(Form.OUTSIDE)
 def _outside(statement: Statement) -> list[str]:
     value = next(v for v in claims_of(statement, c.ValueClaim) if v.feature == OUT_OF_DISTRIBUTION)
     limit = number_text(claims_of(statement, c.OutsideLimitClaim)[0].number)
@@ -265,6 +283,7 @@ def _outside(statement: Statement) -> list[str]:
     return [f"{words}(거리 {number_text(value.number)}, 한계 {limit})"]
 
 
+@KOREAN.words_for(Form.NOT_MEASURED)
 def _not_measured(statement: Statement) -> list[str]:
     claims = claims_of(statement, c.NotMeasuredClaim)
     names = _topic(", ".join(_name(claim.feature) for claim in claims))
@@ -272,11 +291,13 @@ def _not_measured(statement: Statement) -> list[str]:
     return [f"{names} 측정할 수 없었습니다" + (f"({reason})" if reason else "")]
 
 
+@KOREAN.words_for(Form.UNKNOWN_PLACE)
 def _unknown_place(statement: Statement) -> list[str]:
     what = claims_of(statement, c.UnknownPlaceClaim)[0].what
     return [f"종양이 있는 {'엽은' if what == 'region' else '쪽은'} 알 수 없었습니다"]
 
 
+@KOREAN.words_for(Form.THIN)
 def _thin(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.ThinEvidenceClaim)[0]
     if claim.measured == 0:
@@ -284,11 +305,13 @@ def _thin(statement: Statement) -> list[str]:
     return [f"측정 {claim.total}개 중 {claim.measured}개만 가능하여 근거가 부족합니다"]
 
 
+@KOREAN.words_for(Form.VIEW)
 def _view(statement: Statement) -> list[str]:
     name = _name(claims_of(statement, c.ViewClaim)[0].feature)
     return [f"판정의 일부는 종양이 아니라 단면의 방향에 근거합니다({name})"]
 
 
+@KOREAN.words_for(Form.COUNTERFACTUAL)
 def _counterfactual(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.CounterfactualClaim)[0]
     old = number_text(claims_of(statement, c.ValueClaim)[0].number)
@@ -297,6 +320,7 @@ def _counterfactual(statement: Statement) -> list[str]:
     return [f"{name} {old} 대신 {new} {_type_name(claim.tumor)}의 확률이 가장 높았을 것입니다"]
 
 
+@KOREAN.words_for(Form.NO_COUNTERFACTUAL)
 def _no_counterfactual(statement: Statement) -> list[str]:
     tumor = _type_name(claims_of(statement, c.NoCounterfactualClaim)[0].tumor)
     return [
@@ -304,6 +328,7 @@ def _no_counterfactual(statement: Statement) -> list[str]:
     ]
 
 
+@KOREAN.words_for(Form.SIMILAR)
 def _similar(statement: Statement) -> list[str]:
     claims = claims_of(statement, c.SimilarClaim)
     start = f"가장 비슷한 학습 환자 {claims[0].total}명"
@@ -311,29 +336,3 @@ def _similar(statement: Statement) -> list[str]:
         return [f"{start}은 모두 {_type_name(claims[0].tumor)}이었습니다"]
     parts = [f"{claim.count}명은 {_type_name(claim.tumor)}" for claim in claims]
     return [f"{start} 중 {', '.join(parts)}이었습니다"]
-
-
-_FORMS: Mapping[Form, Callable[[Statement], list[str]]] = {
-    Form.PLACE: _place,
-    Form.VOLUMES: _volumes,
-    Form.TYPE: _type,
-    Form.RUNNER_UP: _runner_up,
-    Form.UNDETERMINED: _undetermined,
-    Form.FINDING: _finding,
-    Form.FINDING_AGAINST: _finding_against,
-    Form.FINDING_NEUTRAL: _finding_neutral,
-    Form.ATYPICAL: _atypical,
-    Form.HEAT_AGREES: _heat_agrees,
-    Form.HEAT_CONFLICT: _heat_conflict,
-    Form.HEAT_NEAR_CONFLICT: _heat_near_conflict,
-    Form.UNFAITHFUL: _unfaithful,
-    Form.SET: _set,
-    Form.OUTSIDE: _outside,
-    Form.NOT_MEASURED: _not_measured,
-    Form.UNKNOWN_PLACE: _unknown_place,
-    Form.THIN: _thin,
-    Form.VIEW: _view,
-    Form.COUNTERFACTUAL: _counterfactual,
-    Form.NO_COUNTERFACTUAL: _no_counterfactual,
-    Form.SIMILAR: _similar,
-}

@@ -1,7 +1,8 @@
 import pytest
 from brain_tumor.classification.feature_table import FEATURE_IDS, FEATURES
 from brain_tumor.explanation.composer import compose, variants
-from brain_tumor.explanation.composer_korean import with_particle
+from brain_tumor.explanation.composer_english import ENGLISH
+from brain_tumor.explanation.composer_korean import KOREAN, with_particle
 from brain_tumor.explanation.facts import HeatFacts, Language, UndeterminedReason
 from brain_tumor.explanation.numbers import WrittenNumber, number_text, written
 from brain_tumor.explanation.plan import plan_statements
@@ -231,3 +232,7 @@ def test_korean_particles_follow_the_last_sound():
     assert with_particle("1.31", "으로", "로") == "1.31로"  # il: ends in l
     assert with_particle("34 %", "으로", "로") == "34 %로"
     assert with_particle("0.97", "이었다면", "였다면") == "0.97이었다면"
+
+
+def test_every_form_has_words_in_both_languages():
+    assert ENGLISH.forms == KOREAN.forms == frozenset(Form)
