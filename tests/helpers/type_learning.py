@@ -18,7 +18,7 @@ from brain_tumor.classification.classifier import tumour_mask
 from brain_tumor.classification.features import slice_features
 from brain_tumor.classification.network import NetworkArguments
 from brain_tumor.explanation.references import PATIENTS, REFERENCE
-from brain_tumor.labels import LabelArray, TumorType
+from brain_tumor.labels import TYPES, LabelArray, TumorType
 from brain_tumor.learning.job_folder import Correction, JobFolder, TrainingRequest
 from brain_tumor.learning.labelled_cases import picture_case
 from brain_tumor.learning.registry import CARD
@@ -28,7 +28,6 @@ from tests.helpers.learning import write_models
 from tests.helpers.type_reader import a_type_reader
 from tests.helpers.volumes import write_nifti
 
-TYPES = tuple(TumorType)
 RADIUS = {TumorType.GLIOMA: 12, TumorType.MENINGIOMA: 8, TumorType.PITUITARY: 5}
 SIDE, PIXEL_MM = 64, 3.0
 

@@ -18,7 +18,6 @@ from brain_tumor.cases.readers import read_labelmap
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import resolve_case
 from brain_tumor.cases.study_layout import REFERENCE_SUFFIXES
-from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import FileFormatError, GeometryError, InputError, StorageError
 from brain_tumor.labels import Label, LabelArray, TumorType
 from brain_tumor.learning.holder import active_segmenter
@@ -35,6 +34,7 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_index,
     read_cheng_slice,
 )
+from brain_tumor.segmentation.tumor_core.cases import slice_case
 
 BRATS_FOLDER = "glioma3d"
 LABELS_FOLDER = "labels/final"
@@ -42,7 +42,6 @@ TYPES_FILE = "types.csv"
 """Beside the volumes of a studies folder: columns `case` and `type`."""
 PICTURES_FILE = Path("cheng/index.csv")
 PICTURES_PER_PATIENT = 3
-PICTURE_STEP_MM = 7.0
 HELD_OUT_FOLD = 0
 REPLAY_SEEDS, BASE_SEEDS = 71_000, 72_000
 THICK_MM = 3.0
@@ -130,10 +129,8 @@ def picture_case(
         mask: Tumour, same shape.
         pixel_mm: Side of a pixel.
     """
-    affine = np.diag([-pixel_mm, -pixel_mm, -PICTURE_STEP_MM, 1.0])  # to the left, back, down
-    volume = Volume(image.T[:, :, None].astype(np.float32), affine)
     labels = (mask.T[:, :, None] * np.uint8(Label.CORE)).astype(np.uint8)
-    return Case(case_id, Sequence.T1C, {Sequence.T1C: volume}), labels
+    return slice_case(case_id, image, pixel_mm), labels
 
 
 def groups_of(case: Case) -> dict[str, str]:

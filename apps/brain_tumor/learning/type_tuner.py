@@ -48,15 +48,14 @@ from brain_tumor.classification.training.train import (
     LABEL_SMOOTHING,
     MEASURED_WEIGHT,
 )
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.learning.promotion import GateRules
 from brain_tumor.learning.tuners import Examples, Scorer, Truth, distillation, write_arrays
 
-TYPES = tuple(TumorType)
 LEARNT_PARTS = ("measure", "deep_head", "measured_head", "fuse")
 """Everything after the embedding. The embedding stays, and with it the outlier model's meaning."""
 BATCH = 16
-REPLAY_WEIGHT = 1.0
+REPLAY_WEIGHT, KNOWN_WEIGHT = 1.0, 0.5
 LEAST_PROBABILITY = 0.01
 """Score 0: a model that gives the truth less is not told apart from one that gives it this."""
 PATIENT_MARGIN = 0.75
@@ -102,8 +101,8 @@ class TypeTuner:
     """Tumour type that learns from cases with a corrected or confirmed type.
 
     Each step sees slices of corrected cases, types and cases drawn evenly, and slices of replayed
-    ones, where it learns the parent's own answers. Features are blurred and dropped as in the
-    first training.
+    ones, where it learns the type and the parent's own answers. Features are blurred and dropped as
+    in the first training.
 
     Args:
         parent: Bundle to start from; it is the teacher, too.
@@ -151,19 +150,16 @@ class TypeTuner:
         """Loss of one step."""
         drawn = self._draw(corrections, rng)
         said = self._name(drawn, rng)
-        kinds = torch.tensor([example.kind for example, _ in drawn])
-        total = torch.zeros(())
-        for name, weight in HEAD_WEIGHTS.items():
-            logits = getattr(said, name)
-            total = total + weight * F.cross_entropy(logits, kinds, label_smoothing=LABEL_SMOOTHING)
+        total = _type_loss(said, drawn)
         if replay:
             drawn = self._draw(replay, rng)
             said = self._name(drawn, rng)
+            kept = KNOWN_WEIGHT * _type_loss(said, drawn)
             everywhere = torch.ones(len(drawn))
             for row, (name, weight) in enumerate(HEAD_WEIGHTS.items()):
                 taught = torch.stack([example.taught[row, place] for example, place in drawn])
-                kept = distillation(getattr(said, name), taught, everywhere)
-                total = total + REPLAY_WEIGHT * weight * kept
+                kept = kept + weight * distillation(getattr(said, name), taught, everywhere)
+            total = total + REPLAY_WEIGHT * kept
         return total
 
     def complete(self, bundle: Path, examples: Examples) -> None:
@@ -326,6 +322,16 @@ def type_scores(probabilities: Mapping[TumorType, float], truth: TumorType) -> d
     likelihood = max(probabilities[truth], LEAST_PROBABILITY)
     score = 1.0 - math.log(likelihood) / math.log(LEAST_PROBABILITY)
     return {"accuracy": float(best is truth), "log_likelihood": round(score, 6)}
+
+
+def _type_loss(said: TypeLogits, drawn: Sequence[tuple[TypedExample, int]]) -> torch.Tensor:
+    """Cross-entropy of each head, by its weight."""
+    kinds = torch.tensor([example.kind for example, _ in drawn])
+    total = torch.zeros(())
+    for name, weight in HEAD_WEIGHTS.items():
+        logits = getattr(said, name)
+        total = total + weight * F.cross_entropy(logits, kinds, label_smoothing=LABEL_SMOOTHING)
+    return total
 
 
 def _slices(case: Case, truth: Truth) -> tuple[CaseSlice, ...]:

@@ -1,0 +1,229 @@
+"""One whole round of the tumour-type loop over HTTP, against a server process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import requests
+from brain_tumor.bundles import models_folder
+from brain_tumor.learning.labelled_cases import picture_case
+from brain_tumor.segmentation.training.slices import (
+    ChengSlice,
+    cheng_folds,
+    read_cheng_index,
+    read_cheng_slice,
+)
+
+from benchmarks.learning_types_fold import Site, spread, write_parent
+
+FOLD = 0
+PER_PATIENT = 2
+KNOWN_PATIENTS = 60
+START_PATIENCE_S, TRAIN_PATIENCE_S = 300.0, 900.0
+POLL_S = 0.5
+
+
+def run_server_round(data: Path, runs: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
+    """Labels, types, training, gate, promotion, inference and rollback through the routes."""
+    rows = read_cheng_index(data)
+    folds = cheng_folds(rows)
+    held = spread([r for r, f in zip(rows, folds, strict=True) if f == FOLD], PER_PATIENT)
+    known = [r for r, f in zip(rows, folds, strict=True) if f != FOLD]
+    cases = _write_studies(data, held, folder / "studies")
+    _write_base(data, known, folder / "base", 9 if quick else KNOWN_PATIENTS)
+    port = _free_port()
+    command = [sys.executable, "-m", "brain_tumor.cli", "serve", "--port", str(port)]
+    environment = {
+        **os.environ,
+        "TUMORLENS_MODELS": str(_write_models(runs, folder / "models")),
+        "TUMORLENS_REPLAY": str(folder / "base"),
+        "TUMORLENS_SCORING_BUDGET": "0",
+    }
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--studies", str(folder / "studies")],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            server = _Server(f"http://127.0.0.1:{port}", process)
+            server.wait()
+            return _round(server, cases, quick=quick)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+class _Server:
+    def __init__(self, url: str, process: subprocess.Popen[bytes]) -> None:
+        self.url = url
+        self._process = process
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        reply = requests.request(method, f"{self.url}{path}", timeout=120, **options)
+        if reply.status_code != 200:
+            raise RuntimeError(f"{method} {path}: {reply.status_code} {reply.text[:300]}")
+        kind = reply.headers["content-type"]
+        return reply.json() if kind.startswith("application/json") else _json_part(reply)
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START_PATIENCE_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                requests.get(f"{self.url}/info/", timeout=5)
+                return
+            except requests.RequestException:
+                time.sleep(POLL_S)
+        raise RuntimeError("the server did not start")
+
+    def classifier(self, case: str) -> tuple[dict[str, str], dict[str, Any]]:
+        """Version that answered, and its answer."""
+        reply = self.ask("POST", f"/infer/classification?image={case}")
+        (model,) = [m for m in reply["models"] if m["name"] == "classification"]
+        return model, reply["classification"]["probabilities"]
+
+
+def _round(
+    server: _Server, cases: dict[str, tuple[ChengSlice, Path]], *, quick: bool
+) -> dict[str, Any]:
+    started = time.monotonic()
+    probe = next(iter(cases))
+    before = server.classifier(probe)
+    submitted = []
+    for case, (row, label) in cases.items():
+        told = json.dumps({"patient": case.split("-")[0]})
+        server.ask("PUT", f"/datastore/image/info?image={case}", data={"info": told})
+        sent = time.monotonic()
+        server.ask(
+            "PUT",
+            f"/datastore/label?image={case}",
+            files={"label": ("label.nii.gz", label.read_bytes())},
+            data={"params": json.dumps({"client_id": "annotator"})},
+        )
+        body = {"image": case, "type": row.tumor_type, "client_id": "annotator"}
+        server.ask("POST", "/corrections/type", json=body)
+        submitted.append(time.monotonic() - sent)
+    kept = server.ask("GET", "/corrections?kind=type&limit=1000")
+    options = {"max_epochs": 1 if quick else 20, "client_id": "annotator"}
+    training = time.monotonic()
+    server.ask("POST", "/train/classification", json=options)
+    state = _finished(server)
+    trained = time.monotonic() - training
+    after = server.classifier(probe)
+    report = server.ask("GET", f"/models/classification/report?version={state['version']}")
+    found = {
+        "what": "tumorlens serve as a process; every step below is a request",
+        "fold": FOLD,
+        "cases": len(cases),
+        "patients": len({row.group for row, _ in cases.values()}),
+        "held_out": sum(one["part"] == "hold_out" for one in kept),
+        "types_in_the_ledger": len(kept),
+        "submit_s": round(float(np.median(submitted)), 3),
+        "training_s": round(trained, 1),
+        "status": state["status"],
+        "last_message": state["details"][-1],
+        "promoted": state["promoted"],
+        "gate": [
+            {"name": check["name"], "passed": check["passed"], "difference": check["difference"]}
+            for check in report["checks"]
+        ],
+        "version_before": before[0]["version"],
+        "version_after": after[0]["version"],
+    }
+    if state["promoted"]:
+        server.ask("POST", "/models/classification/rollback", json={"client_id": "annotator"})
+        back = server.classifier(probe)
+        found["version_after_rollback"] = back[0]["version"]
+        found["rollback_gives_the_first_answer"] = back == before
+    found["seconds"] = round(time.monotonic() - started, 1)
+    return found
+
+
+def _finished(server: _Server) -> dict[str, Any]:
+    deadline = time.monotonic() + TRAIN_PATIENCE_S
+    while time.monotonic() < deadline:
+        state: dict[str, Any] = server.ask("GET", "/train/")
+        if state["status"] in ("DONE", "ERROR", "STOPPED"):
+            if state["status"] != "DONE":
+                raise RuntimeError(f"the training ended as {state['status']}: {state['details']}")
+            return state
+        time.sleep(POLL_S)
+    raise RuntimeError("the training did not end in time")
+
+
+def _write_studies(
+    data: Path, rows: list[ChengSlice], folder: Path
+) -> dict[str, tuple[ChengSlice, Path]]:
+    """Pictures of the shifted site as studies, and the experts' outlines beside them."""
+    site, rng, cases = Site(), np.random.default_rng(4), {}
+    patients: dict[str, int] = {}
+    for row in rows:
+        patient = patients.setdefault(row.group, len(patients))
+        name = f"P{patient:03d}-{row.index}"
+        image, mask = read_cheng_slice(data, row)
+        case, labels = picture_case(name, site.picture(image, rng), mask)
+        _write(folder / f"{name}.nii.gz", case.volumes[case.reference].array, case.affine)
+        label = folder.parent / "labels" / f"{name}.nii.gz"
+        _write(label, labels, case.affine)
+        cases[name] = (row, label)
+    return cases
+
+
+def _write_base(data: Path, known: list[ChengSlice], folder: Path, patients: int) -> None:
+    """The base data that the server's researcher names: patients that the network knows."""
+    names = list(dict.fromkeys(row.group for row in known))
+    chosen = set(np.random.default_rng(1).permutation(names)[:patients].tolist())
+    target = folder / "cheng"
+    for part in ("images", "masks"):
+        (target / part).mkdir(parents=True)
+    text = (data / "cheng" / "index.csv").read_text(encoding="utf-8").splitlines()
+    wanted = {str(row.index) for row in known if row.group in chosen}
+    lines = [text[0], *(line for line in text[1:] if line.split(",", 1)[0] in wanted)]
+    (target / "index.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for index in wanted:
+        for part, suffix in (("images", "jpg"), ("masks", "png")):
+            source = (data / "cheng" / part / f"{index}.{suffix}").resolve()
+            (target / part / source.name).symlink_to(source)
+
+
+def _write_models(runs: Path, folder: Path) -> Path:
+    """The shipped segmentation models, and the classifier that has not seen the fold."""
+    folder.mkdir(parents=True)
+    shipped = models_folder()
+    for name in ("segmentation", "tumor_core"):
+        (folder / name).symlink_to((shipped / name).resolve(), target_is_directory=True)
+    write_parent(runs, FOLD, folder / "classification", shipped / "classification")
+    return folder
+
+
+def _write(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, affine), path)
+
+
+def _json_part(reply: requests.Response) -> dict[str, Any]:
+    boundary = reply.headers["content-type"].split("boundary=")[1].encode()
+    for part in reply.content.split(b"--" + boundary)[1:-1]:
+        head, _, body = part.partition(b"\r\n\r\n")
+        if b"filename=" not in head:
+            found: dict[str, Any] = json.loads(body)
+            return found
+    raise RuntimeError("a reply holds no JSON")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
