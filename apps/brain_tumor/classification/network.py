@@ -12,11 +12,10 @@ from torch import nn
 
 from brain_tumor.classification.boundary_layer import BoundaryNormalisation
 from brain_tumor.errors import ModelError
-from brain_tumor.labels import TumorType
+from brain_tumor.labels import TYPES
 from brain_tumor.segmentation.tumor_core.decoder import Decoder
 from brain_tumor.segmentation.tumor_core.encoder import OUTPUT_CHANNELS, Encoder
 
-TYPES = tuple(TumorType)
 PIXEL_MM = 1.5
 """Pixel of the slices that the network reads."""
 DIVISOR = 16
