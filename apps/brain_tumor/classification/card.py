@@ -13,6 +13,7 @@ from typing import Any
 
 from brain_tumor.bundles import read_bundle
 from brain_tumor.classification.statistics import STATISTICS
+from brain_tumor.classification.training.outline_check import EXPERT, PASSING, RESULT
 from brain_tumor.classification.training.run import LEFT_OUT_FEATURES, OUTLIER_QUANTILE
 
 CARD = Path("docs/README.md")
@@ -41,6 +42,7 @@ def card_of(bundle: Path) -> str:
         _table("By patient (mean of the log-probabilities of the slices)", metrics["patients"]),
         _classes(metrics["slices"]["expert"], "By type, slices, experts' outlines"),
         _calibration(metrics),
+        *_wrong_outlines(bundle, statistics),
         _ablations(metrics),
         _shortcuts(metrics),
         _outlines(metrics),
@@ -53,6 +55,8 @@ def card_of(bundle: Path) -> str:
 
 def _use(statistics: dict[str, Any]) -> str:
     coverage = statistics["case_calibration"]["coverage"]
+    checked = float(statistics.get("least_agreement", 0.0)) > 0.0
+    elsewhere = "the outline does not lie where the network sees tumour, " if checked else ""
     return (
         "## Intended use\n\nA proposal of the tumour type for an annotator to confirm or correct. "
         "Input: the T1c volume of a case, thick or thin, or one slice, with or without skull, and "
@@ -60,8 +64,8 @@ def _use(statistics: dict[str, Any]) -> str:
         "resolves. Output: calibrated probabilities of glioma, meningioma and pituitary tumour, "
         f"a prediction set at {coverage:.0%} coverage, and the type, or *undetermined*: when no "
         "tumour is found, the set holds none or several types, the tumour is unlike the training "
-        "cases, three or more separate tumours are found (metastases are not known to the model), "
-        "or there is no T1c."
+        f"cases, {elsewhere}three or more separate tumours are found (metastases are not known to "
+        "the model), or there is no T1c."
     )
 
 
@@ -143,6 +147,37 @@ def _calibration(metrics: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def _wrong_outlines(bundle: Path, statistics: dict[str, Any]) -> list[str]:
+    """What the check of the outline refuses; nothing for a bundle that was not measured."""
+    if not (bundle / RESULT).is_file():
+        return []
+    result = json.loads((bundle / RESULT).read_text(encoding="utf-8"))
+    rows = [
+        "### Outlines that are wrong",
+        "",
+        "The type is not told if the outline does not lie where the network itself sees tumour: "
+        f"agreement under {statistics['least_agreement']:.2f}, where 1 means that all of the "
+        "outline looks more like tumour than all other of the head. Slices of held-out patients, "
+        "each read by a network that never saw the patient; the limit lets "
+        f"{PASSING:.1%} of the experts' outlines of the *other* folds pass.",
+        "",
+        "| outline | n | patients | refused |",
+        "|---|---|---|---|",
+    ]
+    rows += [
+        f"| {OUTLINES['expert'] if name == EXPERT else name} | {row['n']} | {row['patients']} | "
+        f"{row['refused']:.3f} |"
+        for name, row in result["outlines"].items()
+    ]
+    rows += [
+        "",
+        "Moved and mirrored outlines lie on other brain of the same slice; the tumour-free slices "
+        "are of glioblastoma patients, away from the tumour. What is not refused is typed like "
+        "any other outline.",
+    ]
+    return ["\n".join(rows)]
+
+
 def _ablations(metrics: dict[str, Any]) -> str:
     rows = [
         "### What each part is worth (slices, experts' outlines)",
@@ -220,7 +255,8 @@ LIMITS = """## Limitations
 - Three types only. Metastases, lymphomas, abscesses and every other mass are not known; some will
   be called a glioma.
 - Almost all training slices come from two hospitals in China, as 8-bit pictures.
-- A poor outline costs accuracy; see the second row of each table.
+- A poor outline costs accuracy; see the second row of each table. An outline that is
+  altogether wrong can still get a type; see the table of wrong outlines.
 - Measured features of a skull-stripped case are read with the border of the brain in place of the
   dura. There are no figures for such cases: no collection at hand has them in all three types.
 - Grad-CAM++ heat of this network explains the appearance part; measured features have their own
@@ -231,7 +267,9 @@ def _reproduce() -> str:
     return (
         "## Reproduce\n\n```\ntumorlens train classification --data DATA --output RUN --fold all\n"
         "tumorlens evaluate classification --data DATA --runs RUN --output "
-        "models/classification/metrics.json\npython -m brain_tumor.classification.card "
+        "models/classification/metrics.json\npython -m brain_tumor.classification.training."
+        "outline_check --data DATA --runs RUN --bundle models/classification\n"
+        "python -m brain_tumor.classification.card "
         "models/classification\n```"
     )
 

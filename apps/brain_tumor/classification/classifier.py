@@ -17,6 +17,7 @@ from scipy import ndimage
 from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
+from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import (
     CaseSlice,
     cut_patch,
@@ -155,6 +156,7 @@ class TumorTypeClassifier:
                 maps = self.network.see(images)
                 named = self.network.name(maps, masks, values)
             fused, embedding = named.fused.float(), named.embedding.float()
+            seen = maps.mask_logits[:, 0].float().numpy()
         contributions = feature_contributions(self.network, embedding, values)
         probabilities = self.statistics.slice_calibration.probabilities(fused.numpy())
         return tuple(
@@ -166,6 +168,7 @@ class TumorTypeClassifier:
                 probabilities=_by_type(probabilities[index]),
                 embedding=embedding[index].numpy(),
                 contributions=contributions[index],
+                agreement=outline_agreement(seen[index], patch.mask, patch.image),
             )
             for index, (part, patch, vector) in enumerate(
                 zip(parts, patches, features, strict=True)
@@ -222,6 +225,12 @@ class TumorTypeClassifier:
         heads = sum(plausibility(reading.patch.image).is_head for reading in readings)
         if heads < HEAD_SHARE * len(readings):
             found.append(NO_HEAD)
+        agreement = float(np.median([reading.agreement for reading in readings]))
+        if agreement < self.statistics.least_agreement:
+            found.append(
+                "The outline does not lie where the network sees tumour (agreement "
+                f"{agreement:.2f}, least {self.statistics.least_agreement:.2f})."
+            )
         if outlier.is_out:
             found.append(
                 f"The tumour looks unlike the training cases (distance {outlier.score:.1f}, "

@@ -85,7 +85,8 @@ def erosions(mask: MaskArray, steps: Sequence[int]) -> tuple[MaskArray, ...]:
         steps: Numbers of steps, ascending.
     """
     box = _box(mask, 0)
-    kept, done, found = mask[box], 0, []
+    kept, done = mask[box], 0
+    found: list[MaskArray] = []
     for goal in steps:
         kept, done = _shrink(kept, done, goal), goal
         whole = np.zeros_like(mask)

@@ -30,6 +30,7 @@ class SliceReading:
         embedding: Appearance as a vector, (D,).
         contributions: Share of every measured feature in each logit, (F, 3): its signed
             contribution against an unmeasured one, in the order of the model's features.
+        agreement: Of the outline with the network's own map of the tumour, 0-1.
     """
 
     part: CaseSlice
@@ -39,6 +40,7 @@ class SliceReading:
     probabilities: Probabilities
     embedding: npt.NDArray[np.float32]
     contributions: npt.NDArray[np.float32]
+    agreement: float = 1.0
 
 
 @dataclass(frozen=True)

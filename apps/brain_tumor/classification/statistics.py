@@ -31,11 +31,14 @@ class ClassifierStatistics:
         slice_calibration: For one slice.
         case_calibration: For the pooled slices of a case.
         outliers: Of the embedding.
+        least_agreement: Of the outline with the network's own map (see `agreement`); with less the
+            type is not told. 0 asks for none.
     """
 
     slice_calibration: Calibration
     case_calibration: Calibration
     outliers: OutlierModel
+    least_agreement: float = 0.0
 
     def write(self, bundle: Path) -> None:
         """Write both files into a bundle folder."""
@@ -43,6 +46,7 @@ class ClassifierStatistics:
             "slice_calibration": asdict(self.slice_calibration),
             "case_calibration": asdict(self.case_calibration),
             "outlier_threshold": self.outliers.threshold,
+            "least_agreement": self.least_agreement,
         }
         for path in (STATISTICS, ARRAYS):
             (bundle / path).parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +75,7 @@ def read_statistics(bundle: Path) -> ClassifierStatistics:
                 arrays["outlier_precision"].astype(np.float64),
                 float(plain["outlier_threshold"]),
             ),
+            float(plain.get("least_agreement", 0.0)),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"statistics of bundle '{bundle.name}' cannot be read: {error}") from error
