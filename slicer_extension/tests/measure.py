@@ -187,9 +187,12 @@ def report(costs: dict[str, list[Cost]]) -> str:
         ("shown", SHOWN_GOAL_MS, shown),
         ("longest block", BLOCKED_GOAL_MS, blocked),
     ):
-        best = min(run.wall for run in runs)
-        verdict = "reached" if best < goal else "NOT reached"
-        lines.append(f"{name}: {best:.0f} ms of {goal:.0f} ms wall clock, {verdict}")
+        wall, process = min(run.wall for run in runs), min(run.process for run in runs)
+        verdict = "reached" if wall < goal else "NOT reached"
+        if wall >= goal > process:
+            verdict = "reached by processor time alone: measure again on an idle machine"
+        lines.append(f"{name}: {wall:.0f} ms wall, {process:.0f} ms processor; goal {goal:.0f} ms,"
+                     f" {verdict}")  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

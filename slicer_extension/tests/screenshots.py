@@ -59,6 +59,12 @@ def main(url: str, case: str, folder: Path = SCREENSHOTS) -> None:
     ui.changesCheck.checked = True
     studio.shoot("correct", 3)
     widget.parent.resize(PANEL_WIDTH, TALL)
+    ui.tabs.setCurrentIndex(4)
+    user.wait()
+    candidates = [n for n, v in enumerate(user.controller.teach_panel.versions) if not v.is_active]
+    if candidates:
+        ui.modelsTable.selectRow(candidates[-1])
+        ui.tryButton.click()
     studio.shoot("teach", 4)
     ui.languageCombo.setCurrentIndex(ui.languageCombo.findData(KOREAN))
     studio.shoot("korean", 1)

@@ -20,8 +20,8 @@ INFERNO = (
 """Anchors of a map whose lightness rises steadily, so that more heat always looks brighter."""
 STEPS = 256
 HOTTEST_SHARE = 0.001
-LEGEND_TITLE, LEGEND_LABELS, LEGEND_SIZE = "heat", 5, (0.12, 0.4)
-"""Size as a share of the view."""
+LEGEND_TITLE, LEGEND_LABELS, LEGEND_SIZE, LEGEND_FONT = "heat", 3, (0.08, 0.3), 12
+"""Size as a share of the view; small, because it covers the image."""
 UNCERTAIN, CHANGED = 1, 2
 MARK_COLORS = {UNCERTAIN: ("uncertain", (1.0, 0.3, 1.0)), CHANGED: ("changed", (0.0, 0.9, 1.0))}
 
@@ -199,6 +199,8 @@ def _colour_legend(node: slicer.vtkMRMLScalarVolumeNode) -> Any:
         legend.SetLabelFormat("%.2f")
         legend.SetNumberOfLabels(LEGEND_LABELS)
         legend.SetSize(*LEGEND_SIZE)
+        for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+            text.SetFontSize(LEGEND_FONT)
     return legend
 
 

@@ -252,8 +252,8 @@ def comparison_html(comparison: Comparison, t: Translate, theme: Theme) -> str:
     """Before and after of every class and region."""
     if not comparison.changed_voxels:
         return _faint(t("The segments are as proposed."), theme)
-    rows = [f"<tr><td></td>{_head(t('proposed'))}{_head(t('now'))}{_head(t('change'))}"
-            f"{_head('Dice')}</tr>"]  # fmt: skip
+    heads = (t("proposed"), t("now"), t("change"), "Dice")
+    rows = [f"<tr><td></td>{''.join(_head(text, 'right') for text in heads)}</tr>"]
     for item in (*comparison.classes, *comparison.regions):
         name = t(REGION_NAMES.get(item.name, item.name))
         rows.append(
@@ -278,7 +278,7 @@ def gate_html(report: GateReport, t: Translate, theme: Theme) -> str:
     if not report.checks:
         return ""
     heads = ("", report.current, report.candidate, t("change"), t("patients"), "")
-    rows = [f"<tr>{''.join(_head(text) for text in heads)}</tr>"]
+    rows = [f"<tr>{''.join(_head(text, 'right') for text in heads)}</tr>"]
     for check in report.checks:
         mark = "✓" if check.passed else f"<span style='color:{theme.warning}'>✗</span>"
         change = "–"
@@ -294,8 +294,8 @@ def _score(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _head(text: str) -> str:
-    return f"<th align='left'>{escape(text)}&nbsp;</th>"
+def _head(text: str, align: str = "left") -> str:
+    return f"<th align='{align}'>{escape(text)}&nbsp;</th>"
 
 
 def _faint(text: str, theme: Theme) -> str:

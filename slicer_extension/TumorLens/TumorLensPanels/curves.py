@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import qt
 
 WIDTH, HEIGHT, MARGIN = 380, 120, 26
+NAMES_WIDTH = 110
+"""Room on the right for the names of the lines."""
 COLORS = ("#1f8fb3", "#d1642a", "#5a9e3d", "#a04fb5")
 
 
@@ -32,13 +34,13 @@ def draw(
     painter.begin(picture)
     painter.setRenderHint(qt.QPainter.Antialiasing, True)
     painter.setPen(qt.QPen(qt.QColor(text_color)))
-    bottom, right = HEIGHT - MARGIN, WIDTH - 8
+    bottom, right = HEIGHT - MARGIN, WIDTH - NAMES_WIDTH - 8
     painter.drawLine(MARGIN + 12, 6, MARGIN + 12, bottom)
     painter.drawLine(MARGIN + 12, bottom, right, bottom)
     painter.drawText(2, 14, f"{high:.2f}")
     painter.drawText(2, bottom, f"{low:.2f}")
     span = max(len(labels) - 1, 1)
-    xs = [MARGIN + 30 + (right - MARGIN - 70) * i / span for i in range(len(labels))]
+    xs = [MARGIN + 30 + (right - MARGIN - 50) * i / span for i in range(len(labels))]
     for x, label in zip(xs, labels, strict=True):
         painter.drawText(int(x) - 14, HEIGHT - 8, label)
     for index, (name, line) in enumerate(series.items()):
@@ -56,6 +58,6 @@ def draw(
             if last is not None:
                 painter.drawLine(last[0], last[1], point[0], point[1])
             last = point
-        painter.drawText(WIDTH - 110, 16 + 14 * index, name)
+        painter.drawText(WIDTH - NAMES_WIDTH, 16 + 14 * index, name)
     painter.end()
     return picture
