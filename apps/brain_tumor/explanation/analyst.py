@@ -35,6 +35,7 @@ class Explanation:
         rationale: What is said.
         symptoms: What the second reader says in words; None without one, or without a tumour.
         timings_s: Seconds per stage.
+        notes: Sentences about the models behind it that a reader must see first.
     """
 
     heat: HeatVolume
@@ -43,14 +44,16 @@ class Explanation:
     rationale: Rationale
     symptoms: ConceptReading | None
     timings_s: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must see first: that the second reader sees another type."""
+        """What a reader must see first: the notes, and that the second reader sees another type."""
         second = self.symptoms
         if second is None or second.disagreement is None or not second.disagrees:
-            return ()
+            return self.notes
         return (
+            *self.notes,
             f"The second reader, which reads visual symptoms, sees a {second.prediction} "
             f"({second.probabilities[second.prediction]:.0%}): the type is less certain than its "
             "probability says.",
@@ -117,7 +120,9 @@ class Analyst:
         )
         told = time.perf_counter()
         rationale = explain_in_words(facts, options.language, options.provider)
-        second = reader.symptoms
+        # A switch between outline and words must not let one version's reader read another's.
+        same = classification.model == reader.classifier.version
+        second = reader.symptoms if same else None
         return Explanation(
             heat=checked.heat,
             faithfulness=checked.report,
@@ -129,6 +134,7 @@ class Analyst:
                 "evidence": told - started,
                 "rationale": time.perf_counter() - told,
             },
+            notes=reader.warnings,
         )
 
 

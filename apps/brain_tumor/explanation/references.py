@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 REFERENCE = Path("configs/feature_reference.json")
 PATIENTS = Path("configs/training_patients.json")
 DIGITS = 6
+NO_SYMPTOMS = (
+    "Visual symptoms are switched off: their reader was made for another version of the classifier."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +46,14 @@ class TypeReader:
         reference: Distribution of every feature.
         patients: For similar cases.
         symptoms: Second reader, which reads the classifier's embedding in words, or None.
+        warnings: Sentences that the reader of an explanation must see first.
     """
 
     classifier: TumorTypeClassifier
     reference: FeatureReference
     patients: TrainingTable
     symptoms: ConceptReader | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def versions(self) -> tuple[ModelVersion, ...]:
@@ -74,17 +79,12 @@ def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
     except (OSError, ValueError, InputError) as error:
         raise ModelError(f"references of bundle '{bundle.name}' cannot be read: {error}") from error
     classifier = TumorTypeClassifier.load(bundle)
-    return TypeReader(classifier, reference, patients, _fitting(symptoms, classifier))
-
-
-def _fitting(symptoms: Path | None, classifier: TumorTypeClassifier) -> ConceptReader | None:
-    """Symptom reader of this very classifier, else None."""
     if symptoms is None or not symptoms.is_dir():
-        return None
+        return TypeReader(classifier, reference, patients)
     if read_bundle(symptoms).metadata.get("classifier_sha256") != classifier.version.sha256:
         logger.warning("the symptom reader was made for another classifier and is left out")
-        return None
-    return ConceptReader.load(symptoms)
+        return TypeReader(classifier, reference, patients, warnings=(NO_SYMPTOMS,))
+    return TypeReader(classifier, reference, patients, ConceptReader.load(symptoms))
 
 
 def write_references(run: Path, bundle: Path) -> None:
