@@ -1,11 +1,30 @@
 """Heads pass; noise, flat pictures, ramps and smooth bodies do not."""
 
+import json
+
 import numpy as np
 import pytest
 from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.case_slices import cut_patch, tumour_slices
-from brain_tumor.classification.plausibility import plausibility
+from brain_tumor.classification.plausibility import (
+    LEAST_CORRELATION,
+    LEAST_DETAIL,
+    Plausibility,
+    plausibility,
+)
+from brain_tumor.classification.training.plausibility_limits import (
+    limits_of,
+    look,
+    main,
+    noise_pictures,
+    shaded_pictures,
+    smooth_pictures,
+)
+from brain_tumor.errors import InputError
+from PIL import Image
+
+from tests.helpers.shapes import HeadDrawing
 
 RADIUS = np.hypot(*(np.indices((144, 144)) - 71.5))
 
@@ -44,3 +63,48 @@ def test_correlation_and_detail_of_stripes_are_worked_out():
     found = plausibility(stripes)
     # down the columns all neighbours agree, but for the way over to 0; along the rows half do
     assert found.correlation == pytest.approx(0.0, abs=0.02)
+
+
+def test_limits_lie_in_the_middle_between_heads_and_what_is_none():
+    heads = [Plausibility(0.9, 0.03), Plausibility(0.6, 0.05)]
+    found = limits_of(heads, [Plausibility(0.2, 0.5)], [Plausibility(0.99, 0.01)])
+    assert found.correlation == pytest.approx((0.6 + 0.2) / 2)
+    assert found.detail == pytest.approx((0.03 + 0.01) / 2)
+    assert found.between(0.6, 0.03)
+    assert not found.between(0.61, 0.03)
+    assert not found.between(0.6, 0.01)
+    assert found.to_json()["others"] == 2
+    with pytest.raises(InputError, match="no slices of heads"):
+        limits_of([], [], [])
+
+
+def test_the_limits_in_use_keep_out_every_synthetic_picture_that_they_should():
+    noise = [look(*picture) for picture in noise_pictures()]
+    smooth = [look(*picture) for picture in smooth_pictures()]
+    assert max(one.correlation for one in noise) < LEAST_CORRELATION
+    assert max(one.detail for one in smooth) < LEAST_DETAIL
+    # Shading over the size of a head is detail like any other: only an outline can be doubted.
+    assert max(look(*picture).detail for picture in shaded_pictures()) > LEAST_DETAIL
+
+
+def test_the_command_measures_the_slices_of_a_folder_and_fails_without_fitting_limits(
+    tmp_path, capsys
+):
+    drawing, _ = HeadDrawing().draw()
+    for name in ("images", "masks"):
+        (tmp_path / "cheng" / name).mkdir(parents=True)
+    picture = np.zeros((256, 256), dtype=np.uint8)
+    part = np.clip(drawing[:256, :256], 0, 255).astype(np.uint8)
+    picture[: part.shape[0], : part.shape[1]] = part
+    Image.fromarray(picture).save(tmp_path / "cheng/images/1.jpg")
+    Image.fromarray(picture).save(tmp_path / "cheng/masks/1.png")
+    (tmp_path / "cheng/index.csv").write_text(
+        "index,group,label_name,cohort,native_size\n1,a,glioma,MR,512\n"
+    )
+    code = main(["--data", str(tmp_path)])
+    found = json.loads(capsys.readouterr().out)
+    assert found["heads"] == 1
+    assert found["in_use"]["correlation"] == LEAST_CORRELATION
+    # Drawn ellipses are flat: less detail than in any real head, so the limits in use do not fit.
+    assert found["in_use"]["fit"] == (found["head_detail"] >= LEAST_DETAIL)
+    assert code == (0 if found["in_use"]["fit"] else 1)
