@@ -38,7 +38,8 @@ class RegionHeat:
         region: Region whose outline is explained.
         heat: Shape (I, J, K), at least 0, in units of the score.
         score: Sum of the log-odds over the explained voxels.
-        explained: Voxels whose label is explained, shape (I, J, K); without any there is no heat.
+        explained: Voxels that the network gave to the region, shape (I, J, K); without any there
+            is no heat.
     """
 
     region: Region
@@ -53,7 +54,6 @@ def explain_regions(
     working: WorkingCase,
     regions: Sequence[Region] = tuple(Region),
     *,
-    inside: BoolArray | None = None,
     bf16: bool = False,
 ) -> tuple[RegionHeat, ...]:
     """Layer-CAM of regions of the segmenter, from one forward pass.
@@ -64,8 +64,6 @@ def explain_regions(
         layer: Layer to read; `explained_layer` gives the default.
         working: The case on the working grid.
         regions: Regions to explain.
-        inside: Voxels whose log-odds are explained; by default those that the network itself
-            gives to each region.
         bf16: Run the network in bfloat16; scores and maps are float32.
 
     Returns:
@@ -76,13 +74,9 @@ def explain_regions(
     """
     images = torch.from_numpy(working.channels)[None]
     foreground = torch.from_numpy(working.foreground)
-    given = None if inside is None else torch.from_numpy(inside)[None]
-
-    def explained(logits: torch.Tensor, region: Region) -> torch.Tensor:
-        return _drawn(logits.detach(), region, foreground) if given is None else given
 
     def score_of(region: Region) -> Objective:
-        return lambda logits: _log_odds(logits, region, explained(logits, region))
+        return lambda logits: _log_odds(logits, region, _drawn(logits.detach(), region, foreground))
 
     objectives = [score_of(region) for region in regions]
     found = layer_gradients(network, layer, [images], objectives, bf16=bf16)
@@ -90,7 +84,7 @@ def explain_regions(
     for region, gradients in zip(regions, found, strict=True):
         coarse = layer_cam(gradients.activations, gradients.gradients)
         heat = upsample(coarse, images.shape[2:])[0] * foreground
-        voxels = explained(gradients.output, region)[0].numpy()
+        voxels = _drawn(gradients.output, region, foreground)[0].numpy()
         results.append(RegionHeat(region, heat.numpy(), float(gradients.scores[0]), voxels))
     return tuple(results)
 

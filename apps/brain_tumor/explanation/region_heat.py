@@ -42,7 +42,7 @@ from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.result import SegmentationResult
 
 SANITY_MARGIN_VOXELS = 16
-"""Weights are shuffled and maps compared in the region's box with this margin."""
+"""The network with shuffled weights sees the region's box with this margin."""
 UNTESTED = (
     "Deletion and insertion are tests of the slices behind a tumour type; for the outline of a "
     "region they are not defined.",
@@ -88,7 +88,9 @@ def explain_region(case: Case, segmentation: SegmentationResult, region: Region)
 def shuffled_correlation(network: nn.Module, working: WorkingCase, found: RegionHeat) -> float:
     """Rank correlation of a region's heat with that of the network with shuffled weights.
 
-    Both maps are made in a box around the region and explain the same voxels.
+    The network with shuffled weights is explained in the same way, by the region that it outlines
+    itself; the maps are compared at the voxels of the region, because both are empty far from it.
+    Both are made in a box around the region.
 
     Args:
         network: Segmenter; stays as it is.
@@ -102,18 +104,12 @@ def shuffled_correlation(network: nn.Module, working: WorkingCase, found: Region
         working.affine,
         working.present,
     )
-    inside = np.ascontiguousarray(found.explained[box])
+    compared = found.explained[box]
 
     def explain(any_network: nn.Module) -> npt.NDArray[np.float32]:
-        (heat,) = explain_regions(
-            any_network,
-            explained_layer(any_network),
-            part,
-            (found.region,),
-            inside=inside,
-            bf16=cpu_has_bf16(),
-        )
-        return heat.heat[None]
+        layer = explained_layer(any_network)
+        (heat,) = explain_regions(any_network, layer, part, (found.region,), bf16=cpu_has_bf16())
+        return heat.heat[compared][None]
 
     check = cascading_randomisation(network, explain, stages=1)
     return check.stages[-1][1]

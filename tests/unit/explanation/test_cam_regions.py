@@ -64,19 +64,6 @@ def test_the_score_is_the_sum_of_the_log_odds_inside_the_region():
     assert regions()[Region.ET].score == pytest.approx(136 * odds, rel=1e-5)
 
 
-def test_only_the_voxels_that_are_named_are_explained():
-    network = ByContrast()
-    inside = np.zeros(SHAPE, dtype=bool)
-    inside[5, 5, 3] = True  # one voxel of the rim
-    (found,) = explain_regions(
-        network, explained_layer(network), working(), (Region.ET,), inside=inside
-    )
-    assert found.score == pytest.approx(10 - np.log(np.exp(5) + 2), rel=1e-5)
-    # d(log-odds)/d(feature) = 2.5, feature 4: 10 there, 0 elsewhere
-    assert found.heat[5, 5, 3] == pytest.approx(10.0, rel=1e-5)
-    assert np.count_nonzero(found.heat) == 1
-
-
 def test_bf16_gives_nearly_the_same_maps():
     exact, fast = regions(), regions(bf16=True)
     for region in Region:
