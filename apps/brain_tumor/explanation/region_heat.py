@@ -109,7 +109,7 @@ def shuffled_correlation(network: nn.Module, working: WorkingCase, found: Region
     def explain(any_network: nn.Module) -> npt.NDArray[np.float32]:
         layer = explained_layer(any_network)
         (heat,) = explain_regions(any_network, layer, part, (found.region,), bf16=cpu_has_bf16())
-        return heat.heat[compared][None]
+        return np.asarray(heat.heat[compared][None], dtype=np.float32)
 
     check = cascading_randomisation(network, explain, stages=1)
     return check.stages[-1][1]
