@@ -42,6 +42,7 @@ from brain_tumor.explanation.faithfulness import (
 from brain_tumor.explanation.faithfulness_metrics import max_sensitivity, normalised_infidelity
 from brain_tumor.explanation.heatmap import DILATION_MM, heat_volume, peak_inside, share_inside
 from brain_tumor.explanation.sanity import cascading_randomisation, repeatability
+from brain_tumor.labels import TYPES
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.training.slices import (
     FOLDS,
@@ -141,6 +142,7 @@ def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int
         [TestedSlice(score, images[0], heat)], target, steps=steps, random_maps=2, seed=SEED
     )
     return {
+        "type": TYPES[sample.predicted].value,
         "inside": share_inside(volume, truth),
         "near": share_inside(volume, truth, reach_mm=DILATION_MM),
         "hit": peak_inside(volume, truth),
@@ -175,6 +177,10 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "blob_gain": mean("blob_gain", counted),
         "beats_random": share("random_gain"),
         "beats_blob": share("blob_gain"),
+        "beats_blob_by_type": {
+            kind: float(np.mean([r["gain"] > r["blob_gain"] for r in counted if r["type"] == kind]))
+            for kind in sorted({r["type"] for r in counted})
+        },
         "infidelity": mean("infidelity", rows),
         "sensitivity": mean("sensitivity", rows),
     }

@@ -14,14 +14,14 @@ from brain_tumor.learning.job_folder import Correction, JobFolder, TrainingReque
 from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
 from brain_tumor.learning.registry import CARD, ModelRegistry
 from brain_tumor.segmentation.networks import build_unet
-from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments, build_core_network
+from brain_tumor.segmentation.tumor_core.network import CoreNetwork, CoreNetworkArguments
 from safetensors.torch import save_file
 
 from tests.helpers.phantoms import a_phantom, coarse_spec
 from tests.helpers.volumes import write_nifti
 
 CHANNELS = (4, 8)
-CORE = CoreNetworkArguments(channels=(4, 8), res_units=1)
+CORE = CoreNetworkArguments((8, 8, 8, 8))
 
 
 def write_bundle(
@@ -30,7 +30,7 @@ def write_bundle(
     """Whole bundle with random weights of a tiny network."""
     torch.manual_seed(seed)
     if name == "tumor_core":
-        network, arguments = build_core_network(CORE), {"name": "UNet", **CORE.to_json()}
+        network, arguments = CoreNetwork(CORE), CORE.to_json()
     else:
         network, arguments = build_unet(CHANNELS), {"name": "UNet", "channels": list(CHANNELS)}
     for file in (METADATA, WEIGHTS, CARD):

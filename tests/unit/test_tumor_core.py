@@ -15,8 +15,9 @@ from brain_tumor.segmentation.training.tumor_core import (
     write_weights,
 )
 from brain_tumor.segmentation.tumor_core.network import (
+    CoreNetwork,
     CoreNetworkArguments,
-    build_core_network,
+    load_core_network,
 )
 from brain_tumor.segmentation.tumor_core.segmenter import (
     CleanUp,
@@ -88,13 +89,14 @@ def test_thick_slices_are_read_in_their_own_plane_only():
     assert result.volumes_ml[Region.TC] == pytest.approx(7.2, rel=0.1)
 
 
-def test_a_single_slice_is_a_volume_too():
+@pytest.mark.parametrize("flips", [(1, 1, 1), (-1, -1, 1), (1, 1, -1)])
+def test_a_single_slice_is_a_volume_too(flips):
     array, tumour = a_head((160, 170, 3))
     lone, inside = array[:, :, 1:2], np.zeros((160, 170, 1), dtype=bool)
     lone[70:95, 60:85] = TUMOUR
     inside[70:95, 60:85] = True
     lone[tumour[:, :, 1:2] & ~inside] = HEAD
-    result = a_segmenter().segment(a_case(lone, grid((1.0, 1.0, 6.0))))
+    result = a_segmenter().segment(a_case(lone, grid((1.0, 1.0, 6.0), flips=flips)))
     assert result.labelmap.shape == (160, 170, 1)
     assert dice(result.labelmap > 0, inside) > 0.93
 
@@ -207,8 +209,8 @@ def test_nothing_above_the_threshold_is_nothing():
 
 def a_bundle(path, seed=0):
     torch.manual_seed(seed)
-    arguments = CoreNetworkArguments((4, 8, 8), 1)
-    write_weights(path / "models/model.safetensors", build_core_network(arguments).state_dict())
+    arguments = CoreNetworkArguments((8, 8, 8, 8))
+    write_weights(path / "models/model.safetensors", CoreNetwork(arguments).state_dict())
     write_metadata(path / "configs/metadata.json", TrainingOptions(), arguments, 10, 1.0)
     return path
 
@@ -224,7 +226,7 @@ def test_a_bundle_loads_and_names_its_version(tmp_path):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     bundle = a_bundle(tmp_path)
-    other = build_core_network(CoreNetworkArguments((4, 8), 1))
+    other = CoreNetwork(CoreNetworkArguments((8, 8, 8, 16)))
     write_weights(bundle / "models/model.safetensors", other.state_dict())
     with pytest.raises(ModelError, match="do not fit"):
         TumorCoreSegmenter.load(bundle)
@@ -236,8 +238,18 @@ def test_a_missing_bundle_is_refused(tmp_path):
 
 
 def test_unusable_network_arguments_are_refused():
-    with pytest.raises(ModelError, match="channels"):
-        CoreNetworkArguments.from_json({"channels": "many", "res_units": 2})
+    with pytest.raises(ModelError, match="decoder_channels"):
+        CoreNetworkArguments.from_json({"decoder_channels": "many"})
+
+
+def test_arguments_of_another_network_are_refused():
+    with pytest.raises(ModelError, match="the network is 'UNet'"):
+        CoreNetworkArguments.from_json({"name": "UNet", "decoder_channels": [8, 8, 8, 8]})
+
+
+def test_arguments_come_back_as_they_were_written():
+    arguments = CoreNetworkArguments((16, 8, 8, 8))
+    assert CoreNetworkArguments.from_json(arguments.to_json()) == arguments
 
 
 def test_an_unknown_clean_up_value_is_refused():
@@ -247,7 +259,21 @@ def test_an_unknown_clean_up_value_is_refused():
 
 def test_the_answer_for_a_slice_does_not_depend_on_its_batch():
     torch.manual_seed(0)
-    network = build_core_network(CoreNetworkArguments((4, 8, 8), 1)).eval()
+    network = CoreNetwork(CoreNetworkArguments((8, 8, 8, 8))).eval()
     images = torch.randn(3, 1, 32, 48)
     with torch.inference_mode():
         torch.testing.assert_close(network(images)[1:2], network(images[1:2]))
+
+
+def test_fine_tuning_keeps_the_statistics_of_batch_normalisation():
+    arguments = CoreNetworkArguments((8, 8, 8, 8))
+    torch.manual_seed(0)
+    network = load_core_network(arguments, CoreNetwork(arguments).state_dict()).train()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    image = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        found = network(image)
+    assert network.decoder.training
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    with torch.no_grad():
+        assert torch.equal(found, network.eval()(image))

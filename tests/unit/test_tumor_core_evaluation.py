@@ -213,7 +213,7 @@ def metadata_and_metrics():
     metadata = {
         "version": "0.1.0",
         "task": "Tumour core",
-        "network": {"channels": [4, 8], "res_units": 1},
+        "network": {"name": "a U-Net", "decoder_channels": [8, 8, 8, 8]},
         "network_data_format": {
             "inputs": {
                 "image": {
@@ -265,11 +265,12 @@ def test_the_card_says_when_the_patients_measured_were_seen_in_training():
 
 def test_the_card_admits_what_was_decided_on_the_fold_it_reports():
     metadata, metrics = metadata_and_metrics()
-    assert "Nothing was decided by these scores" in render_card(metadata, metrics)
+    card = render_card(metadata, metrics)
+    assert "this kind of network was chosen" in card
+    assert "clean-up rule" not in card
     metadata["training"] |= {"continued_from_step": 40, "clean_up_tuned_on": "fold 0"}
     card = render_card(metadata, metrics)
-    assert "Nothing was decided" not in card
-    assert "stopped at step 40" in card
+    assert "first 40 steps were a stage" in card
     assert "clean-up rule was chosen by its scores" in card
     assert "as validation" in card
 

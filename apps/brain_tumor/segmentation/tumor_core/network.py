@@ -4,84 +4,106 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
-from monai.networks.nets import UNet  # type: ignore[attr-defined]
 from torch import nn
 
 from brain_tumor.errors import ModelError
+from brain_tumor.segmentation.tumor_core.decoder import DECODER_CHANNELS, Decoder
+from brain_tumor.segmentation.tumor_core.encoder import Encoder
 
 WORKING_PIXEL_MM = 1.25
 """Pixel of every slice that the network sees, in training and in use."""
+NAME = "EfficientNet-Lite0 U-Net"
 
 
 @dataclass(frozen=True)
 class CoreNetworkArguments:
-    """Size of the 2-D residual U-Net.
+    """Size of the network; its encoder is always EfficientNet-Lite0.
 
     Attributes:
-        channels: Feature channels per level; every level but the last halves the resolution.
-        res_units: Residual sub-units per level.
+        decoder_channels: Features of the decoder at strides 16, 8, 4 and 2; multiples of 8.
     """
 
-    channels: tuple[int, ...] = (24, 48, 96, 160, 256)
-    res_units: int = 2
+    decoder_channels: tuple[int, ...] = DECODER_CHANNELS
 
     @property
     def divisor(self) -> int:
         """Rows and columns of an input must be multiples of this."""
-        return int(2 ** (len(self.channels) - 1))
+        return 32
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `configs/metadata.json`."""
-        return asdict(self) | {"channels": list(self.channels)}
+        return {"name": NAME, **asdict(self), "decoder_channels": list(self.decoder_channels)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CoreNetworkArguments:
         """Read what `to_json` wrote.
 
         Raises:
-            ModelError: If an argument is missing or has the wrong type.
+            ModelError: If it is another network, or an argument is missing or of the wrong type.
         """
         try:
-            return cls(tuple(int(c) for c in values["channels"]), int(values["res_units"]))
+            channels = tuple(int(c) for c in values["decoder_channels"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"network arguments {dict(values)} are unusable; expected channels and res_units"
+                f"network arguments {dict(values)} are unusable; expected decoder_channels"
             ) from error
+        if values.get("name") != NAME:
+            raise ModelError(f"the network is {values.get('name')!r}; expected {NAME!r}")
+        return cls(channels)
 
 
-def build_core_network(arguments: CoreNetworkArguments) -> nn.Module:
-    """Untrained network: (N, 1, H, W) normalised slices to (N, 1, H, W) logits of tumour core.
+class CoreNetwork(nn.Module):
+    """Pretrained encoder and light decoder: (N, 1, H, W) slices to (N, 1, H, W) logits.
 
-    A residual U-Net with instance normalisation: its answer for a slice does not depend on the
-    other slices of the batch.
+    In evaluation the answer for a slice does not depend on the other slices of the batch.
+
+    Args:
+        arguments: Size of the decoder.
+        keep_statistics: In training, too, batch normalisation uses and keeps its running
+            statistics: those of a few corrected cases would be noise.
 
     References:
-        Kerfoot et al. 2019, doi:10.1007/978-3-030-12029-0_40 (the residual U-Net of MONAI).
+        Ronneberger et al. 2015, arXiv:1505.04597 (U-Net); Iglovikov and Shvets 2018,
+        arXiv:1801.05746 (with an encoder pretrained on ImageNet).
     """
-    depth = len(arguments.channels)
-    return UNet(
-        spatial_dims=2,
-        in_channels=1,
-        out_channels=1,
-        channels=arguments.channels,
-        strides=(2,) * (depth - 1),
-        num_res_units=arguments.res_units,
-        norm=("INSTANCE", {"affine": True}),
-    )
+
+    def __init__(self, arguments: CoreNetworkArguments, *, keep_statistics: bool = False) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder(1, arguments.decoder_channels)
+        self._keep_statistics = keep_statistics
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, except for batch normalisation that keeps its statistics."""
+        super().train(mode)
+        if self._keep_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of tumour core.
+
+        Args:
+            images: Normalised slices, (N, 1, H, W).
+        """
+        logits: torch.Tensor = self.decoder(images, self.encoder(images))
+        return logits
 
 
 def load_core_network(
     arguments: CoreNetworkArguments, weights: Mapping[str, torch.Tensor]
-) -> nn.Module:
-    """Network with its weights, ready for inference.
+) -> CoreNetwork:
+    """Network with its weights, in evaluation mode, to be prepared for inference or fine-tuned.
 
     Raises:
         ModelError: If the weights do not belong to this network.
     """
-    network = build_core_network(arguments)
+    network = CoreNetwork(arguments, keep_statistics=True)
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:
