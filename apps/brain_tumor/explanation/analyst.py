@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,16 +49,31 @@ class Explanation:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must see first: the notes, and that the second reader sees another type."""
+        """What a reader must see first: the notes, and that the second reader is not convinced."""
         second = self.symptoms
         if second is None or second.disagreement is None or not second.disagrees:
             return self.notes
-        return (
-            *self.notes,
-            f"The second reader, which reads visual symptoms, sees a {second.prediction} "
-            f"({second.probabilities[second.prediction]:.0%}): the type is less certain than its "
-            "probability says.",
-        )
+        return (*self.notes, doubt_of_second_reader(second, second.disagreement))
+
+
+def doubt_of_second_reader(second: ConceptReading, disagreement: float) -> str:
+    """Sentence on a second reader that names another type, or the same one with less conviction.
+
+    Args:
+        second: What it says.
+        disagreement: One less the probability that it gives the classifier's answer.
+    """
+    likeliest = second.probabilities[second.prediction]
+    same = math.isclose(likeliest, 1.0 - disagreement, abs_tol=1e-6)
+    what = (
+        f"gives the same type only {likeliest:.0%}"
+        if same
+        else f"sees a {second.prediction} ({likeliest:.0%})"
+    )
+    return (
+        f"The second reader, which reads visual symptoms, {what}: the type is less certain than "
+        "its probability says."
+    )
 
 
 class Analyst:
