@@ -19,7 +19,7 @@ def results(root: Path = ROOT) -> str:
     segmentation = _read(root / "models/segmentation/metrics.json")
     core = _read(root / "models/tumor_core/metrics.json")
     types = _read(root / "models/classification/metrics.json")
-    parts = [_types(types), _segmentation(segmentation), _core(core)]
+    parts = [_types(types), _product(types), _segmentation(segmentation), _core(core)]
     serve = root / "benchmarks/results/serve.json"
     if serve.exists():
         parts.append(_serving(_read(serve)))
@@ -64,7 +64,8 @@ def _core(metrics: dict[str, Any]) -> str:
 
 
 def _types(metrics: dict[str, Any]) -> str:
-    outlines = {"expert": "experts' outlines", "own": "the network's own, poor outlines"}
+    poor = metrics["own_outline_dice"]["all"]
+    outlines = {"expert": "experts' outlines", "own": f"poor outlines (Dice {poor:.2f})"}
     rows = [
         "| tumour type, five folds | n | accuracy | weakest type | ECE | refusing 10 % |",
         "|---|---|---|---|---|---|",
@@ -85,6 +86,21 @@ def _types(metrics: dict[str, Any]) -> str:
                 f"{group['ece']:.3f} | {group['accuracy_at_10_percent_refusals']:.2f} |"
             )
     return "\n".join(rows)
+
+
+def _product(metrics: dict[str, Any]) -> str:
+    """The type from the outlines of the product's segmenter, on the fold that neither has seen."""
+    study = metrics["segmenter"]
+    expert, product = study["slices"]["expert"], study["slices"]["segmenter"]
+    low, high = product["accuracy_interval"]
+    return (
+        f"With the outlines that `tumor_core` {study['model']['version']} draws itself (fold "
+        f"{study['fold']}, unseen by both models, {product['n']} slices of {product['patients']} "
+        f"patients): {product['accuracy']:.3f} ({low:.2f}-{high:.2f}), with the experts' "
+        f"{expert['accuracy']:.3f}; gliomas of the numeric cohort "
+        f"{product['numeric_glioma_sensitivity']:.2f} and "
+        f"{expert['numeric_glioma_sensitivity']:.2f} of {product['numeric_glioma_n']} slices."
+    )
 
 
 def _serving(result: dict[str, Any]) -> str:
