@@ -28,20 +28,21 @@ from tests.helpers.learning import write_models
 from tests.helpers.type_reader import a_type_reader
 from tests.helpers.volumes import write_nifti
 
-RADIUS = {TumorType.GLIOMA: 12, TumorType.MENINGIOMA: 8, TumorType.PITUITARY: 5}
+RADIUS = {TumorType.GLIOMA: 14, TumorType.MENINGIOMA: 10, TumorType.PITUITARY: 6}
+CONTRAST = {TumorType.GLIOMA: 60, TumorType.MENINGIOMA: 90, TumorType.PITUITARY: 130}
 SIDE, PIXEL_MM = 64, 3.0
 
 
 @cache
 def sized_case(number: int) -> tuple[Case, LabelArray, TumorType]:
-    """Picture of a head with a disc: 12 pixels for a glioma, 8 a meningioma, 5 a pituitary one."""
+    """Picture of a head with a disc whose radius and brightness tell the type."""
     kind = TYPES[number % 3]
     rng = np.random.default_rng(number)
     row, column = rng.integers(26, 38, 2)
     rows, columns = np.indices((SIDE, SIDE))
     head = np.hypot(rows - 32, (columns - 32) * 1.2) < 28
-    mask = np.hypot(rows - row, columns - column) < RADIUS[kind] + rng.uniform(-0.8, 0.8)
-    image = np.where(head, 90.0, 0.0) + np.where(mask & head, 90.0, 0.0)
+    mask = np.hypot(rows - row, columns - column) < RADIUS[kind] + rng.uniform(-0.4, 0.4)
+    image = np.where(head, 90.0, 0.0) + np.where(mask & head, CONTRAST[kind], 0.0)
     image = np.where(head, image + rng.normal(0, 6, image.shape), 0.0).clip(0, 255)
     case, labels = picture_case(f"S{number}", image.astype(np.uint8), mask & head, PIXEL_MM)
     return case, labels, kind

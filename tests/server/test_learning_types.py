@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from brain_tumor.bundles import MODELS_ENV
+from brain_tumor.bundles import MODELS_ENV, WEIGHTS
 from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.references import NO_SYMPTOMS
-from brain_tumor.labels import Label, LabelScheme
+from brain_tumor.labels import TYPES, Label, LabelScheme
 from brain_tumor.learning.job_folder import JobFolder
 from brain_tumor.learning.training_job import run_job, symptoms_switched_off
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
@@ -21,7 +21,9 @@ from tests.server.conftest import client_of, refusal
 CASES = 24  # six patients are held out
 BASE = range(100, 115)
 WITHOUT_MASK = 2
-BRIGHT = 135
+WRONG = dict(zip(TYPES, (*TYPES[1:], TYPES[0]), strict=True))
+OPTIONS = {"max_epochs": 30, "learning_rate": 0.003}
+BRIGHT = 120
 
 
 class BrightSegmenter:
@@ -116,6 +118,46 @@ def said(client, number):
     params, _ = parse_reply(client.post(f"/infer/classification?image=S{number}"))
     (version,) = [m["version"] for m in params["models"] if m["name"] == "classification"]
     return version, params["classification"]["probabilities"]
+
+
+def test_right_types_become_a_better_version_wrong_ones_do_not_and_it_can_be_taken_back(
+    client, app, tmp_path, models
+):
+    before = said(client, 0)
+    assert before[0] == "0.1.0"
+    for number in range(CASES):
+        correct(client, number)
+        if number != WITHOUT_MASK:
+            outline(client, tmp_path, number)
+    status = client.post("/train/classification", json=OPTIONS).json()
+    assert status["status"] == "DONE", status["details"]
+    assert (status["promoted"], status["version"]) == (True, "0.1.1"), status["details"][-1]
+    request = app.learning.jobs.job.request()
+    told = {c.case_id: (c.tumor_type, bool(c.label_file)) for c in request.corrections}
+    assert told["S1"] == ("meningioma", True)
+    assert told[f"S{WITHOUT_MASK}"] == ("pituitary", False)
+    assert sum(c.held_out for c in request.corrections) == CASES // 4
+    listed = client.get("/models").json()["classification"]
+    assert listed["active"] == "0.1.1"
+    report = client.get("/models/classification/report?version=0.1.1").json()
+    gain = report["checks"][0]["difference"]
+    assert (gain["n"], gain["candidate"] > gain["current"] + 0.1) == (6, True)
+    version, probabilities = said(client, 0)
+    assert version == "0.1.1"
+    assert probabilities != before[1]
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
+    for number in range(CASES):  # a wrong hand spoils training and hold-out alike
+        correct(client, number, WRONG[sized_case(number)[2]].value)
+    app.learning.jobs = JobsInThisProcess(tmp_path / "second")
+    status = client.post("/train/classification", json=OPTIONS).json()
+    assert (status["status"], status["promoted"]) == ("DONE", False), status["details"][-1]
+    report = client.get("/models/classification/report?version=0.1.2").json()
+    assert (report["current"], report["promote"]) == ("0.1.1", False)
+    assert said(client, 0) == (version, probabilities)
+    client.post("/models/classification/rollback", json={"client_id": "anna"})
+    assert said(client, 0) == before
+    shipped = (models / "classification" / WEIGHTS).read_bytes()
+    assert (app.registry.active("classification") / WEIGHTS).read_bytes() == shipped
 
 
 def test_only_usable_types_count_and_masks_alone_are_none(client, app, tmp_path):
