@@ -11,7 +11,7 @@ from brain_tumor.segmentation.training.export import export_bundle
 from brain_tumor.segmentation.training.subregions import TrainingPlan, load_training_data, train
 
 NEEDED = ("brats20/cubes.npz", "brats20/masks128.npz", "brats20/twins.json", "glioma3d")
-FIRST_VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 def train_segmentation(
@@ -40,5 +40,5 @@ def train_segmentation(
         plan = dataclasses.replace(plan, steps=steps)
     network = train(plan, load_training_data(data, fold), output)
     bundle = output / "segmentation"
-    export_bundle(network, plan, CleanUpRule(), FIRST_VERSION, bundle)
+    export_bundle(network, plan, CleanUpRule(), VERSION, bundle)
     return bundle

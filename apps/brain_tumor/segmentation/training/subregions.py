@@ -40,7 +40,7 @@ from brain_tumor.segmentation.training.validation import region_dice
 logger = logging.getLogger(__name__)
 
 CROP_SHAPE = (64, 80, 96)
-CUBES_PER_STEP = 4
+CUBES_PER_STEP = 8
 HOST_ONLY_SHARE = 0.25
 REAL_HOST_SHARE, STRIPPED_PHANTOM_SHARE = 0.65, 0.15
 STRIPPED_PHANTOM_SEEDS = range(9000, 9006)
@@ -68,13 +68,13 @@ class TrainingPlan:
     """
 
     fold: int | None = 0
-    steps: int = 3600
+    steps: int = 8400
     seed: int = 2026
     learning_rate: float = 1.5e-3
     warmup_steps: int = 200
     weight_decay: float = 1e-2
     ema_decay: float = 0.998
-    validate_every: int = 300
+    validate_every: int = 600
     channels: tuple[int, ...] = DEFAULT_CHANNELS
     threads: int = 1
 
