@@ -55,6 +55,7 @@ def explain_regions(
     regions: Sequence[Region] = tuple(Region),
     *,
     bf16: bool = False,
+    at: BoolArray | None = None,
 ) -> tuple[RegionHeat, ...]:
     """Layer-CAM of regions of the segmenter, from one forward pass.
 
@@ -65,6 +66,7 @@ def explain_regions(
         working: The case on the working grid.
         regions: Regions to explain.
         bf16: Run the network in bfloat16; scores and maps are float32.
+        at: Voxels whose log-odds are explained; by default those that the network outlines.
 
     Returns:
         One result per region, in the order asked for.
@@ -75,8 +77,11 @@ def explain_regions(
     images = torch.from_numpy(working.channels)[None]
     foreground = torch.from_numpy(working.foreground)
 
+    def voxels_of(logits: torch.Tensor, region: Region) -> torch.Tensor:
+        return _drawn(logits, region, foreground) if at is None else torch.from_numpy(at)[None]
+
     def score_of(region: Region) -> Objective:
-        return lambda logits: _log_odds(logits, region, _drawn(logits.detach(), region, foreground))
+        return lambda logits: _log_odds(logits, region, voxels_of(logits.detach(), region))
 
     objectives = [score_of(region) for region in regions]
     found = layer_gradients(network, layer, [images], objectives, bf16=bf16)
@@ -84,7 +89,7 @@ def explain_regions(
     for region, gradients in zip(regions, found, strict=True):
         coarse = layer_cam(gradients.activations, gradients.gradients)
         heat = upsample(coarse, images.shape[2:])[0] * foreground
-        voxels = _drawn(gradients.output, region, foreground)[0].numpy()
+        voxels = voxels_of(gradients.output, region)[0].numpy()
         results.append(RegionHeat(region, heat.numpy(), float(gradients.scores[0]), voxels))
     return tuple(results)
 

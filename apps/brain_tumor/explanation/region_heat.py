@@ -88,9 +88,9 @@ def explain_region(case: Case, segmentation: SegmentationResult, region: Region)
 def shuffled_correlation(network: nn.Module, working: WorkingCase, found: RegionHeat) -> float:
     """Rank correlation of a region's heat with that of the network with shuffled weights.
 
-    The network with shuffled weights is explained in the same way, by the region that it outlines
-    itself; the maps are compared at the voxels of the region, because both are empty far from it.
-    Both are made in a box around the region.
+    Both explain the log-odds of the region at the same voxels, those that the network outlined,
+    and are compared there: far from them both are empty, and that would count as agreement. Both
+    are made in a box around the region.
 
     Args:
         network: Segmenter; stays as it is.
@@ -108,7 +108,9 @@ def shuffled_correlation(network: nn.Module, working: WorkingCase, found: Region
 
     def explain(any_network: nn.Module) -> npt.NDArray[np.float32]:
         layer = explained_layer(any_network)
-        (heat,) = explain_regions(any_network, layer, part, (found.region,), bf16=cpu_has_bf16())
+        (heat,) = explain_regions(
+            any_network, layer, part, (found.region,), bf16=cpu_has_bf16(), at=compared
+        )
         return np.asarray(heat.heat[compared][None], dtype=np.float32)
 
     check = cascading_randomisation(network, explain, stages=1)
