@@ -101,6 +101,18 @@ def test_a_single_slice_is_a_volume_too(flips):
     assert dice(result.labelmap > 0, inside) > 0.93
 
 
+def test_a_single_slice_in_the_order_of_a_file_is_read_whatever_its_last_axis():
+    """Columns first, as NIfTI keeps them, and all of it head: only the lone axis is turned."""
+    array, tumour = a_head()
+    used = np.argwhere(array[:, :, 60] > 0)
+    box = tuple(slice(low, high + 1) for low, high in zip(used.min(0), used.max(0), strict=True))
+    lone = np.asfortranarray(array[box][:, :, 60:61])
+    for last in (-6.0, 6.0):
+        affine = np.diag([-1.0, -1.0, last, 1.0])
+        found = a_segmenter().segment(a_case(lone, affine)).labelmap == Label.CORE
+        assert dice(found, tumour[box][:, :, 60:61]) > 0.9
+
+
 def test_the_result_holds_only_the_core_label_and_says_what_made_it():
     array, _ = a_head()
     result = a_segmenter().segment(a_case(array, grid()))

@@ -338,7 +338,8 @@ def _working_stack(
     Returns:
         Slices (N, H, W) and the number of volume slices, padding included, that they cover.
     """
-    stack = torch.from_numpy(np.ascontiguousarray(plane_stack(lpi, plane)))
+    # a copy even where the array is contiguous: of a lone slice the stride may still be negative
+    stack = torch.from_numpy(plane_stack(lpi, plane).copy())
     row_mm, column_mm = _in_plane_mm(spacing_mm, plane)
     step = max(1, int(thickness_mm / spacing_mm[SLICE_AXIS[plane]] + 1e-6))
     step = min(step, len(stack))
