@@ -121,6 +121,16 @@ def test_another_method_and_type_replace_heat_and_text_but_not_edits(panel, serv
     assert panel.session.is_edited
 
 
+def test_heat_of_a_region_is_asked_for_by_the_method_that_explains_one(panel, server):
+    panel.open_and_analyse(server.url)
+    choose(panel.ui.methodCombo, "occlusion")
+    choose(panel.ui.targetCombo, "ET")
+    panel.ui.recomputeButton.click()
+    panel.wait()
+    assert (server.bodies[-1]["method"], server.bodies[-1]["target"]) == ("layercam", "ET")
+    assert "layercam for outline of ET" in panel.ui.heatLabel.text
+
+
 def test_heat_that_failed_its_test_is_grey_and_said_so_first(panel, server):
     server.faithful = False
     panel.open_and_analyse(server.url)

@@ -347,6 +347,7 @@ KOREAN: dict[str, str] = {
     "undetermined": "미정",
     "prediction": "예측된 유형",
     "runner_up": "두 번째 유형",
+    "outline of {region}": "{region}의 윤곽",
     "new": "새 증례",
     "predicted": "예측됨",
     "corrected": "교정 중",

@@ -13,6 +13,9 @@ from TumorLensPanels.panel import Panel
 
 METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
 TARGETS = ("prediction", "runner_up", *TUMOR_TYPES)
+REGIONS = ("WT", "TC", "ET")
+REGION_METHOD = "layercam"
+"""The one method that explains the outline of a region."""
 
 
 class SeePanel(Panel):
@@ -37,7 +40,9 @@ class SeePanel(Panel):
     def retranslate(self) -> None:
         """The language changed."""
         tables.fill_combo(self.ui.methodCombo, [(name, name) for name in METHODS])
-        tables.fill_combo(self.ui.targetCombo, [(self.t(name), name) for name in TARGETS])
+        regions = [(self.t("outline of {region}", region=name), name) for name in REGIONS]
+        targets = [(self.t(name), name) for name in TARGETS]
+        tables.fill_combo(self.ui.targetCombo, targets + regions)
         self.on_analysis()
 
     # Segments.
@@ -98,11 +103,12 @@ class SeePanel(Panel):
             self.controller.tell(self.t("There is no heat."))
 
     def on_recompute(self, _checked: bool = False) -> None:
-        """Ask for the heatmap of another method or type."""
+        """Ask for the heatmap of another method or type, or of the outline of a region."""
+        target = self.ui.targetCombo.currentData
         self.controller.question_panel.ask(
             self.t("Computing the heatmap"),
-            method=self.ui.methodCombo.currentData,
-            target=self.ui.targetCombo.currentData,
+            method=REGION_METHOD if target in REGIONS else self.ui.methodCombo.currentData,
+            target=target,
         )
 
     # Uncertainty.
@@ -159,13 +165,9 @@ class SeePanel(Panel):
                 self.t("This server sent no heatmap for this case.") if has_case else ""
             )
             return
-        lines = [
-            self.t(
-                "{method} for {type}",
-                method=analysis.heat.method,
-                type=self.t(analysis.heat.target),
-            )
-        ]
+        target = analysis.heat.target
+        what = self.t("outline of {region}", region=target) if target in REGIONS else self.t(target)
+        lines = [self.t("{method} for {type}", method=analysis.heat.method, type=what)]
         share = analysis.heat.inside_tumor_share
         if share is not None:
             lines.append(
