@@ -20,6 +20,9 @@ def results(root: Path = ROOT) -> str:
     core = _read(root / "models/tumor_core/metrics.json")
     types = _read(root / "models/classification/metrics.json")
     parts = [_types(types), _product(types), _segmentation(segmentation), _core(core)]
+    heat = root / "benchmarks/results/explanation_heat_segmenter.json"
+    if heat.exists():
+        parts.append(_heat(_read(heat)))
     serve = root / "benchmarks/results/serve.json"
     if serve.exists():
         parts.append(_serving(_read(serve)))
@@ -100,6 +103,20 @@ def _product(metrics: dict[str, Any]) -> str:
         f"{expert['accuracy']:.3f}; gliomas of the numeric cohort "
         f"{product['numeric_glioma_sensitivity']:.2f} and "
         f"{expert['numeric_glioma_sensitivity']:.2f} of {product['numeric_glioma_n']} slices."
+    )
+
+
+def _heat(result: dict[str, Any]) -> str:
+    found = result["faithfulness"]["gradcam++"]
+    lost = result["patients_without_outline"]
+    folds = ", ".join(str(fold) for fold in result["folds"])
+    return (
+        f"Heat (Grad-CAM++, one slice of each of {found['patients'] + lost} patients of fold "
+        f"{folds}, outlined by `tumor_core`): {lost} got no outline and so no heat; of the others "
+        f"the hottest point lies in the tumour in {found['pointing_game']:.0%}, "
+        f"{found['near_share']:.0%} of the heat within 5 mm of it. Deleting and inserting by heat "
+        f"beats random maps in {found['beats_random']:.0%}, a blob in the middle of the head in "
+        f"{found['beats_blob']:.0%} (pituitary tumours lie under the blob)."
     )
 
 
