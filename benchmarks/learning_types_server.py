@@ -98,12 +98,13 @@ def _round(
     server: _Server, cases: dict[str, tuple[ChengSlice, Path]], *, quick: bool
 ) -> dict[str, Any]:
     started = time.monotonic()
+    for case in cases:  # before anything else: a case keeps the patient that it is first seen with
+        told = json.dumps({"patient": case.split("-")[0]})
+        server.ask("PUT", f"/datastore/image/info?image={case}", data={"info": told})
     probe = next(iter(cases))
     before = server.classifier(probe)
     submitted = []
     for case, (row, label) in cases.items():
-        told = json.dumps({"patient": case.split("-")[0]})
-        server.ask("PUT", f"/datastore/image/info?image={case}", data={"info": told})
         sent = time.monotonic()
         server.ask(
             "PUT",

@@ -89,7 +89,7 @@ class Ledger:
             if held is not None:
                 return read_submission(connection, held)
             row = case_row(connection, new.case.case_id, new.case.image_sha256, new.case.patient)
-            assign_part(connection, new.case.patient)
+            assign_part(connection, row)
             return read_submission(connection, add_submission(connection, row, new))
 
     def review(

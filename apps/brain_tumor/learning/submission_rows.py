@@ -69,12 +69,17 @@ def add_submission(connection: Connection, case: int, new: NewSubmission) -> int
     return int(connection.execute(insert).scalar_one())
 
 
-def assign_part(connection: Connection, patient: str) -> None:
-    """Decide once on which side of the split a patient is.
+def assign_part(connection: Connection, case: int) -> None:
+    """Decide once on which side of the split the patient of a case is.
 
-    Of every block of four patients one is held out; which one follows from the block's number.
+    Of every block of four patients one is held out; which one follows from the block's number. A
+    case keeps the patient of its first row, whatever its information says later.
+
+    Args:
+        connection: Inside a transaction.
+        case: Number of the case's row.
     """
-    known = sa.select(schema.patients.c.id).where(schema.patients.c.key == patient)
+    known = sa.select(schema.cases.c.patient).where(schema.cases.c.id == case)
     number = connection.execute(known).scalar_one()
     table = schema.splits
     if connection.execute(sa.select(table.c.part).where(table.c.patient == number)).first():

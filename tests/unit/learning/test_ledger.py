@@ -137,6 +137,20 @@ class TestSplit:
         parts = {ledger.submit(mask(f"P1-scan{n}", patient="P1")).part for n in range(8)}
         assert len(parts) == 1
 
+    def test_a_case_that_was_seen_before_its_patient_was_told_can_be_corrected(self, ledger):
+        ledger.results.add(
+            case_id="P1",
+            image_sha256="a" * 64,
+            patient="P1",
+            task="analysis",
+            model=MODEL,
+            client=None,
+            summary={},
+        )
+        written = ledger.submit(mask("P1", patient="told later"))
+        assert (written.id, written.patient) == (1, "P1")
+        assert [s.case_id for s in ledger.corrections()] == ["P1"]
+
     def test_the_place_in_a_block_varies(self):
         places = {n % 4 for n in range(200) if part_of_rank(n) is Part.HOLD_OUT}
         assert places == {0, 1, 2, 3}
