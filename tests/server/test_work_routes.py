@@ -110,7 +110,7 @@ class TestTraining:
 
     def test_what_cannot_be_trained_is_not_found(self, client):
         message = refusal(client.post("/train/nope", json={}), 404, "not_found")
-        assert "those that can: segmentation, tumor_core" in message
+        assert "those that can: classification, segmentation, tumor_core" in message
         assert "no model is named" in refusal(client.post("/train/"), 400)
 
     @pytest.mark.parametrize(
