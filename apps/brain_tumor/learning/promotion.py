@@ -62,6 +62,9 @@ class GateRules:
         guard_margin: Mean score that a region or sub-group may lose.
         patient_margin: Score that a single patient may lose.
         min_group: Patients from which a sub-group is judged.
+        least_current: Mean score that the active version must reach on held-out corrections. A
+            version that was checked on other patients and yet gets less is not to blame: the
+            corrections are. 0 asks for nothing.
         seed: Of resampling.
     """
 
@@ -72,6 +75,7 @@ class GateRules:
     guard_margin: float = 0.02
     patient_margin: float = 0.30
     min_group: int = 3
+    least_current: float = 0.0
     seed: int = 20
 
 
@@ -226,6 +230,8 @@ def _better(scores: Sequence[CaseScore], rules: GateRules) -> Check:
     found = _compare(chosen, OVERALL, rules)
     if patients < rules.min_patients:
         return Check(name, passed=False, reason=_too_few(patients, rules), difference=found)
+    if found.current < rules.least_current:
+        return Check(name, passed=False, reason=_doubtful(found, rules), difference=found)
     better = found.mean > 0 and found.low > 0 and found.p_better < rules.alpha
     reason = "" if better else f"not shown to be better on held-out corrections: {_numbers(found)}"
     return Check(name, passed=better, reason=reason, difference=found)
@@ -322,6 +328,13 @@ def _numbers(found: PairedDifference) -> str:
 def _sentence(check: Check) -> str:
     numbers = _numbers(check.difference) if check.difference else ""
     return f"better on held-out corrections, nowhere clearly worse: {numbers}"
+
+
+def _doubtful(found: PairedDifference, rules: GateRules) -> str:
+    return (
+        f"the corrections are doubtful: the active version scores {found.current:.3f} on those "
+        f"held out, expected at least {rules.least_current:g}; let a second reader review them"
+    )
 
 
 def _too_few(patients: int, rules: GateRules) -> str:

@@ -61,6 +61,10 @@ LEAST_PROBABILITY = 0.01
 PATIENT_MARGIN = 0.75
 """A right answer turned wrong costs half; a truth tenfold less likely costs a quarter. So one
 patient may change sides when it was close, but not from sure to surely wrong."""
+LEAST_CURRENT = 0.5
+"""Equal probabilities for all types score 0.55. A version that does worse on corrections is sure of
+other types than the annotator in most cases; wrong types are the likelier reason, and a candidate
+that merely became unsure would look better."""
 LEAST_GROUP = 3
 """Corrected patients of a type from which the outlier model knows their kind of case."""
 HEAD_WEIGHTS = {"fused": 1.0, "deep": DEEP_WEIGHT, "measured": MEASURED_WEIGHT}
@@ -110,7 +114,7 @@ class TypeTuner:
 
     name = "classification"
     learns_from = "tumour types"
-    rules = GateRules(patient_margin=PATIENT_MARGIN)
+    rules = GateRules(patient_margin=PATIENT_MARGIN, least_current=LEAST_CURRENT)
 
     def __init__(self, parent: Path) -> None:
         bundle = read_bundle(parent)

@@ -6,7 +6,13 @@ import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.learning.gate_report import gate_page
 from brain_tumor.learning.paired import paired_difference
-from brain_tumor.learning.promotion import CaseScore, Source, promote_if_accepted
+from brain_tumor.learning.promotion import (
+    CaseScore,
+    GateRules,
+    Source,
+    judge,
+    promote_if_accepted,
+)
 
 from tests.helpers.learning import BETTER, KEPT, a_registry, gate, scores, write_bundle
 
@@ -101,6 +107,19 @@ class TestGate:
             assert not gate(fooled, base).promote
             honest = scores(Source.CORRECTIONS, rng.normal(-0.1, 0.1, 8))
             assert not gate(honest, KEPT).promote
+
+    def test_corrections_on_which_a_proven_version_fails_are_doubted(self):
+        gains = [0.05, 0.07, 0.04, 0.08, 0.06, 0.05]
+        found = [*scores(Source.CORRECTIONS, gains, start=0.4), *KEPT]
+
+        def ask(rules):
+            return judge(found, model="m", current="0.1.0", candidate="0.1.1", rules=rules)
+
+        assert ask(GateRules()).promote
+        assert ask(GateRules(least_current=0.3)).promote
+        report = ask(GateRules(least_current=0.5))
+        assert not report.promote
+        assert "the corrections are doubtful: the active version scores 0.400" in report.reasons[0]
 
     def test_versions_with_different_metrics_cannot_be_compared(self):
         odd = CaseScore("c", "c", Source.BASE, {"WT": 1.0}, {"TC": 1.0})
