@@ -26,26 +26,27 @@ from brain_tumor.segmentation.training.slices import (
 
 from benchmarks.learning_types_fold import Site, spread, write_parent
 
-FOLD = 0
 PER_PATIENT = 2
 KNOWN_PATIENTS = 60
 START_PATIENCE_S, TRAIN_PATIENCE_S = 300.0, 900.0
 POLL_S = 0.5
 
 
-def run_server_round(data: Path, runs: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
+def run_server_round(
+    data: Path, runs: Path, folder: Path, *, fold: int, quick: bool
+) -> dict[str, Any]:
     """Labels, types, training, gate, promotion, inference and rollback through the routes."""
     rows = read_cheng_index(data)
     folds = cheng_folds(rows)
-    held = spread([r for r, f in zip(rows, folds, strict=True) if f == FOLD], PER_PATIENT)
-    known = [r for r, f in zip(rows, folds, strict=True) if f != FOLD]
+    held = spread([r for r, f in zip(rows, folds, strict=True) if f == fold], PER_PATIENT)
+    known = [r for r, f in zip(rows, folds, strict=True) if f != fold]
     cases = _write_studies(data, held, folder / "studies")
     _write_base(data, known, folder / "base", 9 if quick else KNOWN_PATIENTS)
     port = _free_port()
     command = [sys.executable, "-m", "brain_tumor.cli", "serve", "--port", str(port)]
     environment = {
         **os.environ,
-        "TUMORLENS_MODELS": str(_write_models(runs, folder / "models")),
+        "TUMORLENS_MODELS": str(_write_models(runs, fold, folder / "models")),
         "TUMORLENS_REPLAY": str(folder / "base"),
         "TUMORLENS_SCORING_BUDGET": "0",
     }
@@ -59,7 +60,7 @@ def run_server_round(data: Path, runs: Path, folder: Path, *, quick: bool) -> di
         try:
             server = _Server(f"http://127.0.0.1:{port}", process)
             server.wait()
-            return _round(server, cases, quick=quick)
+            return {"fold": fold, **_round(server, cases, quick=quick)}
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -124,8 +125,6 @@ def _round(
     after = server.classifier(probe)
     report = server.ask("GET", f"/models/classification/report?version={state['version']}")
     found = {
-        "what": "tumorlens serve as a process; every step below is a request",
-        "fold": FOLD,
         "cases": len(cases),
         "patients": len({row.group for row, _ in cases.values()}),
         "held_out": sum(one["part"] == "hold_out" for one in kept),
@@ -198,13 +197,13 @@ def _write_base(data: Path, known: list[ChengSlice], folder: Path, patients: int
             (target / part / source.name).symlink_to(source)
 
 
-def _write_models(runs: Path, folder: Path) -> Path:
+def _write_models(runs: Path, fold: int, folder: Path) -> Path:
     """The shipped segmentation models, and the classifier that has not seen the fold."""
     folder.mkdir(parents=True)
     shipped = models_folder()
     for name in ("segmentation", "tumor_core"):
         (folder / name).symlink_to((shipped / name).resolve(), target_is_directory=True)
-    write_parent(runs, FOLD, folder / "classification", shipped / "classification")
+    write_parent(runs, fold, folder / "classification", shipped / "classification")
     return folder
 
 
