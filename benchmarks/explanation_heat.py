@@ -46,8 +46,7 @@ from brain_tumor.labels import TYPES
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.training.slices import (
     FOLDS,
-    cheng_folds,
-    read_cheng_index,
+    cheng_slices_of_fold,
     read_cheng_slice,
 )
 from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
@@ -81,11 +80,9 @@ def samples(
     outliner: Outliner,
 ) -> tuple[list[Sample], int]:
     """One slice of each patient that has an outline, and the number of patients without."""
-    rows = read_cheng_index(data)
     patients: dict[str, list[Any]] = {}
-    for row, own in zip(rows, cheng_folds(rows), strict=True):
-        if own == fold:
-            patients.setdefault(row.group, []).append(row)
+    for row in cheng_slices_of_fold(data, fold):
+        patients.setdefault(row.group, []).append(row)
     middle = [found[len(found) // 2] for found in patients.values()]
     order = np.random.default_rng(SEED).permutation(len(middle))[:count]
     parts = [lone_slice(*read_cheng_slice(data, middle[n])) for n in order]

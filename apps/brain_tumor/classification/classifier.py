@@ -37,13 +37,12 @@ from brain_tumor.classification.result import (
     SliceReading,
 )
 from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
-from brain_tumor.labels import LabelArray, Region, TumorType, region_mask
+from brain_tumor.labels import TYPES, LabelArray, Region, TumorType, region_mask
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 
 logger = logging.getLogger(__name__)
 
-TYPES = tuple(TumorType)
 PATH_STEPS = 16
 LEAST_PIECE_ML = 0.3
 MANY_PIECES = 3

@@ -48,7 +48,7 @@ from brain_tumor.classification.training.run import (
 )
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TYPES
-from brain_tumor.segmentation.training.slices import FOLDS, cheng_folds, read_cheng_index
+from brain_tumor.segmentation.training.slices import FOLDS, cheng_slices_of_fold, read_cheng_index
 from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
@@ -115,9 +115,7 @@ def evaluate_bundle(
         ModelError: If the bundle cannot be read.
     """
     classifier = TumorTypeClassifier.load(bundle)
-    rows = read_cheng_index(data)
-    if fold is not None:
-        rows = [r for r, f in zip(rows, cheng_folds(rows), strict=True) if f == fold]
+    rows = read_cheng_index(data) if fold is None else cheng_slices_of_fold(data, fold)
     if not rows:
         raise InputError("the collection has no slices to evaluate on")
     predictions = predict_collection(
@@ -182,8 +180,7 @@ def segmenter_study(run: Path, data: Path, core: Path) -> dict[str, Any]:
     fold = held_out_fold(core)
     if fold is None:
         raise InputError("the tumour-core bundle has seen every patient; no fold is left")
-    rows = read_cheng_index(data)
-    rows = [r for r, f in zip(rows, cheng_folds(rows), strict=True) if f == fold]
+    rows = cheng_slices_of_fold(data, fold)
     part = run / f"fold{fold}"
     read = predict_collection(
         load_run(part), run_features(part), data, rows, outliner=segmenter_outlines(segmenter)

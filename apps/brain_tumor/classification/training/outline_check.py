@@ -43,8 +43,7 @@ from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
     GBM_SPACING_MM,
-    cheng_folds,
-    read_cheng_index,
+    cheng_slices_of_fold,
     read_cheng_slice,
     read_t1c_volume,
     volume_fold,
@@ -162,12 +161,10 @@ def measure(data: Path, runs: Path, *, progress: bool = True) -> list[Agreement]
         runs: Run folder with five folds.
         progress: Show bars.
     """
-    rows = read_cheng_index(data)
-    folds = cheng_folds(rows)
     found: list[Agreement] = []
     for fold in range(FOLDS):
         network, rng = load_run(runs / f"fold{fold}"), np.random.default_rng((SEED, fold))
-        held = [row for row, at in zip(rows, folds, strict=True) if at == fold][::SLICE_STEP]
+        held = cheng_slices_of_fold(data, fold)[::SLICE_STEP]
         donors: list[MaskArray] = []
         for row in tqdm(held, desc=f"fold {fold}", disable=not progress):
             image, mask = read_cheng_slice(data, row)

@@ -154,6 +154,17 @@ def cheng_folds(rows: list[ChengSlice]) -> npt.NDArray[np.int64]:
     return folds
 
 
+def cheng_slices_of_fold(data_dir: Path, fold: int) -> list[ChengSlice]:
+    """Slices of one fold's patients, in the order of the index.
+
+    Raises:
+        NotFoundError: If the index is missing.
+        FileFormatError: If a column of it is missing.
+    """
+    rows = read_cheng_index(data_dir)
+    return [row for row, at in zip(rows, cheng_folds(rows), strict=True) if at == fold]
+
+
 def volume_patient(stem: str) -> str:
     """Patient of a volume file: both time points of `btp_01` are one patient."""
     return "_".join(stem.split("_")[:2]) if stem.startswith("btp_") else stem

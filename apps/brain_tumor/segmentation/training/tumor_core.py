@@ -36,9 +36,8 @@ from brain_tumor.segmentation.training.slice_augmentation import AugmentationPla
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
-    cheng_folds,
+    cheng_slices_of_fold,
     load_training_slices,
-    read_cheng_index,
     read_cheng_slice,
     to_canvas,
 )
@@ -174,14 +173,12 @@ class ValidationSet:
 def load_validation_slices(data_dir: Path, fold: int, divisor: int) -> ValidationSet:
     """Held-out slices of one fold, padded to what the network takes."""
     images, masks, strata = [], [], []
-    rows = read_cheng_index(data_dir)
     spacing = (CHENG_PIXEL_MM, CHENG_PIXEL_MM)
-    for row, row_fold in zip(rows, cheng_folds(rows), strict=True):
-        if row_fold == fold:
-            image, mask = read_cheng_slice(data_dir, row)
-            images.append(np.rint(to_canvas(image, spacing)))
-            masks.append(to_canvas(mask, spacing) > 0.5)
-            strata.append(f"{row.tumor_type} {row.cohort}")
+    for row in cheng_slices_of_fold(data_dir, fold):
+        image, mask = read_cheng_slice(data_dir, row)
+        images.append(np.rint(to_canvas(image, spacing)))
+        masks.append(to_canvas(mask, spacing) > 0.5)
+        strata.append(f"{row.tumor_type} {row.cohort}")
     stack = torch.from_numpy(normalise_slices(np.stack(images)))[:, None]
     side = -(-stack.shape[-1] // divisor) * divisor
     extra = side - stack.shape[-1]

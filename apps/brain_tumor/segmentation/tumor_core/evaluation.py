@@ -29,8 +29,7 @@ from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
-    cheng_folds,
-    read_cheng_index,
+    cheng_slices_of_fold,
     read_cheng_slice,
     volume_patient,
 )
@@ -156,10 +155,7 @@ def largest_false_lesion_ml(found: BoolArray, reference: BoolArray, voxel_ml: fl
 def _cheng_rows(
     data_dir: Path, fold: int, segmenter: Segmenter, progress: Callable[[str], None] | None
 ) -> Iterator[CoreRow]:
-    index = read_cheng_index(data_dir)
-    for entry, entry_fold in zip(index, cheng_folds(index), strict=True):
-        if entry_fold != fold:
-            continue
+    for entry in cheng_slices_of_fold(data_dir, fold):
         name = f"cheng {entry.index}"
         if progress:
             progress(name)
@@ -292,13 +288,11 @@ def tune_clean_up(
         (rule, mean Dice of slices, mean Dice of volumes), best sum first.
     """
     scores: dict[str, list[list[float]]] = {"slices": [], "volumes": []}
-    index = read_cheng_index(data_dir)
-    for entry, entry_fold in zip(index, cheng_folds(index), strict=True):
-        if entry_fold == fold:
-            image, mask = read_cheng_slice(data_dir, entry)
-            volume = slice_case("", image).volumes[MriSequence.T1C]
-            probability = segmenter.probabilities(volume).probability[:, :, 0].T
-            scores["slices"].append([_dice(keep_pieces(probability, r), mask) for r in rules])
+    for entry in cheng_slices_of_fold(data_dir, fold):
+        image, mask = read_cheng_slice(data_dir, entry)
+        volume = slice_case("", image).volumes[MriSequence.T1C]
+        probability = segmenter.probabilities(volume).probability[:, :, 0].T
+        scores["slices"].append([_dice(keep_pieces(probability, r), mask) for r in rules])
     for path in volume_paths(data_dir, fold):
         volume, core, ignored = read_reference(path)
         probability = segmenter.probabilities(volume).probability
@@ -317,7 +311,8 @@ def _dice(found: BoolArray, reference: BoolArray) -> float:
 
 def held_out_fold(bundle_path: Path) -> int | None:
     """Fold that a bundle was trained without, or None if it has seen every patient."""
-    fold: int | None = read_bundle(bundle_path).metadata["training"]["options"]["fold"]
+    training = read_bundle(bundle_path).metadata.get("training", {})
+    fold: int | None = training.get("options", {}).get("fold")
     return fold
 
 
@@ -373,7 +368,7 @@ def evaluate_bundle(
         `output`.
     """
     bundle = read_bundle(bundle_path)
-    held_out = bundle.metadata.get("training", {}).get("options", {}).get("fold")
+    held_out = held_out_fold(bundle_path)
     folds = [fold] if fold is not None else [held_out] if held_out is not None else range(FOLDS)
     segmenter = TumorCoreSegmenter.load(bundle_path)
     rows: list[CoreRow] = []
@@ -404,9 +399,7 @@ def evaluate_bundle(
 
 def _sample_cases(data_dir: Path, fold: int) -> list[Case]:
     """Forty slices, then the whole volumes, of a fold."""
-    index = read_cheng_index(data_dir)
-    folds = cheng_folds(index)
-    held_out = [row for row, f in zip(index, folds, strict=True) if f == fold]
+    held_out = cheng_slices_of_fold(data_dir, fold)
     chosen = np.linspace(0, len(held_out) - 1, COMPARED_SLICES).astype(int)
     cases = [
         slice_case(str(row.index), read_cheng_slice(data_dir, row)[0])
