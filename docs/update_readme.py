@@ -92,13 +92,14 @@ def _types(metrics: dict[str, Any]) -> str:
 
 
 def _product(metrics: dict[str, Any]) -> str:
-    """The type from the outlines of the product's segmenter, on the fold that neither has seen."""
+    """The type from the outlines of the product's segmenter, on folds that neither has seen."""
     study = metrics["segmenter"]
     expert, product = study["slices"]["expert"], study["slices"]["segmenter"]
     low, high = product["accuracy_interval"]
+    folds = ", ".join(str(fold) for fold in study["folds"])
     return (
-        f"With the outlines that `tumor_core` {study['model']['version']} draws itself (fold "
-        f"{study['fold']}, unseen by both models, {product['n']} slices of {product['patients']} "
+        f"With the outlines that `tumor_core` draws itself (fold {folds}, unseen by both models, "
+        f"{product['n']} slices of {product['patients']} "
         f"patients): {product['accuracy']:.3f} ({low:.2f}-{high:.2f}), with the experts' "
         f"{expert['accuracy']:.3f}; gliomas of the numeric cohort "
         f"{product['numeric_glioma_sensitivity']:.2f} and "

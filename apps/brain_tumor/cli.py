@@ -89,12 +89,20 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", type=Path, required=True, metavar="DIR")
     evaluate.add_argument("--output", type=Path, required=True, metavar="FILE.json")
     evaluate.add_argument("--models", type=Path, metavar="DIR")
-    evaluate.add_argument("--fold", default="all", help="fold to measure, 0-4, or 'all'")
+    evaluate.add_argument(
+        "--fold", help="fold to measure, 0-4, or 'all'; default: the fold held out in training"
+    )
     evaluate.add_argument(
         "--runs",
         type=Path,
         metavar="DIR",
-        help="classification, concepts: five-fold run to measure",
+        help="tumor_core, classification, concepts: five-fold run to measure",
+    )
+    evaluate.add_argument(
+        "--core-runs",
+        type=Path,
+        metavar="DIR",
+        help="classification: five-fold run of tumor_core whose outlines are read as well",
     )
     evaluate.set_defaults(run=_evaluate)
 
@@ -267,20 +275,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from brain_tumor.bundles import models_folder
 
     models = arguments.models or models_folder()
-    fold = parse_fold(arguments.fold)
+    fold = None if arguments.fold is None else parse_fold(arguments.fold)
     if arguments.model == "segmentation":
-        from brain_tumor.segmentation.evaluation import evaluate_bundle
+        from brain_tumor.segmentation.evaluation import evaluate_bundle, held_out_fold
 
-        evaluate_bundle(models / arguments.model, arguments.data, arguments.output, fold=fold)
+        bundle = models / arguments.model
+        if arguments.fold is None:
+            fold = held_out_fold(bundle)
+        evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
     elif arguments.model == "classification":
         from brain_tumor.classification import evaluation
 
         if arguments.runs is not None:
+            from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
+
+            cores = (
+                [models / "tumor_core"]
+                if arguments.core_runs is None
+                else fold_bundles(arguments.core_runs)
+            )
             evaluation.evaluate_run(
-                arguments.runs,
-                arguments.output,
-                data=arguments.data,
-                core=models / "tumor_core",
+                arguments.runs, arguments.output, data=arguments.data, cores=cores
             )
         else:
             bundle = models / arguments.model
@@ -291,6 +306,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         if arguments.runs is None:
             raise InputError("evaluate concepts needs --runs, a run of train classification")
         evaluate_concepts(arguments.runs, arguments.output)
+    elif arguments.runs is not None:
+        from brain_tumor.segmentation.tumor_core.five_folds import evaluate_run as evaluate_cores
+
+        evaluate_cores(arguments.runs, arguments.data, arguments.output)
     else:
         from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle as evaluate_core
 

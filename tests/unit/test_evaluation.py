@@ -266,7 +266,10 @@ def test_any_part_of_the_data_may_be_missing_but_not_all(tmp_path: Path) -> None
     write_whole(tmp_path, "anybody", some_labels())
     report = evaluate_segmentation(ALegibleModel(), tmp_path, fold=None, subsets=())
     assert {row.patient for row in report.rows} == {"anybody"}
-    assert report.to_json()["cubes"] == {"groups": [], "subsets": [], "worst": []}
+    assert report.to_json()["cubes"] == {
+        **{"groups": [], "subsets": [], "worst": []},
+        "whole_patients": [],
+    }
 
 
 def test_files_that_cannot_be_read_are_named(data: Path) -> None:

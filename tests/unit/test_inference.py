@@ -6,6 +6,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.labels import Label, LabelScheme, Region
+from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.segmenter import ChoosingSegmenter
 from torch import nn
@@ -129,6 +130,20 @@ def test_a_healthy_brain_gives_an_empty_labelmap_and_says_so(segmenter):
     assert not result.labelmap.any()
     assert result.volumes_ml[Region.WT] == 0
     assert "No tumour was found." in result.warnings
+
+
+def test_enhancement_that_is_too_little_to_be_believed_is_told(segmenter):
+    case, ball = a_bright_ball()
+    assert not any("too little" in text for text in segmenter.segment(case).warnings)
+    rule = CleanUpRule(smallest_enhancing_ml=100.0)
+    doubting = SubregionSegmenter(BrightOnT1cIsEnhancing(), VERSION, rule, bf16=False)
+    result = doubting.segment(case)
+    assert set(np.unique(result.labelmap)) == {0, Label.NCR}
+    (told,) = [text for text in result.warnings if "too little" in text]
+    millilitres = np.count_nonzero(ball) * 12 / 1000  # voxels of 2 x 2 x 3 mm
+    assert float(told.split()[0]) == pytest.approx(
+        millilitres, rel=0.2
+    )  # blurred by the working grid
 
 
 def test_missing_contrast_is_warned_about(segmenter):

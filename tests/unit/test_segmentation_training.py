@@ -8,13 +8,17 @@ from brain_tumor.segmentation.networks import build_unet
 from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.training.composites import make_host, to_canvas
 from brain_tumor.segmentation.training.export import export_bundle
-from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
+from brain_tumor.segmentation.training.precision import (
+    run_depthwise_layers_in_float32,
+    run_wide_layers_in_float32,
+)
 from brain_tumor.segmentation.training.subregions import (
     TrainingData,
     TrainingPlan,
     learning_rate,
     train,
 )
+from brain_tumor.segmentation.tumor_core.encoder import Convolution
 from torch import nn
 
 from tests.helpers.brats_data import write_brats_data
@@ -82,6 +86,19 @@ def test_an_exported_bundle_gives_the_labels_of_the_trained_network(data, tmp_pa
     channels = metadata["network_data_format"]["inputs"]["image"]["channel_def"]
     assert channels == {"0": "t1", "1": "t1c", "2": "t2", "3": "flair"}
     assert metadata["clean_up"]["least_peak"] == 0.6
+
+
+def test_depthwise_layers_leave_autocast_and_the_answer_stays():
+    torch.manual_seed(0)
+    network = nn.ModuleList([Convolution(8, 8, 3, 2, groups=8), Convolution(8, 8)]).train()
+    image = torch.randn(2, 8, 9, 9)
+    wanted = [layer(image) for layer in network]
+    run_depthwise_layers_in_float32(network)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [layer(image.bfloat16()) for layer in network]
+        exact = network[0](image)
+    assert [f.dtype for f in found] == [torch.float32, torch.bfloat16]
+    torch.testing.assert_close(exact, wanted[0])
 
 
 def test_wide_layers_leave_autocast_and_narrow_ones_stay():

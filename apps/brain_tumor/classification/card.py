@@ -229,13 +229,19 @@ def _outlines(metrics: dict[str, Any]) -> str:
 def _segmenter(study: dict[str, Any] | None) -> str:
     if study is None:
         return "The outlines of `tumor_core` were not read for this card."
-    model, expert = study["model"], study["slices"]["expert"]
+    expert = study["slices"]["expert"]
+    folds = ", ".join(str(fold) for fold in study["folds"])
+    several = (
+        ""
+        if len(study["folds"]) == 1
+        else " Each fold has a `tumor_core` of its own (see its card)."
+    )
     rows = [
         "### The outlines of the product",
         "",
-        f"Slices of fold {study['fold']}, which neither the fold's classifier nor `tumor_core` "
-        f"{model['version']} has seen ({expert['patients']} patients), outlined by `tumor_core` as "
-        f"a lone slice is in use; mean Dice {study['dice']['all']:.2f}.",
+        f"Slices of fold {folds}, which neither the fold's classifier nor `tumor_core` "
+        f"has seen ({expert['patients']} patients), outlined by `tumor_core` as "
+        f"a lone slice is in use; mean Dice {study['dice']['all']:.2f}.{several}",
         "",
         "| outlines | n | accuracy (95 % CI) | macro-F1 | ECE | coverage |",
         "|---|---|---|---|---|---|",

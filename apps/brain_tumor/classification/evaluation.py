@@ -2,8 +2,9 @@
 
     tumorlens evaluate classification --data DIR --output FILE.json [--runs RUN | --models DIR]
 
-With `--runs` the figures are those of five networks, each on patients that it has never seen; on
-the fold that the tumour-core bundle has not seen either, its outlines are read as well.
+With `--runs` the figures are those of five networks, each on patients that it has never seen. The
+outlines of the tumour-core bundle are read as well on the fold that it has not seen either, or,
+with `--core-runs`, those of five tumour-core networks on all folds.
 With a bundle every slice of the collection is read by the bundle; patients that it was trained on
 are counted and scored apart.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from collections.abc import Sequence as Items
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from brain_tumor.classification.feature_table import FeatureGroup
 from brain_tumor.classification.predictions import (
     Predictions,
     Reading,
+    join,
     own_outlines,
     predict_collection,
     segmenter_outlines,
@@ -35,6 +38,7 @@ from brain_tumor.classification.scores import (
     Calibrated,
     apply_calibration,
     cross_calibrate,
+    join_calibrated,
     pool_patients,
     score,
 )
@@ -57,15 +61,15 @@ Folds = npt.NDArray[np.int64]
 
 
 def evaluate_run(
-    run: Path, output: Path, *, data: Path | None = None, core: Path | None = None
+    run: Path, output: Path, *, data: Path | None = None, cores: Items[Path] = ()
 ) -> dict[str, Any]:
     """Cross-validated figures of a run; writes JSON and a CSV of slices beside it.
 
     Args:
         run: Run folder with five folds.
         output: `.json` file.
-        data: Folder with `cheng`; with it and `core` the segmenter's outlines are read as well.
-        core: Tumour-core bundle that has not seen one of the folds.
+        data: Folder with `cheng`; with it and `cores` the segmenter's outlines are read as well.
+        cores: Tumour-core bundles, each of which has not seen another fold.
 
     Raises:
         InputError: If a fold is missing.
@@ -85,7 +89,7 @@ def evaluate_run(
             for name, reading in (("expert", predictions.expert), ("own", predictions.own))
         },
         "own_outline_dice": _dice_table(predictions),
-        "segmenter": segmenter_study(run, data, core) if data and core else None,
+        "segmenter": segmenter_study(run, data, cores) if data and cores else None,
         "ablations": _ablations(run, predictions, folds),
         "leak": leak_of_shuffled_slices(
             predictions.expert.features, predictions.truth, predictions.patient
@@ -163,7 +167,7 @@ def evaluate_bundle(
     return found
 
 
-def segmenter_study(run: Path, data: Path, core: Path) -> dict[str, Any]:
+def segmenter_study(run: Path, data: Path, cores: Items[Path]) -> dict[str, Any]:
     """What the outlines of the tumour-core segmenter cost, on patients that neither has seen.
 
     Calibrated on the other folds, as in use: on the experts' and the network's own outlines.
@@ -171,33 +175,43 @@ def segmenter_study(run: Path, data: Path, core: Path) -> dict[str, Any]:
     Args:
         run: Run folder with five folds.
         data: Folder with `cheng`.
-        core: Tumour-core bundle with a fold held out.
+        cores: Tumour-core bundles, each with another fold held out: the one that ships, or the
+            five of a five-fold run.
 
     Raises:
-        InputError: If the bundle was trained on every fold.
+        InputError: If a bundle was trained on every fold.
     """
-    segmenter = TumorCoreSegmenter.load(core)
-    fold = held_out_fold(core)
-    if fold is None:
-        raise InputError("the tumour-core bundle has seen every patient; no fold is left")
-    rows = cheng_slices_of_fold(data, fold)
-    part = run / f"fold{fold}"
-    read = predict_collection(
-        load_run(part), run_features(part), data, rows, outliner=segmenter_outlines(segmenter)
-    )
     everyone, folds = held_out_predictions(run)
-    known = _select(everyone, folds != fold)
-    calibration = fit_calibration(
-        np.concatenate([known.expert.fused, known.own.fused]), np.tile(known.truth, 2), COVERAGE
-    )
+    models, held_out, read = [], [], []
+    by_slice: dict[str, list[Calibrated]] = {"expert": [], "segmenter": []}
+    for core in cores:
+        segmenter = TumorCoreSegmenter.load(core)
+        fold = held_out_fold(core)
+        if fold is None:
+            raise InputError("the tumour-core bundle has seen every patient; no fold is left")
+        models.append(segmenter.version.to_json())
+        held_out.append(fold)
+        part = run / f"fold{fold}"
+        found = predict_collection(
+            load_run(part),
+            run_features(part),
+            data,
+            cheng_slices_of_fold(data, fold),
+            outliner=segmenter_outlines(segmenter),
+        )
+        known = _select(everyone, folds != fold)
+        calibration = fit_calibration(
+            np.concatenate([known.expert.fused, known.own.fused]), np.tile(known.truth, 2), COVERAGE
+        )
+        by_slice["expert"].append(apply_calibration(found.expert.fused, calibration))
+        by_slice["segmenter"].append(apply_calibration(found.own.fused, calibration))
+        read.append(found)
+    pooled = join(read)
     return {
-        "model": segmenter.version.to_json(),
-        "fold": fold,
-        "dice": _dice_table(read),
-        "slices": {
-            name: _score(apply_calibration(reading.fused, calibration), read)
-            for name, reading in (("expert", read.expert), ("segmenter", read.own))
-        },
+        "models": models,
+        "folds": held_out,
+        "dice": _dice_table(pooled),
+        "slices": {name: _score(join_calibrated(c), pooled) for name, c in by_slice.items()},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,13 @@ class Calibrated:
 
     probabilities: Array
     sets: npt.NDArray[np.bool_]
+
+
+def join_calibrated(parts: Sequence[Calibrated]) -> Calibrated:
+    """Calibrated examples of several folds as one."""
+    return Calibrated(
+        np.concatenate([p.probabilities for p in parts]), np.concatenate([p.sets for p in parts])
+    )
 
 
 def cross_calibrate(

@@ -20,6 +20,7 @@ from brain_tumor.segmentation.card_tables import (
     collection_section,
     failure_section,
     markdown_table,
+    patient_section,
     weak_table,
 )
 from brain_tumor.segmentation.evaluation_rows import CUBE_COLLECTION, WHOLE_COLLECTION
@@ -102,7 +103,7 @@ and normalises. A missing sequence is a channel of zeros.
 {_output(metadata)}
 
 Regions nest: ET = enhancing tumour, TC = ET + necrotic core, WT = TC + oedema. Clean-up on whole
-cases: {_clean_up(metadata)}.
+cases: {_clean_up(metadata)}. {_chosen_rule(metadata)}
 
 ## Scores
 
@@ -114,6 +115,8 @@ is 1 and HD95 0; if one is, Dice is 0 and HD95 the diagonal of the image. A dash
 {collection_section(metrics, WHOLE_COLLECTION)}
 
 {collection_section(metrics, CUBE_COLLECTION)}
+
+{patient_section(metrics)}
 
 ### Labels made by algorithms
 
@@ -225,6 +228,17 @@ def _clean_up(metadata: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "none"
 
 
+def _chosen_rule(metadata: Mapping[str, Any]) -> str:
+    choice = metadata["training"].get("smallest_enhancing_ml")
+    if not choice:
+        return "None of it was tuned."
+    means = ", ".join(f"{volume} {mean:.3f}" for volume, mean in choice["mean_dice"].items())
+    return (
+        f"The least enhancement to be believed was chosen on {choice['chosen_on']} (mean Dice of "
+        f"ET: {means}); the rest was not tuned."
+    )
+
+
 def _calibration(metrics: Mapping[str, Any]) -> str:
     found = metrics.get("calibration")
     if not found:
@@ -250,6 +264,8 @@ def _commands(metadata: Mapping[str, Any], fold: int) -> str:
     return (
         f"tumorlens train {name} --data DIR --output RUN --fold {left_out} "
         f"--steps {plan['steps']}\n"
+        f"python -m brain_tumor.segmentation.training.enhancing_rule --data DIR "
+        f"--bundle models/{name}\n"
         f"tumorlens evaluate {name} --data DIR --output models/{name}/metrics.json --fold {fold}\n"
         f"python -m brain_tumor.segmentation.card models/{name} --log RUN/log.jsonl"
     )

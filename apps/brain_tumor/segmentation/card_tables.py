@@ -67,6 +67,32 @@ def collection_section(metrics: Mapping[str, Any], name: str) -> str:
     )
 
 
+def patient_section(metrics: Mapping[str, Any]) -> str:
+    """Dice with all cubes of a patient taken as one."""
+    tables = metrics[CUBE_COLLECTION]["whole_patients"]
+    if not tables:
+        return ""
+    smallest = metrics["definitions"]["smallest_enhancing_ml"]
+    rows = [
+        [t["sequences"], str(t["patients"])]
+        + [_with_interval(t["regions"][region]) for region in NESTED]
+        for t in tables
+    ]
+    return (
+        "#### All cubes of a patient taken as one\n\n"
+        "As challenges score a patient: a satellite lesion of its own weighs what it measures. "
+        f"Less than {smallest:g} mL of enhancement in all counts as necrotic core, as in use. Mean "
+        "Dice over patients (95 % interval):\n\n"
+        + markdown_table(["sequences given", "patients", *NESTED], rows)
+    )
+
+
+def _with_interval(found: Mapping[str, Any]) -> str:
+    interval = found["ci95"]
+    spread = f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else ""
+    return f"{_number(found['mean'], 3)}{spread}"
+
+
 def weak_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """What was outlined away from labels made by algorithms."""
     shown = [row for row in rows if row["region"] in NESTED]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from brain_tumor.bundles import ModelVersion
+from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.errors import TumorLensError
@@ -92,7 +92,9 @@ class EvaluationReport:
     - `cubes` and `wholes`, each with
       - `groups`: list, weak sub-groups first, `all` last; every case with all it has,
       - `subsets`: list by `sequences` given to the model, over the cases that have them,
-      - `worst`: the cases of lowest Dice;
+      - `worst`: the cases of lowest Dice,
+      - `whole_patients` (cubes only): list by `sequences`, Dice of WT, TC and ET with all cubes of
+        a patient taken as one, after the rule for small enhancement;
       groups and subsets hold `cases`, `patients`, `failures` and, per region WT, TC, ET, NCR and
       ED in `regions`, a dictionary metric -> `n` (patients), `undefined` (cases), `mean`,
       `median`, `ci95` ([low, high] over patients, or null), besides `states` (cases per state of
@@ -107,12 +109,14 @@ class EvaluationReport:
         fold: Fold of patients measured on, None for all.
         rows: One row per case, subset and structure.
         settings: Definitions of the metrics.
+        smallest_enhancing_ml: The model's clean-up rule for enhancement of a whole patient.
     """
 
     model: ModelVersion
     fold: int | None
     rows: tuple[CaseRow, ...]
     settings: MetricSettings = field(default_factory=MetricSettings)
+    smallest_enhancing_ml: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Summary as described above."""
@@ -125,9 +129,10 @@ class EvaluationReport:
                 **self.settings.to_json(),
                 "cube_spacing_mm": list(CUBE_SPACING_MM),
                 "small_tumour_ml": SMALL_TUMOUR_ML,
+                "smallest_enhancing_ml": self.smallest_enhancing_ml,
                 "bootstrap": {"unit": "patient", "resamples": RESAMPLES, "seed": SEED},
             },
-            **summarise(self.rows),
+            **summarise(self.rows, self.smallest_enhancing_ml),
         }
 
     def write(self, path: Path) -> None:
@@ -198,8 +203,19 @@ def evaluate_bundle(
     total = count_cases(data, fold)
     with tqdm(total=total, desc=segmenter.version.name, unit="case", file=sys.stderr) as bar:
         report = evaluate_segmentation(segmenter, data, fold=fold, progress=lambda _: bar.update())
+    report = replace(report, smallest_enhancing_ml=segmenter.rule.smallest_enhancing_ml)
     report.write(output)
     return report
+
+
+def held_out_fold(bundle: Path) -> int | None:
+    """Fold that a bundle was trained without, or None if it has seen every patient.
+
+    Raises:
+        ModelError: If the bundle cannot be read.
+    """
+    fold: int | None = read_bundle(bundle).metadata.get("training", {}).get("plan", {}).get("fold")
+    return fold
 
 
 @dataclass(frozen=True, eq=False)

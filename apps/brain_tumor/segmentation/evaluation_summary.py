@@ -16,6 +16,7 @@ from brain_tumor.segmentation.evaluation_rows import (
     CaseRow,
 )
 from brain_tumor.segmentation.metrics import Structure
+from brain_tumor.segmentation.patient_scores import NESTED, scores_by_patient
 
 SMALL_TUMOUR_ML = 10.0
 FALSE_LESION_ML = 1.0
@@ -45,19 +46,22 @@ GROUPS: Mapping[str, Callable[[CaseRow], bool]] = MappingProxyType(
 """Sub-groups of cases, the weak ones first; each case with every sequence that it has."""
 
 
-def summarise(rows: Sequence[CaseRow]) -> dict[str, Any]:
+def summarise(rows: Sequence[CaseRow], smallest_enhancing_ml: float = 0.0) -> dict[str, Any]:
     """Tables of an evaluation; a pure function of the per-case table.
 
     Args:
         rows: Rows of one evaluation, or of several folds after one another.
+        smallest_enhancing_ml: Clean-up rule that is applied when the cubes of a patient are
+            taken together.
 
     Returns:
         The keys `cubes`, `wholes`, `weak_cases` and `failures` of the report; see
         `segmentation.evaluation.EvaluationReport`.
     """
     measured = [row for row in rows if row.expert]
+    cubes = _collection(measured, CUBE_COLLECTION)
     return {
-        CUBE_COLLECTION: _collection(measured, CUBE_COLLECTION),
+        CUBE_COLLECTION: {**cubes, "whole_patients": _patients(measured, smallest_enhancing_ml)},
         WHOLE_COLLECTION: _collection(measured, WHOLE_COLLECTION),
         "weak_cases": {"note": WEAK_NOTE, "rows": _weak([r for r in rows if not r.expert])},
         "failures": _failures(rows),
@@ -129,6 +133,23 @@ def _collection(measured: Sequence[CaseRow], collection: str) -> dict[str, Any]:
         "subsets": [{"sequences": name, **_table(subsets[name])} for name in order],
         "worst": _worst(complete),
     }
+
+
+def _patients(measured: Sequence[CaseRow], smallest_enhancing_ml: float) -> list[dict[str, Any]]:
+    """Dice with all cubes of a patient taken as one, per subset of sequences."""
+    subsets: dict[str, list[CaseRow]] = {}
+    for row in measured:
+        if row.collection == CUBE_COLLECTION:
+            subsets.setdefault(row.sequences, []).append(row)
+    tables = []
+    for name in sorted(subsets, key=lambda name: (-name.count("+"), name)):
+        scores = scores_by_patient(subsets[name], smallest_enhancing_ml)
+        regions = {
+            region.value: patient_statistics(list(scores), [s[region] for s in scores.values()])
+            for region in NESTED
+        }
+        tables.append({"sequences": name, "patients": len(scores), "regions": regions})
+    return tables
 
 
 def _table(rows: Sequence[CaseRow]) -> dict[str, Any]:

@@ -93,6 +93,11 @@ class SubregionSegmenter:
         """Model behind this segmenter."""
         return self._version
 
+    @property
+    def rule(self) -> CleanUpRule:
+        """Clean-up of whole cases."""
+        return self._rule
+
     def segment(self, case: Case) -> SegmentationResult:
         """Outline the tumour of a case with any subset of sequences.
 
@@ -106,7 +111,7 @@ class SubregionSegmenter:
             prediction = self.predict(working)
             probabilities = _tumour_probabilities(prediction)
         with timer.stage("clean_up"):
-            prediction = self._cleaned(prediction)
+            prediction, disbelieved_ml = self._cleaned(prediction)
         with timer.stage("to_native_grid"):
             labelmap, uncertainty = _on_native_grid(prediction, case.affine, case.shape)
         volumes = region_volumes_ml(labelmap, case.spacing_mm)
@@ -118,7 +123,7 @@ class SubregionSegmenter:
             volumes_ml=volumes,
             uncertainty=uncertainty,
             timings_s=timer.seconds,
-            warnings=_warnings(case, labelmap),
+            warnings=_warnings(case, labelmap, disbelieved_ml),
             probabilities=probabilities,
             network=self._network,
         )
@@ -155,8 +160,13 @@ class SubregionSegmenter:
         probabilities: torch.Tensor = logits.float().softmax(dim=1).clone()
         return probabilities
 
-    def _cleaned(self, prediction: WorkingPrediction) -> WorkingPrediction:
-        """Clean-up as probabilities: what is removed becomes certain background or core."""
+    def _cleaned(self, prediction: WorkingPrediction) -> tuple[WorkingPrediction, float]:
+        """Clean-up as probabilities: what is removed becomes certain background or core.
+
+        Returns:
+            What is left, and the enhancement in mL that was too little to be believed.
+        """
+        disbelieved_ml = 0.0
         probabilities = prediction.probabilities
         labels = np.asarray(probabilities.max(dim=0).indices.numpy(), dtype=np.uint8)
         tumour = 1.0 - probabilities[int(Label.BACKGROUND)].numpy()
@@ -164,7 +174,9 @@ class SubregionSegmenter:
         cleaned = clean_up(labels, tumour, voxel_ml, self._rule)
         for changed, value in _changes(labels, cleaned):
             probabilities = _certain(probabilities, torch.from_numpy(changed), value)
-        return WorkingPrediction(probabilities, prediction.case)
+            if value is Label.NCR:
+                disbelieved_ml = float(np.count_nonzero(changed)) * voxel_ml
+        return WorkingPrediction(probabilities, prediction.case), disbelieved_ml
 
 
 class StageTimer:
@@ -254,7 +266,7 @@ def _reason(case: Case) -> str:
     return f"The sub-region model reads any subset of t1, t1c, t2 and flair; this case has {names}."
 
 
-def _warnings(case: Case, labelmap: LabelArray) -> tuple[str, ...]:
+def _warnings(case: Case, labelmap: LabelArray, disbelieved_ml: float) -> tuple[str, ...]:
     warnings = []
     if Sequence.T1C not in case.volumes:
         warnings.append(
@@ -269,4 +281,9 @@ def _warnings(case: Case, labelmap: LabelArray) -> tuple[str, ...]:
         warnings.append("No tumour was found.")
     elif voxels * spacing[0] * spacing[1] * spacing[2] / 1000.0 < SMALL_TUMOUR_ML:
         warnings.append(f"The tumour found is smaller than {SMALL_TUMOUR_ML:g} mL; check it.")
+    if disbelieved_ml:
+        warnings.append(
+            f"{disbelieved_ml:.2f} mL of possible enhancement, too little to be believed, was "
+            "outlined as necrotic core; check it."
+        )
     return tuple(warnings)

@@ -240,10 +240,10 @@ def _middle(occupied: torch.Tensor) -> float:
 
 def _sampling_weights(slices: SliceSet, cheng_share: float) -> FloatArray:
     type_shares = {
-        "glioma MR": 0.22,
+        "glioma MR": 0.31,
         "glioma numeric": 0.15,
-        "meningioma numeric": 0.33,
-        "pituitary numeric": 0.30,
+        "meningioma numeric": 0.28,
+        "pituitary numeric": 0.26,
     }
     gbm_share, whole_share = 0.6 * (1 - cheng_share), 0.4 * (1 - cheng_share)
     shares = {stratum: cheng_share * share for stratum, share in type_shares.items()}

@@ -31,6 +31,7 @@ from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.labels import LABEL_STYLES, Label
+from brain_tumor.segmentation.training.precision import run_depthwise_layers_in_float32
 from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
 from brain_tumor.segmentation.training.slice_augmentation import AugmentationPlan, Batch, BatchMaker
 from brain_tumor.segmentation.training.slices import (
@@ -56,9 +57,9 @@ HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
 PATCH_PIXELS = 160
 AUGMENTATION = AugmentationPlan(
-    cheng_share=0.8,
-    healed_chance=0.2,
-    cut_chance=0.2,
+    cheng_share=0.82,
+    healed_chance=0.12,
+    cut_chance=0.12,
     cut_away_share=0.5,
     quarter_turn_chance=0.1,
     patch_pixels=PATCH_PIXELS,
@@ -253,6 +254,8 @@ def train(
     _append_history(output_dir, earlier)
     average = AveragedWeights(network, options.ema_decay)
     averaged_network = CoreNetwork(arguments)
+    run_depthwise_layers_in_float32(network)
+    network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         [
             {"params": list(network.encoder.parameters()), "share": options.encoder_rate},

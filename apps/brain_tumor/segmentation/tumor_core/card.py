@@ -25,6 +25,7 @@ from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.segmentation.training.tumor_core import HISTORY, read_history
 from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle, tune_clean_up
+from brain_tumor.segmentation.tumor_core.five_folds import FIVE_FOLDS
 from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter
 
 logger = logging.getLogger(__name__)
@@ -103,25 +104,20 @@ def draw_learning_curve(history_path: Path, picture: Path) -> None:
     plt.close(figure)
 
 
-def render_card(metadata: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """Model card in Markdown; every number comes from the two files.
+def render_card(
+    metadata: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    five_folds: Mapping[str, Any] | None = None,
+) -> str:
+    """Model card in Markdown; every number comes from the files.
 
     Args:
         metadata: Content of `configs/metadata.json`.
         metrics: Content of `metrics.json`.
+        five_folds: Content of `five_folds.json`, if there was a five-fold run.
     """
     training = metadata["training"]
-    slices = _table(
-        "slices of|slices|patients|mean Dice (95 % CI)|median|mean of patients|"
-        "Dice < 0.5|missed|median HD95 mm",
-        [
-            f"{name}|{s['slices']}|{s['patients']}|{s['dice_mean']:.3f} "
-            f"({s['dice_mean_ci95'][0]:.3f}-{s['dice_mean_ci95'][1]:.3f})|{s['dice_median']:.3f}|"
-            f"{s['dice_mean_of_patients']:.3f}|{100 * s['share_below_half']:.1f} %|{s['missed']}|"
-            f"{_number(s['hd95_mm_median'], 1)}"
-            for name, s in metrics["slices"].items()
-        ],
-    )
+    slices = _slice_table(metrics["slices"])
     volumes = _table(
         "volume|collection|reference mL|found mL|Dice|sensitivity|precision|HD95 mm|"
         "largest false piece mL",
@@ -222,6 +218,7 @@ Every case: `metrics.csv`.
 
 ![Training loss and held-out Dice](learning_curve.png)
 
+{_five_folds(five_folds)}
 ## Speed
 
 Array in, labelmap and uncertainty out. Load: processes that wanted a CPU at the time (average of a
@@ -257,6 +254,8 @@ F={metrics["measured_folds"][0]}
 python -m brain_tumor.segmentation.training.tumor_core --data DIR --output RUN --fold $F
 python -m brain_tumor.segmentation.tumor_core.card --run RUN --data DIR --fold $F \\
     --bundle models/tumor_core
+# all patients: five trainings with --fold 0 to 4 and --output RUNS/fold0 to RUNS/fold4, then
+tumorlens evaluate tumor_core --runs RUNS --data DIR --output models/tumor_core/five_folds.json
 ```
 
 ## References
@@ -282,6 +281,37 @@ def _design_note(training: Mapping[str, Any]) -> str:
     )
 
 
+def _slice_table(groups: Mapping[str, Any]) -> str:
+    return _table(
+        "slices of|slices|patients|mean Dice (95 % CI)|median|mean of patients|"
+        "Dice < 0.5|missed|median HD95 mm",
+        [
+            f"{name}|{s['slices']}|{s['patients']}|{s['dice_mean']:.3f} "
+            f"({s['dice_mean_ci95'][0]:.3f}-{s['dice_mean_ci95'][1]:.3f})|{s['dice_median']:.3f}|"
+            f"{s['dice_mean_of_patients']:.3f}|{100 * s['share_below_half']:.1f} %|{s['missed']}|"
+            f"{_number(s['hd95_mm_median'], 1)}"
+            for name, s in groups.items()
+        ],
+    )
+
+
+def _five_folds(tables: Mapping[str, Any] | None) -> str:
+    if tables is None:
+        return ""
+    steps = ", ".join(f"{fold['steps']} (fold {fold['fold']})" for fold in tables["folds"])
+    scores = ", ".join(f"{fold['dice_mean']:.3f}" for fold in tables["folds"])
+    return f"""## All patients: five networks, each on the fifth that it has not seen
+
+One network a fold, trained alike but not equally long: {steps} steps. So read the
+table as what this kind of network does on every patient of the slice collection, not as the scores
+of the weights in this folder. Mean Dice of folds 0 to 4: {scores}.
+
+{_slice_table(tables["slices"])}
+
+Every case: `five_folds.csv`.
+"""
+
+
 def _table(header: str, rows: Sequence[str]) -> str:
     """Markdown table from cells divided by bars."""
     lines = [header, "|".join("---" for _ in header.split("|")), *rows]
@@ -302,7 +332,9 @@ def write_card(bundle_path: Path) -> Path:
     try:
         metadata = json.loads((bundle_path / METADATA).read_text("utf-8"))
         metrics = json.loads((bundle_path / METRICS).read_text("utf-8"))
-        card = render_card(metadata, metrics)
+        five_folds = bundle_path / FIVE_FOLDS
+        tables = json.loads(five_folds.read_text("utf-8")) if five_folds.is_file() else None
+        card = render_card(metadata, metrics, tables)
     except FileNotFoundError as error:
         raise NotFoundError(
             "metadata or metrics of the bundle are missing", remedy="Measure the bundle first."
