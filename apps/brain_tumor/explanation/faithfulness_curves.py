@@ -35,8 +35,12 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 Curve = npt.NDArray[np.float64]
 
 STEPS = 20
-HEAT_STEPS = 1000
-"""Differences below this share of the hottest pixel do not decide the order."""
+HEAT_STEPS = 20
+"""Heat is ordered in steps of a twentieth of the hottest pixel.
+
+Less than that no reader sees; at the rim of a map it is noise of the enlarged layer. With fine
+steps that noise, not the map, would order most of the head, and every map would lose to a blob.
+"""
 WIDE_SHARE = 0.3
 """Blur that orders pixels of equal heat, as a share of the longer side."""
 BATCH = 24
@@ -183,7 +187,7 @@ def _hottest_first(heat: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
 def _unique_heat(heat: torch.Tensor) -> torch.Tensor:
     """Heat in whole steps, and within a step how warm the wide surroundings are.
 
-    Most of a good map is zero; without this, those pixels would go row by row from the top.
+    Most of a good map is next to zero; without this, those pixels would go row by row from the top.
     """
     largest = heat.max().double()
     if largest <= 0:

@@ -107,6 +107,27 @@ def test_pixels_of_equal_heat_go_from_the_hot_place_outwards():
     assert distance.max() < 32
 
 
+def test_heat_too_faint_to_see_does_not_decide_the_order():
+    faint = true_heat()
+    faint[8:16, 60:68] = 0.02  # far from the spot: noise, no finding
+    clear = true_heat()
+    clear[8:16, 60:68] = 0.1
+
+    def far_score(images):
+        far = images[:, 0, 8:16, 60:68].mean(dim=(1, 2))
+        return torch.stack([far, torch.zeros_like(far)], dim=1)
+
+    image = a_slice()
+    image[:, 8:16, 60:68] = 6.0
+    spot, noise, finding = perturbation_curves(
+        far_score, image, [true_heat(), faint, clear], TARGET, steps=8
+    )
+    # step 2 of 8 takes 256 pixels: the spot, then what the map calls warm next
+    assert noise.deletion[2] == pytest.approx(spot.deletion[2], abs=0.05)
+    assert noise.deletion[2] == pytest.approx(6.0, abs=0.05)
+    assert finding.deletion[2] < 5.0
+
+
 def test_log_odds_do_not_saturate():
     def certain(images):
         return spot_score(images) * 100
