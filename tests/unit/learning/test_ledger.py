@@ -1,8 +1,6 @@
-import io
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -33,16 +32,27 @@ from tests.helpers.server import REPOSITORY
 MODEL = {"name": "segmentation", "version": "0.1.0", "sha256": "f" * 64}
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "ledger.sqlite3"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """Address of an empty database: each test runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.sqlite3"
+    return request.getfixturevalue("postgresql").new_database()
 
 
 @pytest.fixture
-def ledger(path):
-    ledger = Ledger(LedgerDatabase(f"sqlite:///{path}"))
+def ledger(url):
+    ledger = Ledger(LedgerDatabase(url))
     yield ledger
     ledger.close()
+
+
+@pytest.fixture
+def raw(url):
+    """The database without our code in between."""
+    engine = sa.create_engine(url)
+    yield engine
+    engine.dispose()
 
 
 def mask(case="P1", version=1, patient=None, annotator="anna", **more):
@@ -237,21 +247,31 @@ def test_the_newest_scores_of_a_case_count(ledger):
     assert ledger.scores.newest()["P1"]["values"] == {"uncertainty": 0.4}
 
 
+def fill(ledger):
+    number = ledger.submit(mask()).id
+    ledger.review(number, ReviewState.REVIEWED, "carl")
+    ledger.cases.reserve("P1", "anna", 30)
+    ledger.scores.add("P1", "a" * 64, "f" * 64, {})
+    ledger.note_model("segmentation", "0.1.1", "promoted", "anna", {})
+    TestResults().add(ledger, "P1", "P1")
+
+
 class TestAppendOnly:
     @pytest.mark.parametrize("table", sorted(metadata.tables))
-    def test_no_row_is_ever_changed_or_removed(self, ledger, path, table):
-        number = ledger.submit(mask()).id
-        ledger.review(number, ReviewState.REVIEWED, "carl")
-        ledger.cases.reserve("P1", "anna", 30)
-        ledger.scores.add("P1", "a" * 64, "f" * 64, {})
-        ledger.note_model("segmentation", "0.1.1", "promoted", "anna", {})
-        TestResults().add(ledger, "P1", "P1")
-        with sqlite3.connect(path) as raw:
-            column = raw.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchone()[0]
-            for statement in (f"UPDATE {table} SET {column} = 7", f"DELETE FROM {table}"):
-                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                    raw.execute(statement)
-        raw.close()
+    def test_no_row_is_ever_changed_or_removed(self, ledger, raw, table):
+        fill(ledger)
+        column = sa.inspect(raw).get_columns(table)[0]["name"]
+        statements = [f"UPDATE {table} SET {column} = 7", f"DELETE FROM {table}"]
+        if raw.dialect.name == "postgresql":
+            statements.append(f"TRUNCATE {table} CASCADE")
+        for statement in statements:
+            with (
+                pytest.raises(sa.exc.DBAPIError, match="append-only"),
+                raw.begin() as connection,
+            ):
+                connection.execute(sa.text(statement))
+        with raw.begin() as connection:
+            assert connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar() == 1
 
 
 class TestSchema:
@@ -259,22 +279,36 @@ class TestSchema:
         with ledger._database.transaction() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
-    def test_opening_again_changes_nothing(self, ledger, path):
+    def test_opening_again_changes_nothing(self, ledger, url):
         ledger.submit(mask())
-        again = Ledger(LedgerDatabase(f"sqlite:///{path}"))
+        again = Ledger(LedgerDatabase(url))
         assert len(again.submissions()) == 1
         again.close()
 
-    def test_postgresql_gets_the_same_tables_and_guards(self):
-        text = io.StringIO()
-        config = Config(output_buffer=text)
-        config.set_main_option("script_location", MIGRATIONS)
-        config.set_main_option("sqlalchemy.url", "postgresql+psycopg://u@h/d")
-        command.upgrade(config, "head", sql=True)
-        sql = text.getvalue()
-        for table in metadata.tables:
-            assert f"CREATE TABLE {table} (" in sql
-            assert f"BEFORE UPDATE OR DELETE ON {table}" in sql
+    def test_a_ledger_of_the_first_version_is_brought_up_to_date(self, url, raw):
+        with raw.begin() as connection:
+            command.upgrade(config_of(connection), "0001")
+            insert = metadata.tables["patients"].insert()
+            connection.execute(insert.values(key="Adams", first_seen="2026"))
+        ledger = Ledger(LedgerDatabase(url))
+        with raw.begin() as connection:
+            assert MigrationContext.configure(connection).get_current_revision() == "0002"
+        assert ledger.submit(mask("P1", patient="Adams")).patient == "Adams"
+        ledger.close()
+
+    def test_many_that_open_an_empty_database_at_once_make_its_tables_once(self, url):
+        made, failed = [], []
+
+        def make():
+            try:
+                made.append(LedgerDatabase(url))
+            except StorageError as error:
+                failed.append(error)
+
+        run_at_once(make for _ in range(6))
+        assert failed == []
+        for database in made:
+            database.close()
 
     def test_the_address_comes_from_the_environment(self, tmp_path):
         assert ledger_url({}, tmp_path) == f"sqlite:///{tmp_path}/ledger.sqlite3"
@@ -288,11 +322,26 @@ class TestSchema:
             LedgerDatabase(f"sqlite:///{tmp_path}/missing/ledger.sqlite3")
 
 
+def config_of(connection):
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS)
+    config.attributes["connection"] = connection
+    return config
+
+
+def run_at_once(works):
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 WRITER = """
 import sys
 from brain_tumor.learning.ledger import *
 from brain_tumor.learning.ledger_database import LedgerDatabase
-ledger = Ledger(LedgerDatabase("sqlite:///" + sys.argv[1]))
+ledger = Ledger(LedgerDatabase(sys.argv[1]))
 print("ready", flush=True)
 start = len(ledger.submissions())
 for n in range(start, start + 100000):
@@ -302,24 +351,25 @@ for n in range(start, start + 100000):
 """
 
 
-def test_killed_at_random_moments_it_has_everything_that_it_acknowledged(path):
+def test_killed_at_random_moments_it_has_everything_that_it_acknowledged(url):
     moments = random.Random(5)
     acknowledged = set()
     for _ in range(int(os.environ.get("TUMORLENS_KILLS", "2"))):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)],
+            [sys.executable, "-c", WRITER, url],
             stdout=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         assert process.stdout.readline() == "ready\n"
+        acknowledged.add(int(process.stdout.readline()))
         time.sleep(moments.uniform(0.0, 0.4))
         process.send_signal(signal.SIGKILL)
         acknowledged |= {int(line) for line in process.stdout if line.endswith("\n")}
         process.wait(30)
-    ledger = Ledger(LedgerDatabase(f"sqlite:///{path}"))
+    ledger = Ledger(LedgerDatabase(url))
     there = {s.id for s in ledger.submissions()}
     ledger.close()
-    assert len(acknowledged) > 3
+    assert len(acknowledged) >= 2
     assert acknowledged <= there

@@ -221,10 +221,13 @@ def _long_text(value: object, what: str, *, needed: bool = False) -> str:
     """Text of several sentences.
 
     Raises:
-        InputError: If it is no text, too long, or empty though needed.
+        InputError: If it is no text, too long, empty though needed, or holds what is no character
+            (NUL, half a surrogate pair): PostgreSQL does not keep those.
     """
     if not isinstance(value, str) or len(value) > MAX_NOTE_CHARACTERS or (needed and not value):
         raise InputError(f"{what} must be a text of at most {MAX_NOTE_CHARACTERS} characters")
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+        raise InputError(f"{what} holds NUL or half a character; expected plain text")
     return value
 
 
