@@ -1,13 +1,14 @@
 """Heatmap methods on held-out patients: where the heat lies, whether the answer follows it, time.
 
-    python -m benchmarks.explanation_heat --data DATA --run RUN [--outlines segmenter] [--quick]
+    python -m benchmarks.explanation_heat --data DATA --run RUN [--outlines segmenter]
+        [--core-runs CORES] [--quick]
 
 RUN is what `tumorlens train classification` leaves: one network per fold. Of every held-out
 patient one slice is read, with the outline that the product's segmenter draws (on the fold that it
-has not seen), that the network itself draws, or that an expert drew; places are judged by the
-expert's outline. Patients without an outline have no heat; they are counted. Deletion and insertion
-are compared with random maps and with a blob in the middle of the head; sanity is the rank
-correlation of the maps after all weights were shuffled.
+has not seen; with a five-fold run of tumor_core, on all), that the network itself draws, or that
+an expert drew; places are judged by the expert's outline. Patients without an outline have no heat;
+they are counted. Deletion and insertion are compared with random maps and with a blob in the middle
+of the head; sanity is the rank correlation of the maps after all weights were shuffled.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
 )
 from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
+from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 from tqdm import tqdm
 
@@ -210,17 +212,19 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--outlines", default="segmenter", choices=("segmenter", "own", "expert"))
     parser.add_argument("--core", type=Path, default=models_folder() / "tumor_core")
+    parser.add_argument("--core-runs", type=Path, help="five-fold run of tumor_core")
     parser.add_argument("--folds", type=int, nargs="+", help="not with the segmenter's outlines")
     parser.add_argument("--patients", type=int, default=40, help="per fold, at most")
     parser.add_argument("--methods", nargs="+", default=[m.value for m in CAMS])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="one fold, three patients")
     arguments = parser.parse_args()
+    cores = [arguments.core] if arguments.core_runs is None else fold_bundles(arguments.core_runs)
+    core_of = {held_out_fold(core): core for core in cores}
     if arguments.outlines == "segmenter":
-        unseen = held_out_fold(arguments.core)
-        if unseen is None or arguments.folds not in (None, [unseen]):
-            parser.error("the segmenter's outlines count only on the fold that it has not seen")
-        arguments.folds = [unseen]
+        if None in core_of or arguments.folds not in (None, list(core_of)):
+            parser.error("the segmenter's outlines count only on folds that it has not seen")
+        arguments.folds = list(core_of)
     arguments.folds = arguments.folds or list(range(FOLDS))
     if arguments.quick:
         arguments.folds, arguments.patients, arguments.steps = arguments.folds[:1], 3, 6
@@ -232,7 +236,7 @@ def main() -> None:
     for fold in arguments.folds:
         folder = arguments.run / f"fold{fold}"
         network = load_run(folder)
-        outliner = outliner_of(arguments.outlines, network, arguments.core)
+        outliner = outliner_of(arguments.outlines, network, core_of.get(fold, arguments.core))
         ids = run_features(folder)
         found, lost = samples(network, ids, arguments.data, fold, arguments.patients, outliner)
         without_outline += lost

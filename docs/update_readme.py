@@ -19,7 +19,9 @@ def results(root: Path = ROOT) -> str:
     segmentation = _read(root / "models/segmentation/metrics.json")
     core = _read(root / "models/tumor_core/metrics.json")
     types = _read(root / "models/classification/metrics.json")
-    parts = [_types(types), _product(types), _segmentation(segmentation), _core(core)]
+    pooled = root / "models/tumor_core/five_folds.json"
+    five_folds = _read(pooled) if pooled.exists() else None
+    parts = [_types(types), _product(types), _segmentation(segmentation), _core(core, five_folds)]
     heat = root / "benchmarks/results/explanation_heat_segmenter.json"
     if heat.exists():
         parts.append(_heat(_read(heat)))
@@ -39,11 +41,19 @@ def _segmentation(metrics: dict[str, Any]) -> str:
             cells = [_dice(group, region) for region in ("WT", "TC", "ET")]
             label = f"{name}: {group['name']}"
             rows.append(f"| {label} | {group['patients']} | {' | '.join(cells)} |")
+    for table in metrics["cubes"]["whole_patients"]:
+        if table["sequences"] in ("t1+t1c+t2+flair", "t1c+flair"):
+            scores = (_score(table["regions"][region]) for region in ("WT", "TC", "ET"))
+            label = f"all lesion cubes of a patient as one: {table['sequences']}"
+            rows.append(f"| {label} | {table['patients']} | {' | '.join(scores)} |")
     return "\n".join(rows)
 
 
 def _dice(group: dict[str, Any], region: str) -> str:
-    score = group["regions"][region]["dice"]
+    return _score(group["regions"][region]["dice"])
+
+
+def _score(score: dict[str, Any]) -> str:
     if score["mean"] is None:
         return "-"
     interval = score["ci95"]
@@ -51,19 +61,25 @@ def _dice(group: dict[str, Any], region: str) -> str:
     return f"{text} ({interval[0]:.2f}-{interval[1]:.2f})" if interval else text
 
 
-def _core(metrics: dict[str, Any]) -> str:
+def _core(metrics: dict[str, Any], five_folds: dict[str, Any] | None) -> str:
     rows = [
         "| tumour core on one T1c slice, Dice | patients | slices | mean |",
         "|---|---|---|---|",
     ]
     groups = metrics["slices"]
     order = sorted(groups, key=lambda name: name == "all slices")
-    for name in order:
-        group = groups[name]
-        low, high = group["dice_mean_ci95"]
-        mean = f"{group['dice_mean']:.2f} ({low:.2f}-{high:.2f})"
-        rows.append(f"| {name} | {group['patients']} | {group['slices']} | {mean} |")
+    rows += [_core_row(name, groups[name]) for name in order]
+    if five_folds:
+        steps = ", ".join(str(fold["steps"]) for fold in five_folds["folds"])
+        label = f"all folds, a network each ({steps} steps)"
+        rows.append(_core_row(label, five_folds["slices"]["all slices"]))
     return "\n".join(rows)
+
+
+def _core_row(name: str, group: dict[str, Any]) -> str:
+    low, high = group["dice_mean_ci95"]
+    mean = f"{group['dice_mean']:.2f} ({low:.2f}-{high:.2f})"
+    return f"| {name} | {group['patients']} | {group['slices']} | {mean} |"
 
 
 def _types(metrics: dict[str, Any]) -> str:
@@ -117,7 +133,8 @@ def _heat(result: dict[str, Any]) -> str:
         f"the hottest point lies in the tumour in {found['pointing_game']:.0%}, "
         f"{found['near_share']:.0%} of the heat within 5 mm of it. Deleting and inserting by heat "
         f"beats random maps in {found['beats_random']:.0%}, a blob in the middle of the head in "
-        f"{found['beats_blob']:.0%} (pituitary tumours lie under the blob)."
+        f"{found['beats_blob']:.0%} (pituitary tumours, which lie under the blob: "
+        f"{found['beats_blob_by_type']['pituitary']:.0%})."
     )
 
 
