@@ -176,6 +176,28 @@ def test_mirroring_changes_nothing_for_a_network_that_does_not_know_sides():
     np.testing.assert_array_equal(plain.labelmap, mirrored.labelmap)
 
 
+class LeftHalfOnly(torch.nn.Module):
+    """Says tumour, for sure, in the left half of every picture."""
+
+    def forward(self, images):
+        logits = torch.full_like(images, -20.0)
+        logits[..., : images.shape[-1] // 2] = 20.0
+        return logits
+
+
+def test_a_lone_slice_is_also_read_mirrored_and_a_thin_volume_is_not():
+    array, _ = a_head()
+    lone = Volume(array[:, :, array.shape[2] // 2, None], grid())
+    segmenter = TumorCoreSegmenter(LeftHalfOnly(), VERSION, divisor=1, bf16=False)
+    head = lone.array[..., 0] > 0
+    assert segmenter.probabilities(lone).probability[head].std() < 0.1  # each half seen once
+    plain = TumorCoreSegmenter(LeftHalfOnly(), VERSION, divisor=1, bf16=False, mirrored=False)
+    assert plain.probabilities(lone).probability[head].std() > 0.4
+    whole = segmenter.probabilities(Volume(array, grid()))
+    assert len(whole.planes) == 3
+    assert whole.probability[array > 0].std() > 0.2
+
+
 def test_one_segmenter_serves_several_threads_with_one_answer():
     array, _ = a_head((90, 95, 80))
     case, segmenter = a_case(array, grid()), a_segmenter()

@@ -115,7 +115,9 @@ class TumorCoreSegmenter:
         divisor: Rows and columns of the network's input are multiples of this.
         clean_up: Rule for pieces.
         bf16: Run in bfloat16; by default where the CPU computes it in hardware.
-        mirrored: Also read every slice left-right mirrored and average: twice the time.
+        mirrored: Also read every slice left-right mirrored and average: twice the network's time.
+            By default where one plane is read (a slice, a thick stack), which is quick anyway;
+            a thin volume is averaged over three planes already.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class TumorCoreSegmenter:
         divisor: int,
         clean_up: CleanUp | None = None,
         bf16: bool | None = None,
-        mirrored: bool = False,
+        mirrored: bool | None = None,
     ) -> None:
         self._network = network
         self._version = version
@@ -137,7 +139,7 @@ class TumorCoreSegmenter:
 
     @classmethod
     def load(
-        cls, bundle_path: Path, *, bf16: bool | None = None, mirrored: bool = False
+        cls, bundle_path: Path, *, bf16: bool | None = None, mirrored: bool | None = None
     ) -> TumorCoreSegmenter:
         """Segmenter of a bundle folder.
 
@@ -231,12 +233,13 @@ class TumorCoreSegmenter:
         # Only a volume that resolves in several planes has slices thin enough to be averaged.
         thickness_mm = SLICE_DISTANCE_MM if len(planes) > 1 else 0.0
         total = torch.zeros(shape)
+        mirrored = len(planes) == 1 if self._mirrored is None else self._mirrored
         prepared = time.perf_counter()
         network_s = 0.0
         for plane in planes:
             stack, depth = _working_stack(cropped, spacing, plane, thickness_mm)
             before = time.perf_counter()
-            probability = self._read(stack)
+            probability = self._read(stack, mirrored=mirrored)
             network_s += time.perf_counter() - before
             total += _to_grid(probability, plane, depth, shape)
         full = np.zeros(lpi.shape, dtype=np.float32)
@@ -251,7 +254,7 @@ class TumorCoreSegmenter:
         back = turn.undo(full).copy()
         return CoreProbabilities(back, planes, timings, warnings)
 
-    def _read(self, stack: torch.Tensor) -> torch.Tensor:
+    def _read(self, stack: torch.Tensor, *, mirrored: bool) -> torch.Tensor:
         """Probabilities of working slices, (N, H, W) intensities in, same shape out."""
         rows, columns = stack.shape[1:]
         normalised = torch.from_numpy(normalise_slices(stack.numpy()))
@@ -265,7 +268,7 @@ class TumorCoreSegmenter:
                 batch = floor[chosen, None, None, None].repeat(1, 1, rows + bottom, columns + right)
                 batch[:, 0, :rows, :columns] = normalised[chosen]
                 probability = self._network(batch).float().sigmoid()
-                if self._mirrored:
+                if mirrored:
                     other = self._network(batch.flip(-1)).float().sigmoid().flip(-1)
                     probability = (probability + other) / 2
                 found[chosen] = probability[:, 0, :rows, :columns]
