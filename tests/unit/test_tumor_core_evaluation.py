@@ -12,7 +12,6 @@ from brain_tumor.segmentation.training.slices import volume_fold
 from brain_tumor.segmentation.tumor_core.card import render_card, take_over_run, write_card
 from brain_tumor.segmentation.tumor_core.cases import estimate_plane, read_reference, slice_case
 from brain_tumor.segmentation.tumor_core.evaluation import (
-    CoreRow,
     _volume_rows,
     largest_false_lesion_ml,
     score,
@@ -21,25 +20,7 @@ from brain_tumor.segmentation.tumor_core.evaluation import (
 )
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
-A_ROW = CoreRow(
-    case="cheng 1",
-    collection="cheng",
-    patient="a",
-    tumor_type="glioma",
-    cohort="numeric",
-    plane="axial",
-    reference_size=500.0,
-    found_size=400.0,
-    dice=0.8,
-    sensitivity=0.7,
-    precision=0.9,
-    hd95_mm=2.0,
-    false_lesion_ml=None,
-    seconds=0.1,
-)
-A_VOLUME = replace(
-    A_ROW, case="btp_01_pre", collection="t1ce_gbm", plane="volume", false_lesion_ml=0.25
-)
+from tests.helpers.core_scores import A_ROW, A_VOLUME, metadata_and_metrics
 
 
 def bar(first, last, length=40):
@@ -207,43 +188,6 @@ def test_the_table_of_cases_has_one_line_each(tmp_path):
     assert len(lines) == 3
     assert lines[0].startswith("case,collection,patient,")
     assert lines[2].startswith("btp_01_pre,t1ce_gbm,a,")
-
-
-def metadata_and_metrics():
-    metadata = {
-        "version": "0.1.0",
-        "task": "Tumour core",
-        "network": {"name": "a U-Net", "decoder_channels": [8, 8, 8, 8]},
-        "network_data_format": {
-            "inputs": {
-                "image": {
-                    "spacing_mm": [1.25, 1.25],
-                    "format": "per slice",
-                    "orientation": "display",
-                    "skull": "with or without",
-                    "channel_def": {"0": "t1c"},
-                }
-            },
-            "outputs": {"pred": {"label": 4}},
-        },
-        "clean_up": {"threshold": 0.5, "smallest_share": 0.1, "least_peak": 0.7},
-        "training": {
-            "held_out": "fold 0 of 5 by patient",
-            "options": {"batch_size": 16, "threads": 1},
-            "steps": 100,
-            "minutes": 60.0,
-        },
-    }
-    metrics = {
-        "model": {"name": "tumor_core", "version": "0.1.0", "sha256": "abc"},
-        "measured_folds": [0],
-        "folds": 5,
-        "seen_in_training": False,
-        **summarise([A_ROW, A_VOLUME]),
-        "speed": {"slice 256x256": {"threads": 1.0, "load": 2.5, "min_s": 0.02, "median_s": 0.03}},
-        "dice_bf16_against_fp32": 0.9987,
-    }
-    return metadata, metrics
 
 
 def test_the_card_holds_the_numbers_of_the_metrics_file():

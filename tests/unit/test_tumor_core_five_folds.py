@@ -18,22 +18,7 @@ from brain_tumor.segmentation.tumor_core.evaluation import CoreRow
 from brain_tumor.segmentation.tumor_core.five_folds import evaluate_run, fold_bundles
 from safetensors.torch import save_file
 
-A_ROW = CoreRow(
-    case="cheng 1",
-    collection="cheng",
-    patient="a",
-    tumor_type="meningioma",
-    cohort="numeric",
-    plane="axial",
-    reference_size=500.0,
-    found_size=400.0,
-    dice=0.8,
-    sensitivity=0.7,
-    precision=0.9,
-    hd95_mm=2.0,
-    false_lesion_ml=None,
-    seconds=0.1,
-)
+from tests.helpers.core_scores import A_ROW, metadata_and_metrics
 
 
 def write_fold(runs: Path, fold: int, held_out: int | None) -> None:
@@ -100,35 +85,9 @@ def test_the_card_tells_the_five_folds_apart_from_the_weights_that_ship(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = measured(runs, monkeypatch)
-    contract = {"spacing_mm": [1, 1], "format": "", "orientation": "", "skull": "with"}
-    metadata = {
-        "version": "1",
-        "task": "Tumour core",
-        "network": {"name": "a U-Net", "decoder_channels": [8]},
-        "network_data_format": {
-            "inputs": {"image": {**contract, "channel_def": {"0": "t1c"}}},
-            "outputs": {"pred": {"label": 4}},
-        },
-        "clean_up": {"threshold": 0.5, "smallest_share": 0.1, "least_peak": 0.7},
-        "training": {
-            "held_out": "fold 0 of 5 by patient",
-            "options": {"batch_size": 16, "threads": 1},
-            "steps": 100,
-            "minutes": 60.0,
-        },
-    }
-    metrics = {
-        "model": {"sha256": "abc"},
-        "measured_folds": [0],
-        "folds": 5,
-        "seen_in_training": False,
-        "slices": {},
-        "volumes": [],
-        "speed": {},
-        "dice_bf16_against_fp32": 1.0,
-    }
+    metadata, metrics = metadata_and_metrics()
     assert "each on the fifth" not in render_card(metadata, metrics)
     card = render_card(metadata, metrics, tables)
     assert "100 (fold 0), 101 (fold 1)" in card
     assert "Mean Dice of folds 0 to 4: 0.500, 0.550, 0.600, 0.650, 0.700." in card
-    assert "| meningioma | 10 | 5 | 0.600 " in card
+    assert "| glioma, numeric cohort | 10 | 5 | 0.600 " in card

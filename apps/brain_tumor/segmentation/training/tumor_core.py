@@ -52,7 +52,7 @@ from brain_tumor.segmentation.tumor_core.slices import normalise_slices
 
 logger = logging.getLogger(__name__)
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
 PATCH_PIXELS = 160

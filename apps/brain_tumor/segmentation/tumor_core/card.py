@@ -157,6 +157,7 @@ def render_card(
         if training.get("continued_from_step")
         else "One stage."
     )
+    stages = "\n".join([stages, *training.get("notes", ())])
     rule = metadata["clean_up"]
     foci = (
         "- Only the largest piece is kept: further foci of a multifocal tumour are lost.\n"
