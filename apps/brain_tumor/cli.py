@@ -82,6 +82,14 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, required=True, metavar="DIR")
     train.add_argument("--fold", default="0", help="fold kept out, 0-4, or 'all'")
     train.add_argument("--steps", type=int, help="optimiser steps")
+    train.add_argument(
+        "--seed", type=int, help="classification: of weights and sampling; default: the plan's"
+    )
+    train.add_argument(
+        "--without",
+        choices=("boundary",),
+        help="classification: part to leave out of one fold's network, to measure its worth",
+    )
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="measure a model by patient")
@@ -248,6 +256,8 @@ def _read_type(
 def _train(arguments: argparse.Namespace) -> None:
     logging.getLogger("brain_tumor").setLevel(logging.INFO)
     fold = parse_fold(arguments.fold)
+    if arguments.model != "classification" and (arguments.seed is not None or arguments.without):
+        raise InputError(f"--seed and --without are for classification, not {arguments.model}")
     if arguments.model == "segmentation":
         from brain_tumor.segmentation.training.command import train_segmentation
 
@@ -257,7 +267,12 @@ def _train(arguments: argparse.Namespace) -> None:
         from brain_tumor.explanation.references import write_references
 
         written = train_classification(
-            arguments.data, arguments.output, fold=fold, steps=arguments.steps
+            arguments.data,
+            arguments.output,
+            fold=fold,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            boundary=arguments.without != "boundary",
         )
         if fold is None:
             write_references(arguments.output, written)

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 from brain_tumor.classification.grid import (
     biggest,
-    close_gaps,
-    dilate,
-    erode,
     fill_holes,
     resample,
     sample,
@@ -19,6 +16,7 @@ from brain_tumor.classification.location import (
     sella_in_volume_mm,
 )
 from brain_tumor.classification.midline import midline_shift, mirror_axis
+from brain_tumor.classification.octagons import close_gaps, dilate, erode, erosions, open_gaps
 from brain_tumor.classification.outline import trace_boundary
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
@@ -28,6 +26,7 @@ from brain_tumor.classification.radiology import (
     oedema_features,
 )
 from brain_tumor.segmentation.tumor_core.slices import Plane
+from scipy import ndimage
 
 from tests.helpers.shapes import BRAIN, HeadDrawing, ellipse_mask
 
@@ -83,6 +82,34 @@ def test_octagon_of_two_steps_is_a_square_of_five_without_its_corners():
 
 def test_erosion_eats_from_the_edge_of_the_image():
     assert np.count_nonzero(erode(np.ones((8, 8), dtype=bool), 1)) == 36
+
+
+def test_growth_stops_at_the_edge_of_the_image_and_does_not_come_in_on_the_other_side():
+    corner = np.zeros((5, 7), dtype=bool)
+    corner[2, 6] = True
+    grown = np.zeros((5, 7), dtype=bool)
+    grown[[1, 2, 2, 3], [6, 5, 6, 6]] = True
+    np.testing.assert_array_equal(dilate(corner, 1), grown)
+    assert dilate(np.ones((5, 7), dtype=bool), 9).all()
+
+
+def test_octagons_are_those_of_a_general_library():
+    mask = ndimage.gaussian_filter(np.random.default_rng(2).normal(size=(40, 33)), 2.0) > 0.0
+    cross, square = (ndimage.generate_binary_structure(2, reach) for reach in (1, 2))
+    grown, kept = mask, mask
+    for steps, shape in enumerate((cross, square, cross, square, cross), start=1):
+        grown = ndimage.binary_dilation(grown, shape)
+        kept = ndimage.binary_erosion(kept, shape)
+        np.testing.assert_array_equal(dilate(mask, steps), grown)
+        np.testing.assert_array_equal(erosions(mask, (1, steps))[-1], kept)
+
+
+def test_opening_takes_a_bridge_away():
+    mask = np.zeros((12, 20), dtype=bool)
+    mask[2:10, 2:9] = mask[2:10, 12:18] = mask[5:7, 9:12] = True
+    opened = open_gaps(mask, 2)
+    assert not opened[5:7, 9:12].any()
+    assert opened[4:8, 4:7].all()
 
 
 def test_closing_fills_a_bay_and_holes_are_filled():

@@ -96,7 +96,8 @@ def _local_information(
     around = np.arange(window) - window // 2
     index = (np.arange(len(radii))[:, None] + around) % len(radii)
     if measure is InformationMeasure.VARIANCE:
-        variance: FloatArray = radii[index].var(axis=1)
+        windows = radii[index.T]
+        variance: FloatArray = ((windows - windows.mean(axis=0)) ** 2).mean(axis=0)
         return variance
     if measure is InformationMeasure.CURVATURE:
         curvature = boundary.curvature_per_mm * mean_radius_mm

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from brain_tumor.classification.embedding import (
     MIN_LENGTH,
@@ -140,18 +141,21 @@ def divergence_curve(
     nearest = np.empty(usable, dtype=int)
     for rows, distance in distance_blocks(vectors[:usable], "sqeuclidean"):
         unfit = _near_in_time(int(rows[0]), len(rows), usable, theiler, periodic=periodic)
-        np.copyto(distance, np.inf, where=unfit | (distance <= 0.0))
+        np.copyto(distance, np.inf, where=unfit)
         best = distance.argmin(axis=1)
+        if distance[np.arange(len(rows)), best].min() <= 0.0:  # vectors that occur twice
+            distance[distance <= 0.0] = np.inf
+            best = distance.argmin(axis=1)
         nearest[rows] = np.where(np.isfinite(distance[np.arange(len(rows)), best]), best, -1)
     start = np.flatnonzero(nearest >= 0)
-    ahead = np.arange(steps + 1 + (dimension - 1) * delay)[:, None]
-    turns = 1 + math.ceil(len(ahead) / len(x)) if periodic else 1
-    series = np.tile(x, turns)
-    apart = (series[start + ahead] - series[nearest[start] + ahead]) ** 2
-    squared = sum(apart[k * delay : k * delay + steps + 1] for k in range(dimension))
+    span = steps + 1 + (dimension - 1) * delay
+    series = np.tile(x, 1 + math.ceil(span / len(x))) if periodic else x
+    courses = sliding_window_view(series, span)
+    apart = (courses[start] - courses[nearest[start]]) ** 2
+    squared = sum(apart[:, k * delay : k * delay + steps + 1] for k in range(dimension))
     counted = squared > 0.0
-    count = counted.sum(axis=1)
-    total = 0.5 * np.log(np.where(counted, squared, 1.0)).sum(axis=1)
+    count = counted.sum(axis=0)
+    total = 0.5 * np.log(np.where(counted, squared, 1.0)).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -199,7 +203,7 @@ def correlation_dimension(
     pairs = []
     for rows, distance in distance_blocks(vectors, "sqeuclidean"):
         keep = _pairs_apart(int(rows[0]), len(rows), len(vectors), theiler, periodic=periodic)
-        pairs.append(distance[keep].astype(np.float32))
+        pairs.append(distance.astype(np.float32).take(keep))
     squared = np.concatenate(pairs)
     squared = squared[squared > 0.0]
     if len(squared) < MIN_PAIRS:
@@ -232,10 +236,8 @@ def _near_in_time(
 @lru_cache(maxsize=64)
 def _pairs_apart(
     first: int, rows: int, count: int, window: int, *, periodic: bool
-) -> npt.NDArray[np.bool_]:
-    """Pairs more than `window` samples apart, each once; shape and care as above."""
+) -> npt.NDArray[np.int32]:
+    """Pairs more than `window` samples apart, each once: places in such a block; care as above."""
     later = np.arange(count) > np.arange(first, first + rows)[:, None]
-    apart: npt.NDArray[np.bool_] = later & ~_near_in_time(
-        first, rows, count, window, periodic=periodic
-    )
-    return apart
+    apart = later & ~_near_in_time(first, rows, count, window, periodic=periodic)
+    return np.flatnonzero(apart).astype(np.int32)

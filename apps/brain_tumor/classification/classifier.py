@@ -27,7 +27,12 @@ from brain_tumor.classification.case_slices import (
 from brain_tumor.classification.feature_table import FEATURES
 from brain_tumor.classification.features import MIN_SIDE_PIXELS, FeatureVector, slice_features
 from brain_tumor.classification.measurement import missing
-from brain_tumor.classification.network import HybridNetwork, NetworkArguments, load_network
+from brain_tumor.classification.network import (
+    HybridNetwork,
+    NetworkArguments,
+    bfloat16_copy,
+    load_network,
+)
 from brain_tumor.classification.outline import MaskArray
 from brain_tumor.classification.plausibility import plausibility
 from brain_tumor.classification.result import (
@@ -56,7 +61,7 @@ class TumorTypeClassifier:
     """Names the tumour type of a case; thread-safe, holds no state.
 
     Args:
-        network: Hybrid network in evaluation mode.
+        network: Hybrid network in evaluation mode; its weights are not to change afterwards.
         features: Ids of its measured features, in order.
         statistics: Calibration, outliers and reference ranges.
         version: Model behind it.
@@ -77,6 +82,7 @@ class TumorTypeClassifier:
         self.statistics = statistics
         self._version = version
         self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._quick = bfloat16_copy(network) if self._bf16 else network
 
     @classmethod
     def load(cls, bundle_path: Path, *, bf16: bool | None = None) -> TumorTypeClassifier:
@@ -152,8 +158,8 @@ class TumorTypeClassifier:
         values = torch.from_numpy(np.stack([self.inputs(vector) for vector in features]))
         with torch.inference_mode():
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-                maps = self.network.see(images)
-                named = self.network.name(maps, masks, values)
+                maps = self._quick.see(images)
+                named = self._quick.name(maps, masks, values)
             fused, embedding = named.fused.float(), named.embedding.float()
             seen = maps.mask_logits[:, 0].float().numpy()
         contributions = feature_contributions(self.network, embedding, values)
@@ -312,16 +318,16 @@ def feature_contributions(
         end = network.standardise(features.clone())
         count = features.shape[1]
         steps = (torch.arange(PATH_STEPS) + 0.5) / PATH_STEPS
-        scores = (end[:, None, :count] * steps[None, :, None]).detach().requires_grad_()
-        missing = end[:, None, count:].expand(-1, PATH_STEPS, -1)
-        measured = network.measure(torch.cat([scores, missing], dim=2))
-        held = embedding.clone()[:, None].expand(-1, PATH_STEPS, -1)
-        logits = network.fuse(torch.cat([held, measured], dim=2))
-        shares = []
-        for kind in range(logits.shape[2]):
-            (slope,) = torch.autograd.grad(logits[..., kind].sum(), scores, retain_graph=True)
-            shares.append((slope.mean(dim=1) * end[:, :count]).detach())
-    return torch.stack(shares, dim=2).numpy()
+        # The path once for every type, so that one pass backwards gives the slopes of all logits.
+        path = (end[:, None, :count] * steps[:, None]).expand(len(TYPES), -1, -1, -1)
+        scores = path.detach().clone().requires_grad_()
+        missing = end[:, None, count:].expand(*scores.shape[:3], -1)
+        measured = network.measure(torch.cat([scores, missing], dim=3))
+        held = embedding.clone()[:, None].expand(*scores.shape[:3], -1)
+        logits = network.fuse(torch.cat([held, measured], dim=3))
+        (slopes,) = torch.autograd.grad(torch.einsum("tnst->", logits), scores)
+    shares = slopes.mean(dim=2) * end[:, :count]
+    return shares.permute(1, 2, 0).detach().numpy()
 
 
 def _standing_reasons(case: Case, sequence: Sequence, mask: MaskArray) -> list[str]:

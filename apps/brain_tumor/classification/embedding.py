@@ -19,7 +19,11 @@ BLOCK = 1024
 
 def varies(x: FloatArray) -> bool:
     """Whether a series is long enough and not constant."""
-    return len(x) >= MIN_LENGTH and bool(x.std() > FLAT * max(1.0, float(np.abs(x).max())))
+    if len(x) < MIN_LENGTH:
+        return False
+    centred = x - x.mean()
+    largest = max(1.0, float(x.max()), -float(x.min()))
+    return math.sqrt(float(centred @ centred) / len(x)) > FLAT * largest
 
 
 def decorrelation_delay(x: FloatArray, *, periodic: bool = False) -> int:

@@ -86,9 +86,11 @@ def entropies_of_closed(x: FloatArray, *, order: int, tolerance: float) -> tuple
     n = len(x)
     shifted = [close[k : k + n, k : k + n] for k in range(order + 1)]
     within = np.logical_and.reduce(shifted[:order])
-    shorter = np.count_nonzero(within, axis=1)
-    longer = np.count_nonzero(within & shifted[order], axis=1)
-    approximate = float(np.log(shorter / longer).mean())
+    # A product counts the matches of each vector faster than a sum; up to 2^24 it is exact.
+    ones = np.ones(n, dtype=np.float32)
+    shorter = within.astype(np.float32) @ ones
+    longer = (within & shifted[order]).astype(np.float32) @ ones
+    approximate = float(np.log(shorter.astype(float) / longer).mean())
     pairs = int(longer.sum()) - len(x)
     sample = math.log((int(shorter.sum()) - len(x)) / pairs) if pairs > 0 else math.nan
     return approximate, sample

@@ -27,8 +27,8 @@ from brain_tumor.classification.outline import (
     MIN_PIXELS,
     Boundary,
     MaskArray,
+    component_boundary,
     largest_component,
-    trace_boundary,
 )
 from brain_tumor.classification.radiology import (
     contralateral_ratio,
@@ -129,7 +129,7 @@ def slice_features(
             else "no tumour in this slice"
         )
         return FeatureVector({f.id: missing(f.unit, reason) for f in FEATURES})
-    boundary = trace_boundary(tumour, size)
+    boundary = component_boundary(tumour, size)
     found = shape_features(boundary)
     found |= _image_features(picture, tumour, size, boundary, head_mask, plane, flair)
     return FeatureVector({name: found[name] for name in FEATURE_IDS})

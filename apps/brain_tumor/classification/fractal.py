@@ -146,19 +146,18 @@ def curve_box_dimension(points_mm: FloatArray) -> float:
     steps = np.arange(2)[:, None] / 2.0
     dense = (closed[:-1, None, :] + steps * np.diff(closed, axis=0)[:, None, :]).reshape(-1, 2)
     sizes = diameter / BOXES_PER_DIAMETER
-    turned = np.empty((len(BOX_ANGLES), *dense.shape))
-    for at, angle in enumerate(BOX_ANGLES):
-        across = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        np.matmul(dense, across, out=turned[at])
-    turned -= turned.min(axis=1, keepdims=True)
-    # All grids at once: (angle, size, point). The tiny shift is that of `_occupied_boxes`.
-    cells = (turned[:, None] / sizes[:, None, None] + 1e-9).astype(np.int64)
+    cosine, sine = np.cos(BOX_ANGLES)[:, None], np.sin(BOX_ANGLES)[:, None]
+    rows, columns = dense.T
+    turned = np.stack([cosine * rows + sine * columns, cosine * columns - sine * rows])
+    turned -= turned.min(axis=2, keepdims=True)
+    # All grids at once: (coordinate, size, angle, point). The shift is that of `_occupied_boxes`.
+    cells = (turned[:, None] / sizes[:, None, None] + 1e-9).astype(np.int32)
     side = int(cells.max()) + 1
-    grids = np.arange(len(BOX_ANGLES) * len(sizes)).reshape(len(BOX_ANGLES), -1, 1)
-    occupied = np.zeros(grids.size * side**2, dtype=bool)
-    occupied[(grids * side + cells[..., 0]) * side + cells[..., 1]] = True
-    counts = np.count_nonzero(occupied.reshape(*grids.shape[:2], -1), axis=2)
-    return -slope(np.log(sizes), np.log(counts.sum(axis=0)))
+    grids = np.arange(len(sizes) * len(BOX_ANGLES)).reshape(len(sizes), -1, 1)
+    occupied = np.zeros((len(sizes), len(BOX_ANGLES) * side**2), dtype=bool)
+    occupied.ravel()[(grids * side + cells[0]) * side + cells[1]] = True
+    counts = [np.count_nonzero(grid) for grid in occupied]
+    return -slope(np.log(sizes), np.log(counts))
 
 
 def surface_box_dimension(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> float:

@@ -1,8 +1,7 @@
-"""Working grids of a slice: resampling in mm, sampling at points, and octagonal morphology."""
+"""Working grids of a slice: resampling in mm, sampling at points, pieces and holes of masks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.sparse import csr_array
 
-from brain_tumor.classification.outline import FloatArray, MaskArray
+from brain_tumor.classification.outline import CROSS, FloatArray, MaskArray, filled
 
 ImageArray = npt.NDArray[np.float32]
 PixelSize = tuple[float, float]
@@ -63,68 +62,60 @@ def sample(
     Returns:
         Shape (...), float64.
     """
-    index = points_mm / np.asarray(pixel_mm, dtype=float)
-    mode, fill = ("nearest", 0.0) if outside is None else ("constant", outside)
-    data = np.asarray(image, dtype=np.float32)
-    values: FloatArray = ndimage.map_coordinates(
-        data, np.moveaxis(index, -1, 0), order=1, mode=mode, cval=fill, output=np.float64
-    )
-    return values
+    return Places(image.shape, points_mm, pixel_mm).read(image, outside=outside)
 
 
-def erode(mask: MaskArray, steps: int) -> MaskArray:
-    """Erosion by an octagon of about `steps` pixels; outside the image counts as background."""
-    return erosions(mask, (steps,))[0]
-
-
-def erosions(mask: MaskArray, steps: Sequence[int]) -> tuple[MaskArray, ...]:
-    """Erosions of one mask by several numbers of steps, each going on from the one before.
+class Places:
+    """Points in an image, worked out once to be read in several images of the same grid.
 
     Args:
-        mask: Shape (rows, columns).
-        steps: Numbers of steps, ascending.
+        shape: Rows and columns of the images.
+        points_mm: Shape (..., 2), (row, column) in mm.
+        pixel_mm: Pixel size of the images.
     """
-    box = _box(mask, 0)
-    kept, done = mask[box], 0
-    found: list[MaskArray] = []
-    for goal in steps:
-        kept, done = _shrink(kept, done, goal), goal
-        whole = np.zeros_like(mask)
-        whole[box] = kept
-        found.append(whole)
-    return tuple(found)
 
+    def __init__(
+        self, shape: tuple[int, ...], points_mm: FloatArray, pixel_mm: float | PixelSize
+    ) -> None:
+        sizes = pixel_mm if isinstance(pixel_mm, tuple) else (pixel_mm, pixel_mm)
+        firsts, self._parts, self._inside = [], [], np.True_
+        for axis, (length, size) in enumerate(zip(shape, sizes, strict=True)):
+            index = points_mm[..., axis] / size
+            near = np.minimum(np.maximum(index, 0.0), length - 1.0)
+            self._inside = self._inside & (near == index)
+            first = np.minimum(near.astype(np.intp), max(length - 2, 0))
+            firsts.append(first)
+            self._parts.append(near - first)
+        self._shape = tuple(shape)
+        self._flat = firsts[0] * shape[1] + firsts[1]
 
-def dilate(mask: MaskArray, steps: int) -> MaskArray:
-    """Dilation by an octagon of about `steps` pixels."""
-    box = _box(mask, steps)
-    whole = np.zeros_like(mask)
-    whole[box] = _grow(mask[box], steps)
-    return whole
-
-
-def close_gaps(mask: MaskArray, steps: int) -> MaskArray:
-    """Closing by an octagon: fills bays narrower than two times `steps` pixels."""
-    box = _box(mask, 0)
-    grown = _grow(np.pad(mask[box], steps), steps)
-    whole = np.zeros_like(mask)
-    whole[box] = _shrink(grown, 0, steps)[steps:-steps, steps:-steps]
-    return whole
+    def read(self, image: npt.NDArray[np.generic], *, outside: float | None = None) -> FloatArray:
+        """Bilinear values; see `sample`."""
+        data = np.asarray(image, dtype=np.float64).ravel()
+        down = self._shape[1] if self._shape[0] > 1 else 0
+        right = 1 if self._shape[1] > 1 else 0
+        part_down, part_right = self._parts
+        upper, lower = (
+            left + (data.take(flat + right) - left) * part_right
+            for flat in (self._flat, self._flat + down)
+            for left in (data.take(flat),)
+        )
+        values: FloatArray = upper + (lower - upper) * part_down
+        return values if outside is None else np.where(self._inside, values, outside)
 
 
 def fill_holes(mask: MaskArray) -> MaskArray:
     """The mask with everything that cannot be reached from the edge of the image."""
-    box = _box(mask, 0)
-    labels, _ = ndimage.label(np.pad(~mask[box], 1, constant_values=True))
-    filled = np.zeros_like(mask)
-    filled[box] = (labels != labels[0, 0])[1:-1, 1:-1]
-    return filled
+    box = _box(mask)
+    whole = np.zeros_like(mask)
+    whole[box] = filled(mask[box])
+    return whole
 
 
 def biggest(mask: MaskArray) -> MaskArray:
     """Largest 4-connected component; empty if the mask is."""
-    box = _box(mask, 0)
-    labels, count = ndimage.label(mask[box])
+    box = _box(mask)
+    labels, count = ndimage.label(mask[box], structure=CROSS)
     if count < 2:
         return mask
     sizes = np.bincount(labels.ravel())
@@ -134,41 +125,9 @@ def biggest(mask: MaskArray) -> MaskArray:
     return component
 
 
-def _box(mask: MaskArray, margin: int) -> tuple[slice, slice]:
-    """The part of the image that holds the mask and a margin around it."""
+def _box(mask: MaskArray) -> tuple[slice, slice]:
+    """The part of the image that holds the mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
         return slice(0, 0), slice(0, 0)
-    first, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
-    return slice(first, int(rows[-1]) + 1 + margin), slice(left, int(columns[-1]) + 1 + margin)
-
-
-def _grow(mask: MaskArray, steps: int) -> MaskArray:
-    """Dilation by alternating crosses and squares, which together make an octagon."""
-    grown = mask
-    for step in range(steps):
-        rows = grown.copy()
-        rows[1:] |= grown[:-1]
-        rows[:-1] |= grown[1:]
-        # A cross widens the original columns, a square the already widened rows.
-        source = grown if step % 2 == 0 else rows.copy()
-        rows[:, 1:] |= source[:, :-1]
-        rows[:, :-1] |= source[:, 1:]
-        grown = rows
-    return grown
-
-
-def _shrink(mask: MaskArray, done: int, steps: int) -> MaskArray:
-    """Erosion by the same octagon, from step `done` to `steps`; beyond the edge is background."""
-    kept = mask
-    for step in range(done, steps):
-        rows = kept.copy()
-        rows[1:] &= kept[:-1]
-        rows[:-1] &= kept[1:]
-        rows[:1] = rows[-1:] = False
-        source = kept if step % 2 == 0 else rows.copy()
-        rows[:, 1:] &= source[:, :-1]
-        rows[:, :-1] &= source[:, 1:]
-        rows[:, :1] = rows[:, -1:] = False
-        kept = rows
-    return kept
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -13,20 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
-from skimage.measure import find_contours
 
+from brain_tumor.classification.contours import longest_contour
 from brain_tumor.classification.grid import (
     ImageArray,
     PixelSize,
     biggest,
-    close_gaps,
-    dilate,
-    erode,
-    erosions,
     fill_holes,
     resample,
 )
-from brain_tumor.classification.outline import FloatArray, MaskArray
+from brain_tumor.classification.octagons import close_gaps, dilate, erode, erosions, open_gaps
+from brain_tumor.classification.order_statistics import median, quantile
+from brain_tumor.classification.outline import CROSS, FloatArray, MaskArray, padded
 
 GRID_MM = 2.0
 HEAD_THRESHOLD = 0.3
@@ -115,21 +113,21 @@ def find_head(
     grid = resample(image, pixel_mm, GRID_MM)
     lesion = resample(tumour, pixel_mm, GRID_MM) > 0.25
     every_other = grid[::2, ::2]
-    low = float(np.percentile(every_other, 5))
+    low = quantile(every_other.ravel(), 0.05)
     if float(grid.max()) - low <= FLAT * float(np.abs(grid).max()):
         return None
     step = float(threshold_otsu(every_other)) - low  # type: ignore[no-untyped-call]
     if head_mask is None:
-        bright = dilate(erode(grid > low + HEAD_THRESHOLD * step, 1), 1)
+        bright = open_gaps(grid > low + HEAD_THRESHOLD * step, 1)
         head = biggest(fill_holes(bright))
     else:
         head = fill_holes(resample(np.asarray(head_mask) != 0, pixel_mm, GRID_MM) > 0.5)
     if np.count_nonzero(head) * GRID_MM**2 < LEAST_HEAD_MM2:
         return None
     outside = grid[~head]
-    black = float(np.percentile(grid[head], 1))
+    black = quantile(grid[head], 0.01)
     if outside.size:
-        black = min(black, float(np.median(outside)))
+        black = min(black, median(outside))
     near_lesion = dilate(lesion, 4)
     depths = sorted({INNER_STEPS, RIM_STEPS, FALLBACK_STEPS, *DEEP_STEPS})
     shrunk = dict(zip(depths, erosions(head, depths), strict=True))
@@ -146,12 +144,12 @@ def find_head(
         brain = brain if brain.any() else head
     tissue = grid[erode(brain, 3) & ~near_lesion]
     if tissue.size >= 50:
-        level = float(np.median(tissue))
+        level = median(tissue)
     if level <= black:
         return None
     relative = (grid - black) / (level - black)
     values = relative[brain & ~near_lesion]
-    spread = 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+    spread = 1.4826 * median(np.abs(values - median(values))) if values.size else 0.0
     return Head(
         relative=relative,
         head=head,
@@ -172,12 +170,11 @@ def outline_points_mm(mask: MaskArray) -> FloatArray:
     if len(rows) == 0:
         return np.empty((0, 2))
     cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    blurred = ndimage.gaussian_filter(np.pad(cut, 3).astype(np.float32), 0.8, truncate=2.5)
-    contours = find_contours(blurred, 0.5)  # type: ignore[no-untyped-call]
-    if not contours:
+    blurred = ndimage.gaussian_filter(padded(cut, 3).astype(np.float32), 0.8, truncate=2.5)
+    longest = longest_contour(blurred, 0.5)
+    if longest is None:
         return np.empty((0, 2))
-    corner = np.array([rows[0], columns[0]]) - 3.0
-    points: FloatArray = (max(contours, key=len) + corner) * GRID_MM
+    points: FloatArray = (longest + np.array([rows[0], columns[0]]) - 3.0) * GRID_MM
     return points
 
 
@@ -189,7 +186,7 @@ def _deep_level(
     for steps in DEEP_STEPS:
         values = grid[shrunk[steps] & usable]
         if values.size * GRID_MM**2 >= DEEP_MM2:
-            return float(np.median(values))
+            return median(values)
     return None
 
 
@@ -204,7 +201,7 @@ def _has_skull(relative: ImageArray, outer: MaskArray) -> bool:
 def _brain(relative: ImageArray, inner: MaskArray, lesion: MaskArray) -> MaskArray:
     """Intracranial space of a slice with skull; `inner` is the head without its outer 4 mm."""
     like_brain = (relative > BRAIN_RANGE[0]) & (relative < BRAIN_RANGE[1])
-    parts, count = ndimage.label(erode((like_brain | lesion) & inner, 3))
+    parts, count = ndimage.label(erode((like_brain | lesion) & inner, 3), structure=CROSS)
     is_brain = np.zeros(count + 1, dtype=bool)
     is_brain[_brain_parts(parts, count)] = True
     brain = dilate(is_brain[parts], 4)

@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.classification.dura import dura_features
-from brain_tumor.classification.grid import ImageArray, PixelSize, erode
+from brain_tumor.classification.grid import ImageArray, PixelSize
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.measurement import Measurement, PixelPlace, missing, place_in_pixels
-from brain_tumor.classification.midline import MirrorAxis, midline_shift
+from brain_tumor.classification.midline import MirrorAxis, centroid_of, midline_shift
+from brain_tumor.classification.octagons import erode
+from brain_tumor.classification.order_statistics import median
 from brain_tumor.classification.outline import Boundary, FloatArray, MaskArray
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
@@ -70,11 +72,19 @@ def head_box(head: Head, axis: MirrorAxis) -> HeadBox:
     right = axis.across if axis.symmetric else np.array([0.0, 1.0])
 
     def extent(mask: MaskArray) -> tuple[float, float, float, float]:
-        points = np.argwhere(mask) * GRID_MM - axis.point_mm
+        points = _ends_of_rows(mask) * GRID_MM - axis.point_mm
         along, across = points @ down, points @ right
         return float(along.min()), float(along.max()), float(across.min()), float(across.max())
 
     return HeadBox(axis.point_mm, down, right, extent(head.head), extent(head.brain))
+
+
+def _ends_of_rows(mask: MaskArray) -> npt.NDArray[np.intp]:
+    """First and last pixel of every row: those farthest out in any direction are among them."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    inside = mask[rows]
+    ends = inside.argmax(axis=1), mask.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
+    return np.stack([np.tile(rows, 2), np.concatenate(ends)], axis=1)
 
 
 def guess_plane(axis: MirrorAxis, box: HeadBox) -> Plane:
@@ -187,8 +197,7 @@ def _space(distance_mm: float, head: Head) -> Measurement:
 
 def _surface_distance(centroid: FloatArray, head: Head, pixel_mm: PixelSize) -> Measurement:
     """Distance from the centroid to the surface of the head."""
-    edge = np.pad(head.head, 1) & ~np.pad(erode(head.head, 1), 1)
-    outline = (np.argwhere(edge) - 1) * GRID_MM
+    outline = np.argwhere(head.head & ~erode(head.head, 1)) * GRID_MM
     distances = np.linalg.norm(outline - centroid, axis=1)
     nearest = int(distances.argmin())
     return Measurement(float(distances[nearest]), "mm", place_in_pixels(outline[nearest], pixel_mm))
@@ -196,8 +205,7 @@ def _surface_distance(centroid: FloatArray, head: Head, pixel_mm: PixelSize) -> 
 
 def _central_position(centroid: FloatArray, head: Head, here: PixelPlace) -> Measurement:
     """Distance from the centre of the brain, over that of the border in the same direction."""
-    rows, columns = np.nonzero(head.brain)
-    centre = np.array([rows.mean(), columns.mean()]) * GRID_MM
+    centre = centroid_of(head.brain) * GRID_MM
     offset = centroid - centre
     distance = float(np.linalg.norm(offset))
     if distance < 1e-6:
@@ -208,7 +216,7 @@ def _central_position(centroid: FloatArray, head: Head, here: PixelPlace) -> Mea
     ahead = border @ offset / (np.maximum(reach, 1e-6) * distance) > math.cos(math.radians(6.0))
     if not ahead.any():
         return missing("1", "no border of the brain in the direction of the tumour")
-    return Measurement(distance / float(np.median(reach[ahead])), "1", here)
+    return Measurement(distance / median(reach[ahead]), "1", here)
 
 
 def _lateral(

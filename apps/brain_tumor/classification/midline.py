@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from brain_tumor.classification.grid import sample
+from brain_tumor.classification.grid import Places, sample
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.outline import FloatArray, MaskArray
 from brain_tumor.segmentation.tumor_core.slices import Plane
@@ -86,13 +86,14 @@ def mirror_axis(head: Head, plane: Plane | None = None) -> MirrorAxis:
         head: Head of the slice.
         plane: Orientation of the slice, if it is known.
     """
-    centre = _centroid(head.head) * GRID_MM
+    centre = centroid_of(head.head) * GRID_MM
     angles = np.arange(ANGLES) * (2.0 * math.pi / ANGLES)
     rays = np.stack([-np.cos(angles), np.sin(angles)], axis=1)
     points = centre + RADII_MM[:, None, None] * rays
-    outline = sample(head.head, points, GRID_MM, outside=0.0)
+    places = Places(head.head.shape, points, GRID_MM)
+    outline = places.read(head.head, outside=0.0)
     tissue = np.where(head.tumour, 1.0, np.clip(head.relative, 0.0, 2.0)) * head.head
-    values = sample(tissue, points, GRID_MM, outside=0.0)
+    values = places.read(tissue, outside=0.0)
     by_outline = _mirror_correlation(outline)
     mean = (values * outline * RADII_MM[:, None]).sum() / (outline * RADII_MM[:, None]).sum()
     by_intensity = _mirror_correlation((values - mean) * outline)
@@ -109,7 +110,7 @@ def mirror_axis(head: Head, plane: Plane | None = None) -> MirrorAxis:
     )
 
 
-def _centroid(mask: MaskArray) -> FloatArray:
+def centroid_of(mask: MaskArray) -> FloatArray:
     """Mean row and column of a mask that is not empty."""
     sums = [mask.sum(axis=1 - axis) @ np.arange(mask.shape[axis]) for axis in (0, 1)]
     centroid: FloatArray = np.array(sums) / np.count_nonzero(mask)
@@ -183,8 +184,9 @@ def midline_shift(
         + lateral[None, :, None] * axis.across
     )
     inside = head.brain & ~head.tumour
-    values = sample(np.clip(head.relative, 0.0, 1.6), points, GRID_MM)
-    weights = sample(inside, points, GRID_MM, outside=0.0)
+    places = Places(inside.shape, points, GRID_MM)
+    values = places.read(np.clip(head.relative, 0.0, 1.6))
+    weights = places.read(inside, outside=0.0)
     match, coverage = _local_symmetry(values, weights)
     half = round(BAND_MM / GRID_MM / 2)
     shifts = np.arange(-LARGEST_SHIFT_MM, LARGEST_SHIFT_MM + 0.5, LATERAL_STEP_MM)

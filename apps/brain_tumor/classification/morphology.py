@@ -14,7 +14,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from brain_tumor.classification.outline import FloatArray, MaskArray
+from brain_tumor.classification.outline import FloatArray, MaskArray, ends_meet, next_around
 from brain_tumor.errors import InputError
 
 SURFACE_SMOOTHING_MM = 1.5
@@ -83,11 +83,11 @@ def plane_shape(outline_mm: FloatArray) -> PlaneShape:
         InputError: If the polygon has no area.
     """
     here = np.asarray(outline_mm, dtype=float)
-    if np.allclose(here[0], here[-1]):
+    if ends_meet(here):
         here = here[:-1]
     origin = here.mean(axis=0)
     here = here - origin
-    there = np.roll(here, -1, axis=0)
+    there = next_around(here)
     cross = here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1]
     area = 0.5 * float(cross.sum())
     try:
@@ -205,7 +205,7 @@ def _principal_moments(here: FloatArray, there: FloatArray) -> tuple[float, floa
 
 def _smallest_rectangle_area(corners: FloatArray) -> float:
     """Area of the smallest rectangle around a convex polygon; one side lies on an edge."""
-    edges = np.roll(corners, -1, axis=0) - corners
+    edges = next_around(corners) - corners
     edges /= np.linalg.norm(edges, axis=1, keepdims=True)
     across = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
     return float((np.ptp(corners @ edges.T, axis=0) * np.ptp(corners @ across.T, axis=0)).min())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,21 @@ class NetworkArguments:
 
     Attributes:
         features: Ids of the measured features, in the order of the input.
+        boundary: Whether edges count; without, every pixel is as important as any other, so that
+            the boundary layer passes features on and the pool of the edge is that of the tumour.
+            Only to measure what the layer is worth.
     """
 
     features: tuple[str, ...]
+    boundary: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for the metadata."""
-        return {"name": "HybridNetwork", "features": list(self.features)}
+        return {
+            "name": "HybridNetwork",
+            "features": list(self.features),
+            **({} if self.boundary else {"boundary": False}),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> NetworkArguments:
@@ -50,7 +59,7 @@ class NetworkArguments:
         features = values.get("features")
         if not isinstance(features, list) or not features:
             raise ModelError("network arguments hold no features; expected a list of feature ids")
-        return cls(tuple(str(name) for name in features))
+        return cls(tuple(str(name) for name in features), bool(values.get("boundary", True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +68,7 @@ class SliceMaps:
 
     Attributes:
         mask_logits: Of tumour core, (N, 1, H, W).
-        boundary_logits: Importance of edge pixels, same shape.
+        boundary_logits: Importance of edge pixels, same shape; 0 without a boundary layer.
         levels: Encoder features with strides 2 to 32.
     """
 
@@ -109,6 +118,7 @@ class HybridNetwork(nn.Module):
         widths = OUTPUT_CHANNELS[2:]
         self.lateral = nn.ModuleList(nn.Conv2d(w, LESION_CHANNELS, 1) for w in widths)
         self.boundary = BoundaryNormalisation()
+        self._has_boundary = arguments.boundary
         self.lesion = nn.Sequential(
             nn.Conv2d(LESION_CHANNELS, LESION_CHANNELS, 3, padding=1),
             nn.GroupNorm(8, LESION_CHANNELS),
@@ -142,7 +152,8 @@ class HybridNetwork(nn.Module):
         """
         levels = self.encoder(images)
         maps = self.decoder(images, levels)
-        return SliceMaps(maps[:, :1], maps[:, 1:], levels)
+        mask, edge = maps[:, :1], maps[:, 1:]
+        return SliceMaps(mask, edge if self._has_boundary else torch.zeros_like(edge), levels)
 
     def name(self, maps: SliceMaps, masks: torch.Tensor, features: torch.Tensor) -> TypeLogits:
         """Tumour types of slices that were seen.
@@ -262,3 +273,18 @@ def load_network(arguments: NetworkArguments, weights: Mapping[str, torch.Tensor
     except RuntimeError as error:
         raise ModelError(f"weights do not fit the hybrid network: {error}") from error
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def bfloat16_copy(network: HybridNetwork) -> HybridNetwork:
+    """A copy to be run under autocast, with the same answers to the last bit, sooner.
+
+    Convolutions and linear layers hold the weights that autocast would else convert at every call.
+
+    Args:
+        network: In evaluation mode; not changed.
+    """
+    quick = copy.deepcopy(network)
+    for module in quick.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.to(torch.bfloat16)
+    return quick

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.interpolate import CubicSpline
-from skimage.measure import find_contours
 
+from brain_tumor.classification.contours import longest_contour
 from brain_tumor.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +27,9 @@ SMOOTHING_MM = 1.5
 KNOT_SPACING_MM = 2.0
 MIN_KNOTS = 24
 START_HARMONICS = 8
+CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+"""Neighbours of a pixel by its sides."""
+_SQUARE = np.ones((3, 3), dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +81,30 @@ def largest_component(mask: npt.NDArray[np.generic]) -> MaskArray:
     whole = np.zeros(inside.shape, dtype=bool)
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     inside = inside[box]
-    labels, count = ndimage.label(inside, structure=np.ones((3, 3), dtype=int))
+    labels, count = ndimage.label(inside, structure=_SQUARE)
     if count > 1:
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
         inside = labels == sizes.argmax()
-    outside, _ = ndimage.label(np.pad(~inside, 1, constant_values=True))
-    whole[box] = (outside != outside[0, 0])[1:-1, 1:-1]
+    whole[box] = filled(inside)
     return whole
+
+
+def filled(inside: MaskArray) -> MaskArray:
+    """A mask with everything that cannot be reached from its edge."""
+    around = np.ones((inside.shape[0] + 2, inside.shape[1] + 2), dtype=bool)
+    np.logical_not(inside, out=around[1:-1, 1:-1])
+    labels, _ = ndimage.label(around, structure=CROSS)
+    whole: MaskArray = labels[1:-1, 1:-1] != labels[0, 0]
+    return whole
+
+
+def padded(inside: MaskArray, margin: int) -> MaskArray:
+    """A mask with background around it."""
+    rows, columns = inside.shape
+    wide = np.zeros((rows + 2 * margin, columns + 2 * margin), dtype=bool)
+    wide[margin : margin + rows, margin : margin + columns] = inside
+    return wide
 
 
 def trace_boundary(
@@ -114,15 +132,30 @@ def trace_boundary(
             "an outline",
             remedy="Outline the tumour on a slice where it is larger.",
         )
+    return component_boundary(component, pixel_mm, points=points)
+
+
+def component_boundary(
+    component: MaskArray, pixel_mm: tuple[float, float], *, points: int = POINTS
+) -> Boundary:
+    """Outline of a mask from `largest_component` with at least `MIN_PIXELS` pixels.
+
+    Args:
+        component: Shape (rows, columns).
+        pixel_mm: Height and width of a pixel.
+        points: Number of points of the outline.
+    """
+    count = int(np.count_nonzero(component))
     size = np.asarray(pixel_mm, dtype=float)
     rows, columns = np.flatnonzero(component.any(1)), np.flatnonzero(component.any(0))
     sigma = np.maximum(SMOOTHING_MM / size, 0.7)
     margin = int(np.ceil(3 * sigma.max())) + 1
     crop = component[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    blurred = ndimage.gaussian_filter(np.pad(crop, margin).astype(np.float32), sigma, truncate=3.0)
-    level = min(0.5, 0.5 * float(blurred.max()))
-    contours = find_contours(blurred, level)  # type: ignore[no-untyped-call]
-    longest = max(contours, key=len)
+    wide = padded(crop, margin).astype(np.float32)
+    blurred = ndimage.gaussian_filter(wide, sigma, truncate=3.0)
+    longest = longest_contour(blurred, min(0.5, 0.5 * float(blurred.max())))
+    if longest is None:
+        raise InputError("the tumour mask is empty; expected one to trace an outline of")
     corner = np.array([rows[0] - margin, columns[0] - margin])
     outline = (longest + corner) * size
     boundary = boundary_from_outline(outline, points=points)
@@ -148,24 +181,64 @@ def boundary_from_outline(outline_mm: FloatArray, *, points: int = POINTS) -> Bo
     length = np.linalg.norm(np.diff(closed, axis=0), axis=1).sum()
     knots = int(np.clip(round(length / KNOT_SPACING_MM), MIN_KNOTS, points))
     corners = _linear_resample(closed, knots)
-    spline = CubicSpline(
-        np.arange(knots + 1), np.vstack([corners, corners[:1]]), bc_type="periodic"
-    )
+    spline = _ClosedSpline(corners)
     dense = np.linspace(0.0, knots, 4 * points + 1)
-    curve = spline(dense)
+    curve = spline.position(dense)
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     perimeter = float(arc[-1])
     area, centroid = polygon_area_centroid(curve)
 
     where = np.arange(points) * (perimeter / points)
-    first = spline(np.interp(where, arc, dense))
+    first = spline.position(np.interp(where, arc, dense))
     start = _start_offset(np.linalg.norm(first - centroid, axis=1)) * perimeter / points
     parameter = np.interp((where + start) % perimeter, arc, dense)
-    position, velocity, acceleration = (spline(parameter, order) for order in range(3))
+    position, velocity, acceleration = spline.motion(parameter)
     speed = np.linalg.norm(velocity, axis=1)
     cross = velocity[:, 0] * acceleration[:, 1] - velocity[:, 1] * acceleration[:, 0]
     normals = np.stack([velocity[:, 1], -velocity[:, 0]], axis=1) / speed[:, None]
     return Boundary(position, normals, cross / speed**3, perimeter, area, centroid)
+
+
+class _ClosedSpline:
+    """Cubic spline through points of a closed curve, one unit of the parameter apart.
+
+    Its second derivatives solve a circulant system, which the Fourier transform makes diagonal.
+
+    Args:
+        corners: Points, shape (n, 2), n >= 3.
+    """
+
+    def __init__(self, corners: FloatArray) -> None:
+        following = np.concatenate([corners[1:], corners[:1]])
+        before = np.concatenate([corners[-1:], corners[:-1]])
+        waves = np.fft.rfft(following - 2.0 * corners + before, axis=0)
+        stiffness = 4.0 + 2.0 * np.cos(np.arange(len(waves)) * (2.0 * math.pi / len(corners)))
+        bend = np.fft.irfft(6.0 * waves / stiffness[:, None], len(corners), axis=0)
+        bend_after = np.concatenate([bend[1:], bend[:1]])
+        slope = following - corners - (2.0 * bend + bend_after) / 6.0
+        # (knot, power of the parameter since the knot, coordinate)
+        self._powers = np.stack([corners, slope, bend / 2.0, (bend_after - bend) / 6.0], axis=1)
+
+    def position(self, parameter: FloatArray) -> FloatArray:
+        """Points, shape (m, 2); parameters from 0 to n."""
+        powers, since = self._at(parameter)
+        found: FloatArray = powers[:, 3]
+        for power in (2, 1, 0):
+            found = found * since + powers[:, power]
+        return found
+
+    def motion(self, parameter: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Points and their first and second derivative by the parameter, each (m, 2)."""
+        powers, since = self._at(parameter)
+        start, slope, bend, twist = (powers[:, power] for power in range(4))
+        position = ((twist * since + bend) * since + slope) * since + start
+        velocity = (3.0 * twist * since + 2.0 * bend) * since + slope
+        return position, velocity, 6.0 * twist * since + 2.0 * bend
+
+    def _at(self, parameter: FloatArray) -> tuple[FloatArray, FloatArray]:
+        knot = parameter.astype(np.intp)
+        since: FloatArray = (parameter - knot)[:, None]
+        return self._powers[knot % len(self._powers)], since
 
 
 def polygon_area_centroid(points_mm: FloatArray) -> tuple[float, FloatArray]:
@@ -180,7 +253,7 @@ def polygon_area_centroid(points_mm: FloatArray) -> tuple[float, FloatArray]:
     """
     origin = points_mm.mean(axis=0)
     here = points_mm - origin
-    there = np.roll(here, -1, axis=0)
+    there = next_around(here)
     cross = here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1]
     area = 0.5 * float(cross.sum())
     if abs(area) < 1e-12:
@@ -204,9 +277,20 @@ def _scaled(boundary: Boundary, scale: float) -> Boundary:
 def _closed(outline_mm: FloatArray) -> FloatArray:
     """The outline with its first vertex repeated at the end."""
     outline = np.asarray(outline_mm, dtype=float)
-    if np.allclose(outline[0], outline[-1]):
+    if ends_meet(outline):
         outline = outline[:-1]
-    return np.vstack([outline, outline[:1]])
+    return np.concatenate([outline, outline[:1]])
+
+
+def next_around(points_mm: FloatArray) -> FloatArray:
+    """The following point of every point of a closed curve."""
+    return np.concatenate([points_mm[1:], points_mm[:1]])
+
+
+def ends_meet(outline_mm: FloatArray) -> bool:
+    """Whether the last vertex of an outline repeats the first."""
+    gap = np.abs(outline_mm[0] - outline_mm[-1])
+    return bool((gap <= 1e-8 + 1e-5 * np.abs(outline_mm[-1])).all())
 
 
 def _linear_resample(closed: FloatArray, count: int) -> FloatArray:

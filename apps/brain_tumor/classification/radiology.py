@@ -16,7 +16,8 @@ from brain_tumor.classification.grid import ImageArray, PixelSize, resample, sam
 from brain_tumor.classification.head import GRID_MM, Head
 from brain_tumor.classification.measurement import Measurement, PixelPlace, missing
 from brain_tumor.classification.midline import MirrorAxis
-from brain_tumor.classification.outline import Boundary, FloatArray, MaskArray
+from brain_tumor.classification.order_statistics import median, quantile
+from brain_tumor.classification.outline import Boundary, FloatArray, MaskArray, padded
 
 RIM_MM = (0.5, 3.0)
 """Depths of the rim; the first half millimetre is partial volume."""
@@ -84,7 +85,7 @@ def cut_lesion(relative: ImageArray, mask: MaskArray, pixel_mm: PixelSize) -> Le
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     inside = mask[box]
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=pixel_mm)[1:-1, 1:-1]
+    depth = ndimage.distance_transform_edt(padded(inside, 1), sampling=pixel_mm)[1:-1, 1:-1]
     # The outline runs half a pixel outside the centre of the outermost pixels.
     depth = np.maximum(depth - 0.25 * sum(pixel_mm), 0.0)
     return Lesion(relative[box], inside, depth, (int(rows[0]), int(columns[0])), pixel_mm)
@@ -101,8 +102,8 @@ def enhancement_features(lesion: Lesion) -> dict[str, Measurement]:
     inner = values[depth >= INSIDE_MM]
     if inner.size < 5:
         inner = values
-    mean, median = float(values.mean()), float(np.median(inner))
-    dark_tenth, bright_tenth = (float(v) for v in np.quantile(inner, [0.1, 0.9]))
+    mean = float(values.mean())
+    dark_tenth, bright_tenth = quantile(inner, 0.1), quantile(inner, 0.9)
     features = {
         name: missing(_ENHANCEMENT_UNITS[name], "the tumour is not brighter than black")
         for name in ("ring_enhancement_published", "heterogeneity_published", "necrosis_fraction")
@@ -111,18 +112,16 @@ def enhancement_features(lesion: Lesion) -> dict[str, Measurement]:
         rim = values[depth <= PUBLISHED_RIM_MM]
         features["ring_enhancement_published"] = Measurement(float(rim.mean()) / mean, "1")
         features["heterogeneity_published"] = Measurement(float(values.std()) / mean, "1")
-    darkest = _pixel_of(lesion, lowest=True)
+    darkest, brightest = _extreme_pixels(lesion)
     if bright_tenth > 0.0:
         dead = inner < NECROSIS_SHARE * bright_tenth
         features["necrosis_fraction"] = Measurement(float(dead.mean()), "1", darkest)
     features |= {
-        "enhancement_ratio": Measurement(median, "1"),
+        "enhancement_ratio": Measurement(median(inner), "1"),
         "enhancement_heterogeneity": Measurement(float(inner.std()), "1"),
         "hypointense_fraction": Measurement(float((inner < DARK).mean()), "1", darkest),
-        "bright_fraction": Measurement(
-            float((inner > BRIGHT).mean()), "1", _pixel_of(lesion, lowest=False)
-        ),
-        "brightest_tenth": Measurement(bright_tenth, "1", _pixel_of(lesion, lowest=False)),
+        "bright_fraction": Measurement(float((inner > BRIGHT).mean()), "1", brightest),
+        "brightest_tenth": Measurement(bright_tenth, "1", brightest),
         "darkest_tenth": Measurement(dark_tenth, "1", darkest),
     }
     return features | _ring(values, depth, lesion.pixel_mm)
@@ -145,13 +144,17 @@ def _ring(values: FloatArray, depth: FloatArray, pixel_mm: PixelSize) -> dict[st
     return dict(zip(names, (index, Measurement(bright - dark, "1")), strict=True))
 
 
-def _pixel_of(lesion: Lesion, *, lowest: bool) -> PixelPlace:
-    """Darkest or brightest pixel of the slightly blurred tumour, in pixels of the slice."""
+def _extreme_pixels(lesion: Lesion) -> tuple[PixelPlace, PixelPlace]:
+    """Darkest and brightest pixel of the slightly blurred tumour, in pixels of the slice."""
     blurred = ndimage.uniform_filter(lesion.relative, 3, mode="nearest")
-    blurred = np.where(lesion.inside, blurred, np.inf if lowest else -np.inf)
-    flat = int(blurred.argmin() if lowest else blurred.argmax())
-    row, column = divmod(flat, blurred.shape[1])
-    return float(row + lesion.corner[0]), float(column + lesion.corner[1])
+    tumour = np.flatnonzero(lesion.inside)
+    values = blurred.ravel()[tumour]
+
+    def place(at: np.intp) -> PixelPlace:
+        row, column = divmod(int(tumour[at]), blurred.shape[1])
+        return float(row + lesion.corner[0]), float(column + lesion.corner[1])
+
+    return place(values.argmin()), place(values.argmax())
 
 
 def margin_features(
@@ -186,7 +189,7 @@ def margin_features(
         "surrounding_bright_share": Measurement(float((tissue > VESSEL_OR_FAT).mean()), "1"),
         "surrounding_variation": Measurement(float(tissue.mean(axis=1).std()), "1"),
         "surrounding_intensity": (
-            Measurement(float(np.median(ring)), "1")
+            Measurement(median(ring), "1")
             if ring.size
             else missing("1", "no head around the tumour")
         ),
@@ -203,12 +206,12 @@ def _margin(profiles: FloatArray) -> dict[str, Measurement]:
     slope = np.abs(np.diff(near, axis=1)).max(axis=1)
     clear = (np.abs(contrast) >= LEAST_MARGIN_CONTRAST) & (slope > 0.0)
     width = (
-        Measurement(float(np.median(np.abs(contrast[clear]) / slope[clear])), "mm")
+        Measurement(median(np.abs(contrast[clear]) / slope[clear]), "mm")
         if np.count_nonzero(clear) >= len(clear) / 4
         else missing("mm", "the margin has too little contrast")
     )
     return {
-        "margin_contrast": Measurement(float(np.median(contrast)), "1"),
+        "margin_contrast": Measurement(median(contrast), "1"),
         "margin_width_mm": width,
     }
 

@@ -15,6 +15,7 @@ from brain_tumor.classification.network import (
     HybridNetwork,
     NetworkArguments,
     SliceMaps,
+    bfloat16_copy,
     load_network,
 )
 from brain_tumor.errors import ModelError
@@ -249,3 +250,59 @@ class TestFusion:
         assert NetworkArguments.from_json(arguments.to_json()) == arguments
         with pytest.raises(ModelError, match="no features"):
             NetworkArguments.from_json({"features": []})
+
+
+class TestWithoutBoundary:
+    """The ablation: every pixel counts the same, and nothing is learnt about edges."""
+
+    @pytest.fixture(scope="class")
+    def plain(self, network):
+        arguments = NetworkArguments(FEATURES, boundary=False)
+        return load_network(arguments, network.state_dict())
+
+    def test_the_layer_passes_features_on_and_the_pool_of_the_edge_is_that_of_the_tumour(
+        self, plain
+    ):
+        torch.manual_seed(4)
+        images = torch.randn(1, 1, 144, 144)
+        masks = torch.zeros(1, 1, 144, 144)
+        masks[..., 40:80, 50:90] = 1.0
+        with torch.inference_mode():
+            maps = plain.see(images)
+            features = torch.rand(1, 8, 18, 18)
+            passed_on = plain.boundary(features, maps.boundary_logits.sigmoid())
+            _, tumour, edge = plain.pool(maps, masks).chunk(3, dim=1)
+        assert torch.allclose(passed_on, features)
+        assert torch.allclose(tumour, edge, atol=1e-5)
+        assert tumour.abs().sum() > 0
+
+    def test_outlines_stay_as_they_are(self, plain, network):
+        torch.manual_seed(5)
+        images = torch.randn(1, 1, 144, 144)
+        with torch.inference_mode():
+            assert torch.equal(plain.see(images).mask_logits, network.see(images).mask_logits)
+            assert network.see(images).boundary_logits.abs().sum() > 0
+
+    def test_arguments_survive_json_and_old_bundles_have_the_layer(self):
+        arguments = NetworkArguments(FEATURES, boundary=False)
+        assert NetworkArguments.from_json(arguments.to_json()) == arguments
+        assert NetworkArguments.from_json({"features": ["a"]}).boundary
+
+
+class TestBfloat16Copy:
+    def test_under_autocast_it_gives_the_same_answers_to_the_last_bit(self, network):
+        torch.manual_seed(6)
+        images, masks = torch.randn(1, 1, 144, 144), torch.ones(1, 1, 144, 144)
+        quick = bfloat16_copy(network)
+        found = []
+        for one in (network, quick):
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                maps = one.see(images)
+                found += [maps.mask_logits, one.name(maps, masks, torch.ones(1, 3)).fused]
+        assert torch.equal(found[0], found[2])
+        assert torch.equal(found[1], found[3])
+
+    def test_the_network_itself_keeps_its_weights(self, network):
+        quick = bfloat16_copy(network)
+        assert quick.encoder.stem.conv.weight.dtype == torch.bfloat16
+        assert network.encoder.stem.conv.weight.dtype == torch.float32

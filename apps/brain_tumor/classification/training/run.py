@@ -67,7 +67,13 @@ def model_features() -> tuple[str, ...]:
 
 
 def train_classification(
-    data: Path, output: Path, *, fold: int | None, steps: int | None = None
+    data: Path,
+    output: Path,
+    *,
+    fold: int | None,
+    steps: int | None = None,
+    seed: int | None = None,
+    boundary: bool = True,
 ) -> Path:
     """What `tumorlens train classification` does.
 
@@ -76,24 +82,35 @@ def train_classification(
         output: Run folder; finished parts are reused.
         fold: Train only this fold's network, or None for the whole run with a bundle.
         steps: Optimiser steps per network; the plan's default if None.
+        seed: Of weights, sampling and augmentation; the plan's default if None.
+        boundary: False to train a fold without the boundary layer and its term of the loss.
 
     Returns:
         The fold's run folder, or the bundle `output/classification`.
 
     Raises:
-        InputError: If a part of the data is missing.
+        InputError: If a part of the data is missing, or a whole run is asked for without the
+            boundary layer, which no shipped model lacks.
         ModelError: If the pretrained weights are not installed.
     """
     missing = [name for name in NEEDED if not (data / name).exists()]
     if missing:
         raise InputError(f"training data lacks {', '.join(missing)}; expected {', '.join(NEEDED)}")
+    if fold is None and not boundary:
+        raise InputError(
+            "a run over all folds makes a model to ship; expected one fold without the boundary",
+            remedy="Give a fold, 0-4.",
+        )
     slices = load_typed_slices(data, model_features(), output / "features.npz")
+    given = {"steps": steps, "seed": seed}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    plan = replace(TrainingPlan(boundary=boundary), **chosen)
     folds = range(FOLDS) if fold is None else (fold,)
     for number in folds:
-        _train_part(TrainingPlan(fold=number), steps, slices, data, output / f"fold{number}")
+        _train_part(replace(plan, fold=number), slices, data, output / f"fold{number}")
     if fold is not None:
         return output / f"fold{fold}"
-    network = _train_part(TrainingPlan(fold=None), steps, slices, data, output / "final")
+    network = _train_part(replace(plan, fold=None), slices, data, output / "final")
     bundle = output / "classification"
     export_bundle(network, output, bundle)
     return bundle
@@ -107,8 +124,8 @@ def run_features(folder: Path) -> tuple[str, ...]:
 
 def load_run(folder: Path) -> HybridNetwork:
     """Network of one part of a run."""
-    arguments = NetworkArguments(run_features(folder))
-    return load_network(arguments, load_file(folder / RUN_WEIGHTS))
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return load_network(NetworkArguments.from_json(plan), load_file(folder / RUN_WEIGHTS))
 
 
 def held_out_predictions(run: Path) -> tuple[Predictions, np.ndarray[Any, np.dtype[np.int64]]]:
@@ -240,15 +257,11 @@ def _outlier_threshold(run: Path, final_model: OutlierModel, final: Predictions)
     return float(np.median(ratios) * inside)
 
 
-def _train_part(
-    plan: TrainingPlan, steps: int | None, slices: TypedSlices, data: Path, folder: Path
-) -> HybridNetwork:
+def _train_part(plan: TrainingPlan, slices: TypedSlices, data: Path, folder: Path) -> HybridNetwork:
     """Train one network and read its slices, unless that was done before."""
-    if steps is not None:
-        plan = replace(plan, steps=steps)
     features = model_features()
     if not (folder / RUN_WEIGHTS).is_file():
-        network = train(plan, slices, NetworkArguments(features), folder)
+        network = train(plan, slices, NetworkArguments(features, plan.boundary), folder)
         record = {**asdict(plan), "features": list(features)}
         (folder / "plan.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
         save_file(

@@ -79,6 +79,8 @@ class TrainingPlan:
         seed: Of weights, sampling and augmentation.
         report_every: Steps between lines of the log.
         threads: Torch threads.
+        boundary: Whether the network has its boundary layer and the loss its term; without both,
+            the run shows what they are worth.
     """
 
     fold: int | None = 0
@@ -92,6 +94,7 @@ class TrainingPlan:
     seed: int = 2026
     report_every: int = 150
     threads: int = 1
+    boundary: bool = True
 
 
 def train(
@@ -102,7 +105,7 @@ def train(
     Args:
         plan: What to do.
         data: Slices of all folds; the plan's fold is kept out.
-        arguments: Of the network; its features are those of `data`.
+        arguments: Of the network; its features are those of `data`, its boundary is the plan's.
         output: Run folder; gets `plan.json` and `log.jsonl`.
 
     Returns:
@@ -129,7 +132,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         batch = maker.batch(plan.batch_size)
-        losses.append(_step(network, optimiser, batch, known, rng))
+        losses.append(_step(network, optimiser, batch, known, rng, boundary=plan.boundary))
         average.update(network)
         if (step + 1) % plan.report_every == 0 or step + 1 == plan.steps:
             record = {
@@ -173,6 +176,8 @@ def _step(
     batch: Batch,
     known: TypedSlices,
     rng: np.random.Generator,
+    *,
+    boundary: bool,
 ) -> Mapping[str, float]:
     network.train()
     features = _draw_features(network, known, batch.chosen, rng)
@@ -184,11 +189,10 @@ def _step(
         own = torch.from_numpy(rng.random(len(types)) < OWN_MASK_CHANCE)[:, None, None, None]
         masks = torch.where(own, maps.mask_logits.detach().float().sigmoid(), batch.target)
         logits = network.name(maps, masks, features)
-    terms = {
-        "mask": MASK_WEIGHT * core_loss(maps.mask_logits, batch.target, batch.weight),
-        "boundary": BOUNDARY_WEIGHT
-        * core_loss(maps.boundary_logits, edge_of(batch.target), batch.weight),
-    }
+    terms = {"mask": MASK_WEIGHT * core_loss(maps.mask_logits, batch.target, batch.weight)}
+    if boundary:
+        edge = core_loss(maps.boundary_logits, edge_of(batch.target), batch.weight)
+        terms["boundary"] = BOUNDARY_WEIGHT * edge
     for name, weight in (("fused", 1.0), ("deep", DEEP_WEIGHT), ("measured", MEASURED_WEIGHT)):
         terms[name] = weight * _type_loss(getattr(logits, name), types)
     optimiser.zero_grad(set_to_none=True)
