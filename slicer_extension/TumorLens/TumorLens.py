@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -76,6 +77,7 @@ class TumorLensWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.controller.on_scene_loaded(self.logic.parameters())
 
     def cleanup(self):
@@ -102,6 +104,12 @@ class TumorLensWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndImport(self, _caller, _event):
         """A scene was loaded."""
         self.controller.on_scene_loaded(self.logic.parameters())
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, _caller, _event, node):
+        """Something new is in the scene."""
+        if node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
+            self.controller.on_view_added(node)
 
 
 class TumorLensTest(ScriptedLoadableModuleTest):

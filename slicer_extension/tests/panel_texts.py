@@ -57,6 +57,8 @@ def in_tables() -> set[str]:
     names |= set(labels.REGION_NAMES.values()) | set(labels.CORRECT_TYPES) | set(cases.STATUSES)
     names |= set(see_panel.TARGETS) | {v for v in correct_panel.VERDICTS if v}
     names |= {"undetermined", "draft", "rejected", "mask", "type", "sentences", "train", "hold_out"}
+    names |= set(see_panel.METHODS.values()) | {"corrections", "models", "training"}
+    names |= {"final", "original"}
     names |= {"active", "shipped", "candidate", "accepted", "refused", "retired"}
     return names | {"uncertainty", "disagreement", "diversity", "combined", "random", "first"}
 

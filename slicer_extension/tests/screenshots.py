@@ -41,7 +41,7 @@ def main(url: str, case: str, folder: Path = SCREENSHOTS) -> None:
     user.analyse_for(300)
     ui.surfaceCheck.checked = True
     ui.fillSlider.value = 0.2
-    user.workspace.go_to_hottest()
+    user.workspace.go_to_highest(user.workspace.heat)
     ui.heatCheck.checked = True
     studio.shoot("see", 1)
     ui.explainButton.checked = True
@@ -54,7 +54,7 @@ def main(url: str, case: str, folder: Path = SCREENSHOTS) -> None:
     studio.dark(False)
     ui.heatCheck.checked = False
     user.workspace.evidence.clear()
-    user.paint_around(user.workspace.heat.hottest_ras())
+    user.paint_around(user.workspace.heat.highest_ras())
     user.controller.see_panel.on_surface()
     ui.changesCheck.checked = True
     studio.shoot("correct", 3)

@@ -51,7 +51,7 @@ def test_the_hottest_point_is_within_half_a_voxel_of_the_peak(slice_views, grid)
     layer = HeatLayer()
     layer.load(phantoms.heatmap(affine), 1 / 255, trusted=True)
     offset = np.linalg.solve(
-        affine[:3, :3], np.subtract(layer.hottest_ras(), point_mm(PEAK_IJK, affine))
+        affine[:3, :3], np.subtract(layer.highest_ras(), point_mm(PEAK_IJK, affine))
     )
     assert np.abs(offset).max() <= 0.5
 
@@ -59,7 +59,7 @@ def test_the_hottest_point_is_within_half_a_voxel_of_the_peak(slice_views, grid)
 def test_heat_is_seen_only_when_it_is_on_and_less_of_it_with_a_higher_threshold(heat, slice_views):
     from TumorLensLib.places import jump_to
 
-    jump_to(heat.hottest_ras())
+    jump_to(heat.highest_ras())
     for view in slice_views:
         view.render(fit=True)
     assert [colourful(view) for view in slice_views] == [0, 0, 0]
@@ -85,7 +85,7 @@ def test_heat_that_failed_its_test_is_grey(heat, slice_views):
 
     heat.load(phantoms.heatmap(), 1 / 255, trusted=False)
     heat.show(True)
-    jump_to(heat.hottest_ras())
+    jump_to(heat.highest_ras())
     assert [colourful(view) for view in slice_views] == [0, 0, 0]
 
 
@@ -110,22 +110,23 @@ def test_the_share_inside_is_that_of_the_heat_and_not_of_the_voxels(heat):
 
 
 def test_brighter_always_means_hotter():
-    from TumorLensLib.overlays import colour_steps
+    from TumorLensLib.colours import DOUBT, HEAT, UNTRUSTED_HEAT
 
-    for trusted in (True, False):
-        luminance = colour_steps(trusted) @ np.array([0.2126, 0.7152, 0.0722])
+    for scale in (HEAT, UNTRUSTED_HEAT, DOUBT):
+        luminance = scale.steps() @ np.array([0.2126, 0.7152, 0.0722])
         assert (np.diff(luminance) > -1e-3).all()
         assert luminance[-1] > luminance[0] + 0.5
 
 
 def test_the_colour_table_has_these_colours_in_this_order(scene):
-    from TumorLensLib.overlays import colour_steps, colour_table
+    from TumorLensLib.colours import DOUBT, HEAT, UNTRUSTED_HEAT
 
-    for trusted in (True, False):
-        table, color = colour_table(trusted), [0.0] * 4
+    for scale in (HEAT, UNTRUSTED_HEAT, DOUBT):
+        table, color = scale.table(), [0.0] * 4
+        assert scale.table() is table
         for step in (0, 128, 255):
             table.GetColor(step, color)
-            np.testing.assert_allclose(color[:3], colour_steps(trusted)[step], atol=1 / 255)
+            np.testing.assert_allclose(color[:3], scale.steps()[step], atol=1 / 255)
 
 
 def test_dropping_the_heat_leaves_nothing(heat, slice_views):
@@ -173,28 +174,196 @@ def test_no_heat_has_no_hottest_point(heat):
 
     zeros = VolumeData(np.zeros(phantoms.SHAPE_KJI, np.uint8), phantoms.OBLIQUE)
     heat.load(zeros, 1 / 255, trusted=True)
-    assert heat.hottest_ras() is None
+    assert heat.highest_ras() is None
     assert heat.share_inside(np.ones(phantoms.SHAPE_KJI, bool)) is None
 
 
-def test_marks_are_outlined_in_their_own_colour(slice_views):
-    from TumorLensLib.overlays import CHANGED, UNCERTAIN, MarkLayer
+# Uncertainty.
+
+
+def hues(view):
+    """Pixels of a view in the hues of the heat (more red than blue) and of the uncertainty."""
+    pixels = view.render().pixels()
+    red, green, blue = (pixels[..., k] for k in range(3))
+    return int((red - blue > 25).sum()), int((np.minimum(green, blue) - red > 25).sum())
+
+
+def rising(grid=phantoms.OBLIQUE):
+    """Uncertainty that rises from 0 to 1 along the first axis, the same in every slice."""
+    from TumorLensLib.volumes import VolumeData
+
+    steps = np.rint(np.linspace(0, 255, phantoms.SHAPE_KJI[2])).astype(np.uint8)
+    return VolumeData(np.broadcast_to(steps, phantoms.SHAPE_KJI).copy(), grid)
+
+
+@pytest.fixture
+def doubt(slice_views):
+    """Uncertainty of the phantom, all of it in the range, and not shown yet."""
+    from TumorLensLib.overlays import UncertaintyLayer
     from TumorLensLib.places import jump_to
 
     shown()
-    marks = MarkLayer()
-    mask = phantoms.labels() > 0
-    jump_to(tuple(point_mm((6, 6, 6))))
+    layer = UncertaintyLayer()
+    layer.take(rising(), 1 / 255)
+    layer.set_range(0.0, 1.0)
+    layer.set_opacity(1.0)
+    jump_to(tuple(point_mm((8, 7, 6))))
     for view in slice_views:
         view.render(fit=True)
+    return layer
+
+
+def test_uncertainty_is_graded_more_of_it_looks_brighter(doubt, slice_views):
+    doubt.show(True)
+    view = slice_views[0]
+    to_ijk = np.linalg.inv(phantoms.OBLIQUE)
+    import slicer
+
+    xy_to_ras = slicer.util.arrayFromVTKMatrix(view.node.GetXYToRAS())
+    pixels = view.render().pixels()[::-1]  # rows from below, as XY counts them
+    rows, columns = np.indices(pixels.shape[:2])
+    flat = np.stack([columns, rows, 0 * rows, 0 * rows + 1], axis=-1) @ (to_ijk @ xy_to_ras).T
+    i, inside = flat[..., 0], np.ones(rows.shape, bool)
+    for axis, size in enumerate(phantoms.SHAPE_KJI[::-1]):
+        inside &= (flat[..., axis] > 0.6) & (flat[..., axis] < size - 1.6)
+    brightness = pixels @ np.array([0.2126, 0.7152, 0.0722])
+    along = [brightness[inside & (np.abs(i - n) < 0.2)].mean() for n in range(2, 14)]
+    assert (np.diff(along) > 3.0).all(), along
+    expected = doubt.colours.steps()[round(255 * 8 / 15)] * 255
+    found = pixels[inside & (np.abs(i - 8) < 0.05)].mean(axis=0)
+    np.testing.assert_allclose(found, expected, atol=6.0)
+
+
+def test_uncertainty_is_seen_only_when_it_is_on_and_less_of_it_in_a_narrower_range(
+    doubt, slice_views
+):
+    assert [hues(view)[1] for view in slice_views] == [0, 0, 0]
+    doubt.show(True)
+    much = [hues(view)[1] for view in slice_views]
+    assert min(much[0], much[1]) > 500  # the third slice shows one value
+    doubt.set_range(0.7, 1.0)
+    less = [hues(view)[1] for view in slice_views]
+    assert all(0 < few < many for few, many in zip(less[:2], much[:2], strict=True)), (less, much)
+    doubt.show(False)
+    assert [hues(view)[1] for view in slice_views] == [0, 0, 0]
+    assert {view.composite.GetNumberOfAdditionalLayers() for view in slice_views} == {0}
+
+
+def test_heat_and_uncertainty_are_seen_at_the_same_time_each_in_its_hues(doubt, slice_views):
+    from TumorLensLib.overlays import HeatLayer
+
+    heat = HeatLayer()
+    heat.load(phantoms.heatmap(), 1 / 255, trusted=True)
+    heat.set_legend(False)
+    heat.show(True)
+    heat.set_opacity(1.0)
+    alone = hues(slice_views[0])
+    assert alone[0] > 300
+    assert alone[1] == 0
+    doubt.set_range(0.75, 1.0)  # beside the heat
+    doubt.show(True)
+    warm, cold = hues(slice_views[0])
+    assert warm > 0.5 * alone[0]
+    assert cold > 300
+    heat.show(False)
+    warm, still_cold = hues(slice_views[0])
+    assert (warm, still_cold >= cold) == (0, True)
+    heat.show(True)
+    doubt.show(False)
+    assert hues(slice_views[0]) == alone
+
+
+def test_the_opacity_of_the_uncertainty_is_its_own_and_lets_the_heat_shine_through(
+    doubt, slice_views
+):
+    from TumorLensLib.overlays import HeatLayer
+
+    heat = HeatLayer()
+    heat.load(phantoms.heatmap(), 1 / 255, trusted=True)
+    heat.set_legend(False)
+    heat.set_opacity(1.0)
+    heat.show(True)
+    doubt.show(True)
+    covered, _ = hues(slice_views[0])
+    doubt.set_opacity(0.2)
+    through, _ = hues(slice_views[0])
+    assert covered == 0
+    assert through > 300
+    composites = [view.composite for view in slice_views]
+    assert [c.GetForegroundOpacity() for c in composites] == [1.0] * 3
+    assert [c.GetNthLayerOpacity(c.Layer_Last) for c in composites] == [0.2] * 3
+
+
+def test_the_layer_of_another_module_is_left_alone(doubt, slice_views):
+    from TumorLensLib import volumes
+
+    other = volumes.add_image(phantoms.image(), "of another module")
+    composite = slice_views[0].composite
+    first = composite.Layer_Last
+    composite.SetNthLayerVolumeID(first, other.GetID())
+    doubt.show(True)
+    ids = [composite.GetNthLayerVolumeID(first + n) for n in range(2)]
+    assert ids == [other.GetID(), doubt.node.GetID()]
+    doubt.drop()
+    assert composite.GetNthLayerVolumeID(first) == other.GetID()
+    composite.SetNthLayerVolumeID(first, None)
+
+
+def test_what_lies_in_the_range_is_counted_by_hand(doubt):
+    doubt.set_range(0.5, 1.0)
+    per_voxel = np.rint(np.linspace(0, 255, 16)) / 255 >= 0.5
+    assert doubt.shown().sum() == per_voxel.sum() * np.prod(phantoms.SHAPE_KJI[:2])
+    doubt.set_range(0.0, 1.0)
+    assert not doubt.shown()[:, :, 0].any()  # certain voxels are not in doubt
+
+
+def test_the_place_of_greatest_doubt_is_where_it_is(slice_views):
+    from TumorLensLib.overlays import UncertaintyLayer
+
+    shown()
+    layer = UncertaintyLayer()
+    assert layer.highest_ras() is None
+    layer.take(phantoms.heatmap(), 1 / 255)
+    assert layer.highest_ras() == pytest.approx(tuple(point_mm(PEAK_IJK)), abs=0.5)
+
+
+# Outlines.
+
+
+def coloured(view, mark):
+    """Pixels in the colour of an outline."""
+    from TumorLensLib.colours import MARK_COLORS
+
+    colour = 255 * np.array(MARK_COLORS[mark][1])
+    return int((np.abs(view.render().pixels() - colour) < 12).all(axis=2).sum())
+
+
+def test_both_kinds_of_marks_are_outlined_in_their_own_colours_at_once(slice_views):
+    from TumorLensLib.colours import CHANGED, UNCERTAIN
+    from TumorLensLib.marks import MarkLayer
+    from TumorLensLib.places import jump_to
+
+    shown()
+    marks, view = MarkLayer(), slice_views[0]
+    mask = phantoms.labels() > 0
+    inner = phantoms.labels() == 1
+    jump_to(tuple(point_mm((6, 6, 6))))
+    for each in slice_views:
+        each.render(fit=True)
     marks.show(mask, phantoms.OBLIQUE, CHANGED)
-    cyan = slice_views[0].render().pixels()
-    assert ((cyan[..., 2] > 200) & (cyan[..., 0] < 60)).sum() > 50
-    marks.show(mask, phantoms.OBLIQUE, UNCERTAIN)
-    pink = slice_views[0].render().pixels()
-    assert ((pink[..., 0] > 200) & (pink[..., 1] < 120) & (pink[..., 2] > 200)).sum() > 50
+    changed = coloured(view, CHANGED)
+    assert changed > 50
+    assert coloured(view, UNCERTAIN) == 0
+    marks.show(inner & ~mask, phantoms.OBLIQUE, UNCERTAIN)
+    marks.show(np.roll(mask, 5, axis=2), phantoms.OBLIQUE, UNCERTAIN)
+    assert coloured(view, CHANGED) == changed  # changed wins where both are
+    assert coloured(view, UNCERTAIN) > 50
+    marks.hide(CHANGED)
+    assert coloured(view, CHANGED) == 0
+    assert coloured(view, UNCERTAIN) > 50
     marks.hide()
-    assert [colourful(view) for view in slice_views] == [0, 0, 0]
+    assert [colourful(each) for each in slice_views] == [0, 0, 0]
+    assert marks.node is None
 
 
 def test_segments_are_seen_in_colour_over_the_image(slice_views):

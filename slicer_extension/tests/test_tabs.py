@@ -43,7 +43,7 @@ def test_volumes_and_heat_are_told_in_numbers(panel, server):
     panel.open_and_analyse(server.url)
     assert "<b>1.1&nbsp;mL" in panel.ui.volumesLabel.text
     assert panel.ui.heatLabel.text == (
-        "gradcam++ for glioma; 82 % of the heat lies inside the tumour; "
+        "Grad-CAM++ for glioma; 82 % of the heat lies inside the tumour; "
         "passed its faithfulness test."
     )
 
@@ -67,11 +67,11 @@ def test_sliders_and_switches_reach_the_views(panel, server, slice_views):
 
 
 def test_the_panel_always_says_which_colour_is_which_heat(panel, server):
-    from TumorLensLib.overlays import colour_steps
+    from TumorLensLib.colours import HEAT
     from TumorLensPanels import legend
 
     label, top, middle = panel.ui.legendLabel, 1, legend.MARGIN + 135  # of 0-271
-    hot = tuple(int(255 * v) for v in colour_steps(trusted=True)[127])
+    hot = tuple(int(255 * v) for v in HEAT.steps()[127])
     assert rgb(label, middle, top) == (hot, 255)  # before any server was asked
     assert legend.numbers(0.3, 1.0) == [(0.0, "0"), (0.3, "0.30"), (1.0, "1")]
     assert legend.numbers(0.05, 0.98) == [(0.0, "0"), (1.0, "1")]  # no room
@@ -128,7 +128,7 @@ def test_heat_of_a_region_is_asked_for_by_the_method_that_explains_one(panel, se
     panel.ui.recomputeButton.click()
     panel.wait()
     assert (server.bodies[-1]["method"], server.bodies[-1]["target"]) == ("layercam", "ET")
-    assert "layercam for outline of ET" in panel.ui.heatLabel.text
+    assert "Layer-CAM for outline of ET" in panel.ui.heatLabel.text
 
 
 def test_heat_that_failed_its_test_is_grey_and_said_so_first(panel, server):
@@ -140,17 +140,114 @@ def test_heat_that_failed_its_test_is_grey_and_said_so_first(panel, server):
     assert color.GetName() == "TumorLens heat, not trusted"
 
 
-def test_uncertainty_is_asked_for_and_outlined(panel, server):
+def test_uncertainty_is_a_second_overlay_with_colours_and_numbers_of_its_own(
+    panel, server, slice_views
+):
+    from TumorLensLib.colours import DOUBT
+    from TumorLensPanels import legend
+
+    ui = panel.ui
     panel.connect(server.url).open("CASE-1")
-    assert not panel.ui.uncertainCheck.enabled
-    panel.ui.uncertaintyCheck.checked = True
+    assert not ui.uncertainCheck.enabled
+    assert ui.uncertainLabel.text == ""
+    panel.analyse()  # with uncertainty, unless it is switched off
+    ui.heatCheck.click()
+    ui.uncertainCheck.click()
+    composites = [view.composite for view in slice_views]
+    heat, doubt = panel.workspace.heat.node.GetID(), panel.workspace.uncertainty.node.GetID()
+    layer = composites[0].Layer_Last
+    assert [c.GetForegroundVolumeID() for c in composites] == [heat] * 3
+    assert [c.GetNthLayerVolumeID(layer) for c in composites] == [doubt] * 3
+    assert ui.uncertainLabel.text == "0.2 mL lie in this range."  # 36 voxels of 5 mm3 at 200/255
+    ui.uncertainRange.setValues(0.05, 0.95)
+    assert ui.uncertainLabel.text == "1.1 mL lie in this range."  # all 216 of the tumour
+    ui.uncertainOpacitySlider.value = 0.25
+    assert [c.GetNthLayerOpacity(layer) for c in composites] == pytest.approx([0.25] * 3)
+    assert composites[0].GetForegroundOpacity() == pytest.approx(0.6)  # that of the heat
+    top = legend.MARGIN + 135
+    assert rgb(ui.uncertainLegendLabel, top, 1)[0] == tuple(
+        int(255 * v) for v in DOUBT.steps()[127]
+    )
+    ui.uncertainCheck.click()
+    assert {c.GetNumberOfAdditionalLayers() for c in composites} == {0}
+    assert panel.workspace.heat.is_visible
+
+
+def test_uncertain_voxels_are_outlined_beside_changed_ones(panel, server):
+    import slicer
+    from TumorLensLib.colours import CHANGED, UNCERTAIN
+
+    panel.open_and_analyse(server.url).paint(3, PATCH)
+    panel.ui.uncertainOutlineCheck.click()
+    panel.ui.changesCheck.click()
+    changed = phantoms.labels()
+    changed[PATCH] = 3
+    expected = np.where(phantoms.uncertainty().array == 200, UNCERTAIN, 0)
+    expected[changed != phantoms.labels()] = CHANGED
+    marks = panel.workspace.marks
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(marks.node), expected)
+    panel.ui.changesCheck.click()
+    assert marks.has(UNCERTAIN)
+    panel.ui.uncertainOutlineCheck.click()
+    assert marks.node is None
+
+
+def test_an_analysis_without_uncertainty_says_how_to_get_it(panel, server):
+    panel.connect(server.url).open("CASE-1")
+    panel.ui.uncertaintyCheck.checked = False
     panel.analyse()
+    asked = [body["uncertainty"] for body in server.bodies if "uncertainty" in body]
+    assert asked == [False]
+    assert not panel.ui.uncertainCheck.enabled
+    assert panel.ui.uncertainLabel.text.startswith("This analysis came without uncertainty;")
+
+
+def test_the_greatest_doubt_is_where_the_slices_go(panel, server, slice_views):
+    import slicer
+
+    panel.open_and_analyse(server.url)
+    panel.ui.uncertainPointButton.click()
+    place = phantoms.point_mm((5.5, 5.5, 3))  # middle of the layer at 200/255
+    for view in slice_views:
+        plane = slicer.util.arrayFromVTKMatrix(view.node.GetSliceToRAS())
+        assert abs(np.subtract(place, plane[:3, 3]) @ plane[:3, 2]) <= 0.5
+
+
+def test_the_share_of_heat_inside_follows_the_corrected_outline(panel, server):
+    panel.open_and_analyse(server.url).paint(3, np.s_[:, :, :])
+    panel.ui.compareButton.click()
+    assert "100 % of the heat lies inside the tumour" in panel.ui.heatLabel.text
+
+
+def test_a_view_that_opens_later_shows_the_same_layers(panel, server):
+    import slicer
+
+    panel.open_and_analyse(server.url)
+    panel.ui.heatCheck.click()
     panel.ui.uncertainCheck.click()
-    assert panel.ui.uncertainLabel.text == "36 voxels are outlined."  # 6 x 6 at 200/255
-    panel.ui.uncertainSlider.value = 0.05
-    assert panel.ui.uncertainLabel.text == "216 voxels are outlined."  # the whole tumour
+    panel.ui.uncertainOutlineCheck.click()
+    late = slicer.mrmlScene.AddNode(slicer.vtkMRMLSliceCompositeNode())
+    workspace = panel.workspace
+    assert late.GetBackgroundVolumeID() == workspace.image.GetID()
+    assert late.GetForegroundVolumeID() == workspace.heat.node.GetID()
+    assert late.GetNthLayerVolumeID(late.Layer_Last) == workspace.uncertainty.node.GetID()
+    assert late.GetLabelVolumeID() == workspace.marks.node.GetID()
+    slicer.mrmlScene.RemoveNode(late)
+
+
+def test_sliders_keep_their_meaning_after_the_scene_was_closed(panel, server, slice_views):
+    import slicer
+
+    panel.open_and_analyse(server.url)
+    panel.ui.opacitySlider.value = 0.25
+    panel.ui.uncertainOpacitySlider.value = 0.35
+    slicer.mrmlScene.Clear()
+    panel.open("CASE-1").analyse()
+    panel.ui.heatCheck.click()
     panel.ui.uncertainCheck.click()
-    assert panel.workspace.marks.node is None
+    composite = slice_views[0].composite
+    assert composite.GetForegroundOpacity() == pytest.approx(0.25)
+    assert composite.GetNthLayerOpacity(composite.Layer_Last) == pytest.approx(0.35)
 
 
 # Question.

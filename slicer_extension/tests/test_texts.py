@@ -31,7 +31,15 @@ def test_korean_texts_have_the_same_fields():
 
 
 def test_korean_texts_are_korean():
-    latin = {"T1:", "T2:", "FLAIR:", "{name} {version} at {host}: {models}"}
+    latin = {
+        "Grad-CAM++",
+        "Grad-CAM",
+        "Layer-CAM",
+        "T1:",
+        "T2:",
+        "FLAIR:",
+        "{name} {version} at {host}: {models}",
+    }
     without = {e for e, k in KOREAN.items() if not re.search("[가-힣]", k)}
     assert without == latin
 

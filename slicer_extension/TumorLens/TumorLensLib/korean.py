@@ -71,8 +71,31 @@ KOREAN: dict[str, str] = {
     "Go to the hottest point": "가장 뜨거운 곳으로",
     "Slices jump there (Ctrl+Shift+J).": "단면이 그곳으로 이동합니다 (Ctrl+Shift+J).",
     "Uncertainty": "불확실성",
-    "Outline uncertain voxels": "불확실한 복셀의 윤곽 표시",
-    "Above:": "기준값:",
+    "Show where the model doubts its outline (Ctrl+Shift+U)": (
+        "모델이 윤곽을 확신하지 못하는 곳 표시 (Ctrl+Shift+U)"
+    ),
+    "Drawn over the heatmap and below the outlines of changed voxels.": (
+        "히트맵 위, 변경된 복셀의 윤곽 아래에 그립니다."
+    ),
+    "Doubt from – to:": "불확실성 범위:",
+    "0: the model is sure of the class of the voxel; 1: to it, all classes are equally likely. "
+    "Doubt of the thin part is not shown.": (
+        "0은 모델이 복셀의 종류를 확신함, 1은 모든 종류가 똑같이 가능함. "
+        "얇은 부분의 값은 표시되지 않습니다."
+    ),
+    "Outline it": "윤곽으로 표시",
+    "Go to the greatest doubt": "가장 불확실한 곳으로",
+    "Slices jump there.": "단면이 그곳으로 이동합니다.",
+    "Lies over the heatmap: lower its opacity, or outline it alone, to see the heat below.": (
+        "히트맵 위에 놓입니다. 아래의 열을 보려면 불투명도를 낮추거나 윤곽만 표시하십시오."
+    ),
+    "The model is sure everywhere.": "모델이 모든 곳에서 확신합니다.",
+    "{ml} mL lie in this range.": "이 범위에 {ml} mL가 있습니다.",
+    "This analysis came without uncertainty; tick 'with uncertainty' (tab Case) and analyse "
+    "again.": (
+        "이 분석에는 불확실성이 없습니다. '불확실성 포함'(증례 탭)을 선택하고 다시 분석하십시오."
+    ),
+    "Analyse the case to see it.": "증례를 분석하면 볼 수 있습니다.",
     "Show the explanation with its heatmap": "히트맵과 함께 설명 보기",
     "Hide the explanation": "설명 숨기기",
     "Look at the images first (Ctrl+Shift+E).": "먼저 영상을 보십시오 (Ctrl+Shift+E).",
@@ -345,6 +368,16 @@ KOREAN: dict[str, str] = {
     "other": "기타",
     "none": "종양 없음",
     "undetermined": "미정",
+    "Grad-CAM++": "Grad-CAM++",
+    "Grad-CAM": "Grad-CAM",
+    "Layer-CAM": "Layer-CAM",
+    "integrated gradients": "적분 기울기",
+    "occlusion": "가림",
+    "corrections": "교정",
+    "models": "모델",
+    "training": "학습",
+    "final": "제출본",
+    "original": "제안",
     "prediction": "예측된 유형",
     "runner_up": "두 번째 유형",
     "outline of {region}": "{region}의 윤곽",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
 from TumorLensLib.compare import Comparison
 from TumorLensLib.labels import REGION_NAMES
 from TumorLensLib.reply import Analysis, Classification, Evidence, Sentence
+from TumorLensLib.texts import Translator
 from TumorLensLib.training import GateReport
 
-Translate = Callable[..., str]
 BAR_PIXELS = 130
 
 
@@ -60,28 +60,28 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{text} {unit}" if unit and unit != "1" else text
 
 
-def warnings_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
+def warnings_html(analysis: Analysis, t: Translator, theme: Theme) -> str:
     """What the user must know before anything else; empty if there is nothing."""
-    lines = [escape(text) for text in analysis.warnings]
+    lines = [escape(t.told(text)) for text in analysis.warnings]
     found = analysis.classification
     if found is not None and found.is_out_of_distribution:
         lines.insert(
             0, t("This case is unlike those the model learned from; expect it to be wrong.")
         )
     if analysis.heat is not None and analysis.heat.is_faithful is False:
-        why = "; ".join(escape(reason) for reason in analysis.heat.reasons)
+        why = "; ".join(escape(t.told(reason)) for reason in analysis.heat.reasons)
         lines.append(
             t("The heatmap failed its faithfulness test and is shown in grey: do not rely on it.")
             + (f" ({why})" if why else "")
         )
-    lines += [escape(problem) for problem in analysis.problems]
+    lines += [escape(t.told(problem)) for problem in analysis.problems]
     if not lines:
         return ""
     items = "".join(f"<div>⚠ {line}</div>" for line in lines)
     return f"<div style='color:{theme.warning}'>{items}</div>"
 
 
-def classification_html(found: Classification | None, t: Translate, theme: Theme) -> str:
+def classification_html(found: Classification | None, t: Translator, theme: Theme) -> str:
     """Probability of every type as bars, with the prediction set."""
     if found is None:
         return _faint(t("This server does not offer a tumour type."), theme)
@@ -109,7 +109,7 @@ def classification_html(found: Classification | None, t: Translate, theme: Theme
         else:
             note = t("Cannot be ruled out: {types}.", types=names)
         lines.append(_faint(note, theme))
-    lines += [f"<div>• {escape(reason)}</div>" for reason in found.reasons]
+    lines += [f"<div>• {escape(t.told(reason))}</div>" for reason in found.reasons]
     return "".join(f"<div>{line}</div>" for line in lines)
 
 
@@ -144,20 +144,21 @@ def _link(identity: str, theme: Theme) -> str:
     return f"<a href='evidence:{safe}' style='color:{theme.link}'>[{safe}]</a>"
 
 
-def evidence_html(evidence: Iterable[Evidence], t: Translate, theme: Theme) -> str:
+def evidence_html(evidence: Iterable[Evidence], t: Translator, theme: Theme) -> str:
     """Table of measurements with the usual range of each type."""
     rows = [
         f"<tr>{_head(t('Measurement'))}{_head(t('Value'))}{_head(t('Usual range (5–95 %)'))}"
         f"{_head(t('Speaks for'))}</tr>"
     ]
     for item in evidence:
-        name = escape(item.name)
+        name = escape(t.told(item.name))
         if item.ras is not None:
             name = f"{name} {_link(item.id, theme)}"
-        place = _faint(escape(item.place), theme) if item.place else ""
+        place = _faint(escape(t.told(item.place)), theme) if item.place else ""
         if item.value is None:
             value = _faint(
-                t("not measured") + (f": {escape(item.reason)}" if item.reason else ""), theme
+                t("not measured") + (f": {escape(t.told(item.reason))}" if item.reason else ""),
+                theme,
             )
         else:
             value = f"<b>{escape(number(item.value, item.unit))}</b>"
@@ -175,7 +176,7 @@ def evidence_html(evidence: Iterable[Evidence], t: Translate, theme: Theme) -> s
     return f"<table cellspacing='0' cellpadding='3'>{''.join(rows)}</table>"
 
 
-def more_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
+def more_html(analysis: Analysis, t: Translator, theme: Theme) -> str:
     """Counterfactual, symptoms, similar cases, checks and the models that answered."""
     lines = []
     change = analysis.counterfactual
@@ -185,7 +186,7 @@ def more_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
             escape(
                 t(
                     "With {name} at {to} instead of {value}, the type would be {type}.",
-                    name=evidence.name if evidence else str(change.get("feature", "?")),
+                    name=t.told(evidence.name if evidence else str(change.get("feature", "?"))),
                     to=number(_as_float(change.get("to"))),
                     value=number(_as_float(change.get("from"))),
                     type=t(str(change.get("class", "?"))),
@@ -196,10 +197,12 @@ def more_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
         mark = "✓" if symptom.is_matched else "✗"
         link = f" {_link(symptom.evidence, theme)}" if symptom.evidence else ""
         kind = f" ({escape(t(symptom.tumor_type))})" if symptom.tumor_type else ""
-        lines.append(f"{mark} {escape(symptom.text)}{kind} {number(symptom.score)}{link}")
+        lines.append(f"{mark} {escape(t.told(symptom.text))}{kind} {number(symptom.score)}{link}")
     for case in analysis.similar_cases:
         agrees = case.get("agrees")
-        names = ", ".join(str(a) for a in agrees) if isinstance(agrees, (list, tuple)) else ""
+        names = (
+            ", ".join(t.told(str(a)) for a in agrees) if isinstance(agrees, (list, tuple)) else ""
+        )
         lines.append(
             escape(
                 t(
@@ -223,7 +226,7 @@ def more_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
     return body + models_html(analysis, t, theme)
 
 
-def models_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
+def models_html(analysis: Analysis, t: Translator, theme: Theme) -> str:
     """Which versions answered, on which sequences."""
     models = ", ".join(
         f"{name} {version}" + (f" ({checksum[:8]})" if checksum else "")
@@ -239,7 +242,7 @@ def models_html(analysis: Analysis, t: Translate, theme: Theme) -> str:
     return _faint(escape("; ".join(parts)), theme)
 
 
-def volumes_html(volumes_ml: dict[str, float], t: Translate, theme: Theme, note: str = "") -> str:
+def volumes_html(volumes_ml: dict[str, float], t: Translator, theme: Theme, note: str = "") -> str:
     """Region volumes in mL."""
     cells = "".join(
         f"<td>{escape(t(REGION_NAMES[name]))} <b>{value:.1f}&nbsp;mL</b>&nbsp;&nbsp;</td>"
@@ -248,7 +251,7 @@ def volumes_html(volumes_ml: dict[str, float], t: Translate, theme: Theme, note:
     return f"<table><tr>{cells}</tr></table>" + (_faint(escape(note), theme) if note else "")
 
 
-def comparison_html(comparison: Comparison, t: Translate, theme: Theme) -> str:
+def comparison_html(comparison: Comparison, t: Translator, theme: Theme) -> str:
     """Before and after of every class and region."""
     if not comparison.changed_voxels:
         return _faint(t("The segments are as proposed."), theme)
@@ -273,7 +276,7 @@ def comparison_html(comparison: Comparison, t: Translate, theme: Theme) -> str:
     )
 
 
-def gate_html(report: GateReport, t: Translate, theme: Theme) -> str:
+def gate_html(report: GateReport, t: Translator, theme: Theme) -> str:
     """Candidate beside the current version in each comparison of the promotion gate."""
     if not report.checks:
         return ""
@@ -286,7 +289,7 @@ def gate_html(report: GateReport, t: Translate, theme: Theme) -> str:
             change = "{:+.3f} ({:+.3f} – {:+.3f})".format(*check.change)
         numbers = [_score(check.current), _score(check.candidate), change, check.patients or "–"]
         cells = "".join(f"<td align='right'>{text}&nbsp;</td>" for text in numbers)
-        rows.append(f"<tr><td>{escape(check.name)}&nbsp;</td>{cells}<td>{mark}</td></tr>")
+        rows.append(f"<tr><td>{escape(t.told(check.name))}&nbsp;</td>{cells}<td>{mark}</td></tr>")
     return f"<table cellspacing='0' cellpadding='2'>{''.join(rows)}</table>"
 
 

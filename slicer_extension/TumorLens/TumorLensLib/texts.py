@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from TumorLensLib.korean import KOREAN
+from TumorLensLib.told import in_korean
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어"}
 
@@ -28,3 +29,11 @@ class Translator:
         """
         sentence = KOREAN.get(english, english) if self.language == "ko" else english
         return sentence.format(**values) if values else sentence
+
+    def told(self, english: str) -> str:
+        """What a server or an error says in English, in the language.
+
+        Args:
+            english: Sentence with its values inside.
+        """
+        return in_korean(english) if self.language == "ko" else english

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import slicer
 
-from TumorLensLib import overlays, segments, volumes
+from TumorLensLib import marks, overlays, segments, volumes
 from TumorLensLib.client import InferReply
+from TumorLensLib.colours import CHANGED, UNCERTAIN
 from TumorLensLib.compare import Comparison, compare, region_volumes_ml
 from TumorLensLib.labels import SCHEMES, scheme_of
 from TumorLensLib.params import Parameters
@@ -34,8 +35,8 @@ class Workspace:
         image: Image of the open case.
         segmentation: Its segments.
         heat: Heatmap layer.
-        marks: Outlines of uncertain or changed voxels.
-        uncertainty: Uncertainty 0-1 on the grid of the image, if it was asked for.
+        uncertainty: Uncertainty layer; it has a volume if uncertainty was asked for.
+        marks: Outlines of uncertain and changed voxels.
         analysis: The last reply, read.
     """
 
@@ -45,10 +46,10 @@ class Workspace:
         self.image: slicer.vtkMRMLScalarVolumeNode | None = None
         self.segmentation: slicer.vtkMRMLSegmentationNode | None = None
         self.heat = overlays.HeatLayer()
-        self.marks = overlays.MarkLayer()
+        self.uncertainty = overlays.UncertaintyLayer()
+        self.marks = marks.MarkLayer()
         self.evidence = EvidenceMarker()
         self.clicks = ClickPoints()
-        self.uncertainty: VolumeData | None = None
         self.analysis: Analysis | None = None
         self._on_edit = on_edit
         self._observed: tuple[Any, list[int]] | None = None
@@ -85,18 +86,20 @@ class Workspace:
         self.clicks.clear()
         self.marks.hide()
         self.heat.drop()
+        self.uncertainty.drop()
         volumes.remove(self.segmentation)
         if self._owns_image:
             volumes.remove(self.image)
-        self.image = self.segmentation = self.uncertainty = self.analysis = None
+        self.image = self.segmentation = self.analysis = None
         self._owns_image = False
 
     def forget_scene(self) -> None:
         """The scene was closed: its nodes are gone."""
         self._observed = None
-        self.image = self.segmentation = self.uncertainty = self.analysis = None
+        self.image = self.segmentation = self.analysis = None
         self._owns_image = False
-        self.heat, self.marks = overlays.HeatLayer(), overlays.MarkLayer()
+        for layer in (self.heat, self.uncertainty, self.marks):
+            layer.forget()
         self.evidence, self.clicks = EvidenceMarker(), ClickPoints()
         self.session.closed()
 
@@ -117,13 +120,7 @@ class Workspace:
         self.show_label(labelmap, scheme, reply.params)
         self.analysis = analysis
         self._show_heat(analysis, reply.volumes)
-        uncertainty = reply.volumes.get("uncertainty")
-        self.uncertainty = None
-        if uncertainty is not None:
-            self._check_grid(uncertainty, "uncertainty")
-            factor = analysis.uncertainty_scale if uncertainty.array.dtype.kind in "iu" else 1.0
-            values = uncertainty.array.astype(np.float32) * np.float32(factor)
-            self.uncertainty = VolumeData(values, uncertainty.ijk_to_ras)
+        self._show_uncertainty(reply.volumes.get("uncertainty"), analysis.uncertainty_scale)
 
     def show_explanation(self, reply: InferReply) -> None:
         """Show another heatmap and rationale of the same proposal; the segments stay.
@@ -171,6 +168,24 @@ class Workspace:
         trusted = analysis.heat.is_faithful is not False
         self.heat.load(data, analysis.heat.scale, trusted=trusted)
         self.heat.show(was_visible)
+
+    def _show_uncertainty(self, data: VolumeData | None, scale: float) -> None:
+        was_visible = self.uncertainty.is_visible
+        if data is None:
+            self.uncertainty.drop()
+            return
+        self._check_grid(data, "uncertainty")
+        self.uncertainty.take(data, scale)
+        self.uncertainty.show(was_visible)
+
+    def show_in_view(self, composite: slicer.vtkMRMLSliceCompositeNode) -> None:
+        """Show the same in a slice view that opened later, for example with another layout."""
+        if self.image is None:
+            return
+        composite.SetBackgroundVolumeID(self.image.GetID())
+        composite.SetLinkedControl(1)
+        for layer in (self.heat, self.uncertainty, self.marks):
+            layer.show_in(composite)
 
     def _check_grid(self, data: VolumeData, what: str) -> None:
         image = volumes.data_of(self.image)
@@ -225,20 +240,22 @@ class Workspace:
         """Outline voxels that differ from the proposal, or from another labelmap; how many."""
         before = self.session.proposal.array if other is None else other
         changed = label.array != before
-        self.marks.show(changed, label.ijk_to_ras, overlays.CHANGED)
+        self.marks.show(changed, label.ijk_to_ras, CHANGED)
         return int(changed.sum())
 
-    def outline_uncertain(self, above: float) -> int:
-        """Outline voxels above an uncertainty; how many."""
-        if self.uncertainty is None:
-            return 0
-        mask = self.uncertainty.array > above
-        self.marks.show(mask, self.uncertainty.ijk_to_ras, overlays.UNCERTAIN)
-        return int(mask.sum())
+    def outline_uncertain(self) -> None:
+        """Outline the voxels in the range of the uncertainty layer."""
+        layer = self.uncertainty
+        self.marks.show(layer.shown(), volumes.affine_of(layer.node), UNCERTAIN)
 
-    def go_to_hottest(self) -> bool:
-        """Jump to the hottest point; False without heat."""
-        point = self.heat.hottest_ras()
+    def uncertain_ml(self) -> float:
+        """Volume in the range of the uncertainty layer."""
+        voxel_mm3 = abs(float(np.linalg.det(volumes.affine_of(self.uncertainty.node)[:3, :3])))
+        return int(self.uncertainty.shown().sum()) * voxel_mm3 / 1000.0
+
+    def go_to_highest(self, layer: overlays.GradedLayer) -> bool:
+        """Jump to the highest values of a layer; False if it has none."""
+        point = layer.highest_ras()
         if point is not None:
             jump_to(point)
         return point is not None

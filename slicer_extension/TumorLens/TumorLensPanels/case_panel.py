@@ -348,7 +348,8 @@ class CasePanel(Panel):
             controller.analysed()
             if why_alone:
                 text = self.t(
-                    "Only the segments are shown, without explanation: {why}", why=why_alone
+                    "Only the segments are shown, without explanation: {why}",
+                    why=self.told(why_alone),
                 )
             elif task == "segmentation":
                 text = self.t(

@@ -27,6 +27,7 @@ from TumorLensPanels.retranslation import Retranslation
 from TumorLensPanels.see_panel import SeePanel
 from TumorLensPanels.shortcuts import Shortcuts
 from TumorLensPanels.teach_panel import TeachPanel
+from TumorLensPanels.uncertainty_panel import UncertaintyPanel
 
 POLL_MS = 50
 SETTINGS = "TumorLens/"
@@ -37,6 +38,7 @@ KEYS = {
     "Ctrl+Shift+G": "segmentsCheck",
     "Ctrl+Shift+H": "heatCheck",
     "Ctrl+Shift+J": "hottestButton",
+    "Ctrl+Shift+U": "uncertainCheck",
     "Ctrl+Shift+E": "explainButton",
     "Ctrl+Shift+R": "refineButton",
     "Ctrl+Shift+D": "changesCheck",
@@ -85,12 +87,14 @@ class Controller:
         self._retranslation = Retranslation(self.ui)
         self.case_panel = CasePanel(self)
         self.see_panel = SeePanel(self)
+        self.uncertainty_panel = UncertaintyPanel(self)
         self.question_panel = QuestionPanel(self)
         self.correct_panel = CorrectPanel(self)
         self.teach_panel = TeachPanel(self)
         self.panels = (
             self.case_panel,
             self.see_panel,
+            self.uncertainty_panel,
             self.question_panel,
             self.correct_panel,
             self.teach_panel,
@@ -198,11 +202,12 @@ class Controller:
     def sentence(self, error: Exception) -> str:
         """An error for the user: what happened and what to do."""
         if isinstance(error, NotOfferedError):
-            return self.t("This server does not offer that: {what}.", what=str(error))
-        text = str(error).strip() or type(error).__name__
+            what = self.t.told(str(error))
+            return self.t("This server does not offer that: {what}.", what=what)
+        text = self.t.told(str(error).strip()) or type(error).__name__
         text = text[0].upper() + text[1:]
         text = text if text.endswith((".", "!", "?")) else text + "."
-        remedy = error.remedy if isinstance(error, ServerError) else ""
+        remedy = self.t.told(error.remedy) if isinstance(error, ServerError) else ""
         return f"{text} {remedy}".strip()
 
     def _lost(self) -> None:
@@ -342,6 +347,10 @@ class Controller:
         if self.session.case is None and self.workspace.restore_from_scene():
             self.case_changed()
             self.tell(self.t("Took up the case '{case}'.", case=self.session.case.name))
+
+    def on_view_added(self, composite: Any) -> None:
+        """A slice view opened, for example with another layout."""
+        self.workspace.show_in_view(composite)
 
     def update(self) -> None:
         """Enable what fits the state."""

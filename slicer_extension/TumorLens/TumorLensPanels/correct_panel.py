@@ -9,9 +9,9 @@ import qt
 import slicer
 from TumorLensLib import rationale
 from TumorLensLib.client import Client, InferReply
+from TumorLensLib.colours import CHANGED
 from TumorLensLib.jobs import CancelledError
 from TumorLensLib.labels import CORRECT_TYPES, SCHEMES
-from TumorLensLib.overlays import CHANGED
 from TumorLensLib.refine import click_params
 from TumorLensLib.segments import SegmentError
 from TumorLensLib.session import Action
@@ -257,7 +257,7 @@ class CorrectPanel(Panel):
             return
         comparison = self.workspace.comparison(label)
         self.ui.compareLabel.text = rationale.comparison_html(
-            comparison, self.t, self.controller.theme
+            comparison, self.controller.t, self.controller.theme
         )
         self.controller.see_panel.show_volumes(label)
         if self.ui.changesCheck.checked:
@@ -267,8 +267,8 @@ class CorrectPanel(Panel):
         """Outline changed voxels, or no longer."""
         if self.ui.changesCheck.checked:
             self.on_compare()
-        elif self.workspace.marks.kind == CHANGED:
-            self.workspace.marks.hide()
+        elif self.workspace.marks.has(CHANGED):
+            self.workspace.marks.hide(CHANGED)
 
     def on_proposal(self, _checked: bool = False) -> None:
         """Go back to the proposal."""
@@ -323,9 +323,9 @@ class CorrectPanel(Panel):
             "text_open": "rationale" in session.was_shown,
         }
 
-        def work(client: Client) -> tuple[dict[str, Any], list[str]]:
+        def work(client: Client) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             stored = client.submit_label(case.name, label, info)
-            problems = []
+            problems: list[tuple[str, str]] = []
             for wanted, name, send in (
                 (tumor_type, "type", lambda: client.correct_type(case.name, tumor_type, reason)),
                 (verdicts, "sentences", lambda: client.judge_sentences(case.name, verdicts, model)),
@@ -339,10 +339,10 @@ class CorrectPanel(Panel):
                     raise
                 except ServerError as error:
                     if name:
-                        problems.append(f"{name}: {error}")
+                        problems.append((name, str(error)))
             return stored, problems
 
-        def done(result: tuple[dict[str, Any], list[str]]) -> None:
+        def done(result: tuple[dict[str, Any], list[tuple[str, str]]]) -> None:
             stored, problems = result
             session.submitted()
             controller.autosave.remove(str(controller.client.address), case.name)
@@ -354,7 +354,7 @@ class CorrectPanel(Panel):
             if problems:
                 text = self.t(
                     "The segments are stored, but not everything: {what}. Submit again to retry.",
-                    what="; ".join(problems),
+                    what="; ".join(f"{self.t(n)}: {self.told(e)}" for n, e in problems),
                 )
                 controller.tell(text, is_problem=True)
             else:
@@ -381,7 +381,7 @@ class CorrectPanel(Panel):
                 case=self.session.case.name,
                 host=str(self.controller.client.address),
             ),
-            rationale.comparison_html(self.workspace.comparison(label), self.t, theme),
+            rationale.comparison_html(self.workspace.comparison(label), self.controller.t, theme),
         ]
         if tumor_type:
             lines.append(self.t("Type: {type}", type=self.t(tumor_type)))

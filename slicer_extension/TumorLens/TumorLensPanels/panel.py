@@ -36,6 +36,10 @@ class Panel:
         """Sentence in the language of the panel."""
         return self.controller.t(english, **values)
 
+    def told(self, english: str) -> str:
+        """What the server says in English, in the language of the panel."""
+        return self.controller.t.told(english)
+
     def setup(self) -> None:
         """Connect signals."""
 

@@ -69,7 +69,7 @@ class QuestionPanel(Panel):
             return
         value = rationale.number(item.value, item.unit)
         self.workspace.evidence.show(item, f"{item.id}: {value}")
-        self.controller.tell(f"{item.name}: {value}")
+        self.controller.tell(f"{self.told(item.name)}: {value}")
 
     def on_again(self, _checked: bool = False) -> None:
         """Ask for the explanation again, in the language of the panel."""
@@ -107,7 +107,8 @@ class QuestionPanel(Panel):
 
     def render(self) -> None:
         """Show what belongs on the tab now."""
-        ui, analysis, theme = self.ui, self.workspace.analysis, self.controller.theme
+        ui, analysis = self.ui, self.workspace.analysis
+        t, theme = self.controller.t, self.controller.theme
         shown = bool(ui.explainButton.checked) and analysis is not None
         ui.rationaleView.visible = shown
         ui.explainHint.visible = not shown
@@ -120,19 +121,19 @@ class QuestionPanel(Panel):
             ui.warningsLabel.text = ui.classificationLabel.text = ""
             ui.rationaleView.setHtml("")
             return
-        warnings = rationale.warnings_html(analysis, self.t, theme)
+        warnings = rationale.warnings_html(analysis, t, theme)
         ui.warningsLabel.text = warnings
         ui.warningsLabel.visible = bool(warnings)
         ui.classificationLabel.text = rationale.classification_html(
-            analysis.classification, self.t, theme
+            analysis.classification, t, theme
         )
         if not shown:
             return
         parts = [
             rationale.sentences_html(analysis.sentences, theme)
             or self.t("This server does not offer a written explanation."),
-            rationale.evidence_html(analysis.evidence, self.t, theme) if analysis.evidence else "",
-            rationale.more_html(analysis, self.t, theme),
+            rationale.evidence_html(analysis.evidence, t, theme) if analysis.evidence else "",
+            rationale.more_html(analysis, t, theme),
         ]
         position = ui.rationaleView.verticalScrollBar().value
         ui.rationaleView.setHtml("<br>".join(part for part in parts if part))

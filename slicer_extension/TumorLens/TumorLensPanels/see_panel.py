@@ -1,4 +1,4 @@
-"""Tab See: segments, heatmap and uncertainty over the image."""
+"""Tab See: segments and heatmap over the image; the uncertainty has a panel of its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from typing import Any
 
 from TumorLensLib import rationale, segments
 from TumorLensLib.labels import TUMOR_TYPES
-from TumorLensLib.overlays import UNCERTAIN, colour_steps
 
 from TumorLensPanels import legend, tables
 from TumorLensPanels.panel import Panel
 
-METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
+METHODS = {
+    "gradcam++": "Grad-CAM++",
+    "gradcam": "Grad-CAM",
+    "layercam": "Layer-CAM",
+    "integrated_gradients": "integrated gradients",
+    "occlusion": "occlusion",
+}
+"""Methods of heat with their names for people."""
 TARGETS = ("prediction", "runner_up", *TUMOR_TYPES)
 REGIONS = ("WT", "TC", "ET")
 REGION_METHOD = "layercam"
@@ -34,12 +40,12 @@ class SeePanel(Panel):
         ui.legendCheck.toggled.connect(self.on_legend)
         ui.recomputeButton.clicked.connect(self.on_recompute)
         ui.hottestButton.clicked.connect(self.on_hottest)
-        ui.uncertainCheck.toggled.connect(self.on_uncertain)
-        ui.uncertainSlider.valueChanged.connect(self.on_uncertain)
 
     def retranslate(self) -> None:
         """The language changed."""
-        tables.fill_combo(self.ui.methodCombo, [(name, name) for name in METHODS])
+        tables.fill_combo(
+            self.ui.methodCombo, [(self.t(text), name) for name, text in METHODS.items()]
+        )
         regions = [(self.t("outline of {region}", region=name), name) for name in REGIONS]
         targets = [(self.t(name), name) for name in TARGETS]
         tables.fill_combo(self.ui.targetCombo, targets + regions)
@@ -93,13 +99,13 @@ class SeePanel(Panel):
         """Draw which colour is which heat, also before there is any."""
         heat = self.workspace.heat
         picture = legend.draw(
-            colour_steps(heat.is_trusted), heat.lower, heat.upper, self.controller.theme.text
+            heat.colours.steps(), heat.lower, heat.upper, self.controller.theme.text
         )
         self.ui.legendLabel.setPixmap(picture)
 
     def on_hottest(self, _checked: bool = False) -> None:
         """Jump to the hottest point."""
-        if not self.workspace.go_to_hottest():
+        if not self.workspace.go_to_highest(self.workspace.heat):
             self.controller.tell(self.t("There is no heat."))
 
     def on_recompute(self, _checked: bool = False) -> None:
@@ -110,19 +116,6 @@ class SeePanel(Panel):
             method=REGION_METHOD if target in REGIONS else self.ui.methodCombo.currentData,
             target=target,
         )
-
-    # Uncertainty.
-
-    def on_uncertain(self, _value: Any = None) -> None:
-        """Outline uncertain voxels."""
-        workspace = self.workspace
-        if not self.ui.uncertainCheck.checked or workspace.uncertainty is None:
-            if workspace.marks.kind == UNCERTAIN:
-                workspace.marks.hide()
-            self.ui.uncertainLabel.text = ""
-            return
-        count = workspace.outline_uncertain(float(self.ui.uncertainSlider.value))
-        self.ui.uncertainLabel.text = self.t("{count} voxels are outlined.", count=count)
 
     # State.
 
@@ -136,28 +129,27 @@ class SeePanel(Panel):
             self.on_surface()
         if self.workspace.heat.node is None:
             self.ui.heatCheck.checked = False
-        if self.workspace.uncertainty is None:
-            self.ui.uncertainCheck.checked = False
         self.on_analysis()
 
     def on_analysis(self) -> None:
         """Show the numbers."""
-        self.on_uncertain()
         self.show_volumes()
         self._show_legend()
-        self._show_heat_numbers()
 
     def show_volumes(self, label: Any = None) -> None:
-        """Region volumes, of the segments as they are now or of a given labelmap."""
+        """Region volumes and share of heat inside the tumour, as proposed or of a labelmap."""
+        self._show_heat_numbers(label)
         workspace = self.workspace
         if workspace.segmentation is None or self.session.proposal is None:
             self.ui.volumesLabel.text = ""
             return
         shown = label if label is not None else self.session.proposal
         volumes = workspace.volumes_ml(shown)
-        self.ui.volumesLabel.text = rationale.volumes_html(volumes, self.t, self.controller.theme)
+        self.ui.volumesLabel.text = rationale.volumes_html(
+            volumes, self.controller.t, self.controller.theme
+        )
 
-    def _show_heat_numbers(self) -> None:
+    def _show_heat_numbers(self, label: Any) -> None:
         analysis, heat = self.workspace.analysis, self.workspace.heat
         if heat.node is None or analysis is None or analysis.heat is None:
             has_case = self.session.proposal is not None
@@ -167,8 +159,11 @@ class SeePanel(Panel):
             return
         target = analysis.heat.target
         what = self.t("outline of {region}", region=target) if target in REGIONS else self.t(target)
-        lines = [self.t("{method} for {type}", method=analysis.heat.method, type=what)]
+        method = self.t(METHODS.get(analysis.heat.method, analysis.heat.method))
+        lines = [self.t("{method} for {type}", method=method, type=what)]
         share = analysis.heat.inside_tumor_share
+        if label is not None:
+            share = self.workspace.heat_inside(label)
         if share is not None:
             lines.append(
                 self.t("{share} % of the heat lies inside the tumour", share=f"{100 * share:.0f}")
@@ -189,4 +184,3 @@ class SeePanel(Panel):
         self.enable(has_segments, ui.segmentsCheck, ui.fillSlider, ui.surfaceCheck)
         can_explain = self.controller.question_panel.can_ask
         self.enable(can_explain, ui.recomputeButton, ui.methodCombo, ui.targetCombo)
-        self.enable(workspace.uncertainty is not None, ui.uncertainCheck, ui.uncertainSlider)

@@ -68,9 +68,9 @@ class TeachPanel(Panel):
             is_quiet: Follows something else, whose message stays in the status line.
         """
 
-        def work(client: Client) -> tuple[Any, Any, Any, list[str]]:
+        def work(client: Client) -> tuple[Any, Any, Any, list[tuple[str, ServerError]]]:
             answers: list[Any] = []
-            missing = []
+            missing: list[tuple[str, ServerError]] = []
             for name, ask in (
                 ("corrections", client.corrections),
                 ("models", client.models),
@@ -80,12 +80,12 @@ class TeachPanel(Panel):
                     answers.append(ask())
                 except ServerError as error:
                     answers.append(None)
-                    missing.append(f"{name} ({error})")
+                    missing.append((name, error))
             if len(missing) == len(answers):
                 client.info()  # raises what is really wrong
             return answers[0], answers[1], answers[2], missing
 
-        def done(result: tuple[Any, Any, Any, list[str]]) -> None:
+        def done(result: tuple[Any, Any, Any, list[tuple[str, ServerError]]]) -> None:
             corrections, models, status, missing = result
             self._corrections = corrections or []
             self.versions = training.parse_models(models or {})
@@ -94,7 +94,8 @@ class TeachPanel(Panel):
             if status is not None:
                 self._show_training(training.parse_training(status))
             if missing and not is_quiet:
-                text = self.t("This server does not offer: {what}.", what="; ".join(missing))
+                what = "; ".join(f"{self.t(n)} ({self.told(str(e))})" for n, e in missing)
+                text = self.t("This server does not offer: {what}.", what=what)
                 self.controller.tell(text)
 
         what = self.t("Asking for corrections and models")
@@ -152,7 +153,7 @@ class TeachPanel(Panel):
             )
             for v in self.versions
         ]
-        tables.fill(self.ui.modelsTable, [*headers, *metrics], rows)
+        tables.fill(self.ui.modelsTable, [*headers, *map(self.told, metrics)], rows)
         self._draw_curve(metrics)
 
     def _draw_curve(self, metrics: list[str]) -> None:
@@ -194,7 +195,11 @@ class TeachPanel(Panel):
             passed = reply.get("promote") if dry_run else reply.get("active") == chosen.version
             self._show_gate(training.parse_gate(reply) if dry_run else None)
             reasons = reply.get("reasons")
-            why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
+            why = (
+                "; ".join(self.told(str(one)) for one in reasons)
+                if isinstance(reasons, list)
+                else ""
+            )
             if dry_run:
                 text = self.t("It would pass.") if passed else self.t("It would not pass.")
             else:
@@ -212,7 +217,9 @@ class TeachPanel(Panel):
 
     def _show_gate(self, report: training.GateReport | None) -> None:
         """Candidate beside the current version, comparison by comparison."""
-        text = rationale.gate_html(report, self.t, self.controller.theme) if report else ""
+        text = (
+            rationale.gate_html(report, self.controller.t, self.controller.theme) if report else ""
+        )
         self.ui.gateLabel.text = text
         self.ui.gateLabel.visible = bool(text)
 
@@ -327,7 +334,8 @@ class TeachPanel(Panel):
         was_running = self.state is not None and self.state.is_running
         self.state = state
         ui = self.ui
-        ui.trainLog.setPlainText("\n".join((f"{state.model} {state.status}".strip(), *state.lines)))
+        first = f"{state.model} {self.told(state.status)}".strip()
+        ui.trainLog.setPlainText("\n".join((first, *(self.told(line) for line in state.lines))))
         bar = ui.trainLog.verticalScrollBar()
         bar.setValue(bar.maximum)
         if state.is_running and state.progress is None:
@@ -356,7 +364,7 @@ class TeachPanel(Panel):
             rows = [
                 (
                     v.get("version", "?"),
-                    v.get("tag", ""),
+                    self.t(str(v.get("tag", ""))),
                     v.get("saved_by") or "",
                     _model_name(v.get("proposed_by")),
                     str(v.get("saved_at", v.get("created", v.get("time", ""))))[:16],

@@ -1,0 +1,159 @@
+"""English sentences that the panel may show and does not write itself, read from the sources.
+
+Those of the server are collected from the functions that write warnings, reasons, checks and
+messages, and from the errors that requests of the panel can meet; a value inside stands as 7.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER, EXTENSION = ROOT / "apps" / "brain_tumor", ROOT / "slicer_extension" / "TumorLens"
+VALUE = "7"
+SPOKEN = {
+    "cases/loading.py": ("resolve_case", "build_case"),
+    "cases/nifti_files.py": ("_affine", "_disagreement"),
+    "segmentation/inference.py": ("_warnings",),
+    "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
+    "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
+    "explanation/faithfulness.py": ("_place_reasons", "_curve_reasons"),
+    "explanation/region_heat.py": ("_reasons",),
+    "learning/promotion.py": (
+        "_better",
+        "_no_forgetting",
+        "_patients",
+        "_guard",
+        "_numbers",
+        "_sentence",
+        "_doubtful",
+        "_too_few",
+    ),
+}
+"""Functions all of whose sentences reach the reply, by file."""
+CONSTANTS = {
+    "cases/sources.py": "TAKEN_AS_T1C",
+    "cases/nrrd_files.py": "_NO_ORIENTATION",
+    "classification/classifier.py": "NO_HEAD",
+    "explanation/references.py": "NO_SYMPTOMS",
+}
+ERRORS = (
+    "server/access.py", "server/admission.py", "server/datastore.py", "server/history.py",
+    "server/label_check.py", "server/learning_jobs.py", "server/learning_services.py",
+    "server/learning_trainers.py", "server/replies.py", "server/routes/models.py",
+    "server/routes/work.py", "server/sessions.py",
+    "cases/durable.py", "cases/geometry.py", "cases/preprocessing.py",
+    "explanation/language_models.py", "explanation/region_heat.py", "learning/ledger_records.py",
+    "learning/promotion.py", "learning/registry.py", "learning/submission_rows.py",
+    "segmentation/refinement/strokes.py",
+)  # fmt: skip
+"""Files whose errors requests of the panel can meet."""
+NOT_FOR_THE_PANEL = (
+    "MONAI_LABEL_AUTH_ENABLE", "Unset it", "{TOKEN_ENV} has", "7 has 7 characters", "Make one with",
+    "a web page of", "another web site", "Name the page", "Open the address", "allowed origin",
+    "no case has a final label", "exists already with another", "Choose another id",
+    "Import that case again", "is taken by the sequences", "label_info can be read",
+    "Remove segments that are no labels", "seconds_spent is", "has no JSON form",
+    "files with uncompress", "format is", "has the metrics",
+)  # fmt: skip
+"""Parts of sentences for those who start the server, and for other programs than this panel."""
+
+
+def _text(node: ast.AST) -> str | None:
+    """Text of a literal, its values as 7; None for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else VALUE for part in node.values
+        )
+    return None
+
+
+def _sentences(node: ast.AST) -> Iterator[str]:
+    """Literals with two words or more below a node; a formatted one as a whole."""
+    text = _text(node)
+    if text is not None:
+        if sum(word.isalpha() for word in text.split()) > 1:
+            yield text
+        return
+    if isinstance(node, ast.Call) and "logger" in ast.unparse(node.func):
+        return
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)):
+            yield from _sentences(child)
+
+
+def _errors(tree: ast.AST) -> Iterator[str]:
+    """Message and remedy of every error that is made."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if not name.endswith("Error"):
+            continue
+        given = [*node.args[:2], *(k.value for k in node.keywords if k.arg == "remedy")]
+        yield from (text for part in given if (text := _text(part)) and " " in text)
+
+
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def of_server() -> set[str]:
+    """What the server says in replies that the panel shows."""
+    found = set()
+    for file, names in SPOKEN.items():
+        functions = {n.name: n for n in ast.walk(_parsed(SERVER / file)) if hasattr(n, "body")
+                     and isinstance(n, ast.FunctionDef)}  # fmt: skip
+        for name in names:
+            found |= set(_sentences(functions[name]))
+    for file, name in CONSTANTS.items():
+        for node in _parsed(SERVER / file).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+                found |= set(_sentences(node.value))
+    return found
+
+
+def of_server_errors() -> set[str]:
+    """What it refuses the panel's requests with."""
+    found = {text for name in ERRORS for text in _errors(_parsed(SERVER / name))}
+    return {text for text in found if not any(part in text for part in NOT_FOR_THE_PANEL)}
+
+
+def of_extension_errors() -> set[str]:
+    """What the extension's own errors say; those of a wrong state are errors of the panel."""
+    paths = [*EXTENSION.glob("TumorLensLib/*.py"), *EXTENSION.glob("TumorLensPanels/*.py")]
+    found = {text for path in paths if path.stem != "session" for text in _errors(_parsed(path))}
+    return {text for text in found if text != f"{VALUE}: {VALUE}"}
+
+
+def pairs(file: str, name: str) -> dict[str, str]:
+    """English and Korean texts that stand side by side in a table of the server."""
+    table = next(
+        node.value
+        for node in _parsed(SERVER / file).body
+        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == name
+    )
+    found = {}
+    for node in ast.walk(table):
+        couples = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ()
+        if isinstance(node, ast.Tuple) and len(node.elts) == 2:
+            couples = [tuple(node.elts)]
+        for english, korean in couples:
+            if isinstance(english, ast.Constant) and isinstance(korean, ast.Constant):
+                found[english.value] = korean.value
+    return found
+
+
+def feature_names() -> set[str]:
+    """English names of the classifier's features, the second of four texts of each."""
+    tree = _parsed(SERVER / "classification" / "feature_table.py")
+    rows = [node.elts for node in ast.walk(tree) if isinstance(node, ast.Tuple)]
+    return {
+        row[1].value
+        for row in rows
+        if len(row) == 4 and all(isinstance(part, ast.Constant) for part in row)
+    }
