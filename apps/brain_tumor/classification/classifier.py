@@ -156,6 +156,8 @@ class TumorTypeClassifier:
         patches = [cut_patch(part) for part in parts]
         images, masks = stack_patches(patches)
         values = torch.from_numpy(np.stack([self.inputs(vector) for vector in features]))
+        if self._bf16:  # convolutions would round it anyway; so nothing in between is float32
+            images = images.bfloat16()
         with torch.inference_mode():
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
                 maps = self._quick.see(images)

@@ -102,8 +102,6 @@ def _points(
     flat = data.ravel()
     here = flat[first]
     there = flat[first + np.where(vertical, data.shape[1], 1)]
-    points: npt.NDArray[np.float64] = np.stack(np.divmod(first, data.shape[1]), axis=1).astype(
-        float
-    )
+    points = np.stack(np.divmod(first, data.shape[1]), axis=1).astype(np.float64)
     points[np.arange(len(points)), 1 - vertical] += (level - here) / (there - here)
-    return points
+    return np.asarray(points)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -75,6 +76,11 @@ class SliceMaps:
     mask_logits: torch.Tensor
     boundary_logits: torch.Tensor
     levels: tuple[torch.Tensor, ...]
+
+    @cached_property
+    def importance(self) -> torch.Tensor:
+        """Importance of every pixel, 0-1, (N, 1, H, W)."""
+        return self.boundary_logits.sigmoid()
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +229,7 @@ class HybridNetwork(nn.Module):
             Three maps like `near`, each with the sum 1 (0 where there is no tumour).
         """
         size = (near.shape[2], near.shape[3])
-        edge = F.adaptive_avg_pool2d(maps.boundary_logits.sigmoid(), size) * near
+        edge = F.adaptive_avg_pool2d(maps.importance, size) * near
         everywhere = torch.full_like(near, 1 / (size[0] * size[1]))
         return [
             everywhere,
@@ -238,9 +244,7 @@ class HybridNetwork(nn.Module):
             total = total + F.interpolate(
                 lateral(level), size=fine.shape[2:], mode="bilinear", align_corners=False
             )
-        found: torch.Tensor = self.lesion(
-            self.boundary(F.relu(total), maps.boundary_logits.sigmoid())
-        )
+        found: torch.Tensor = self.lesion(self.boundary(F.relu(total), maps.importance))
         return found
 
     def standardise(self, features: torch.Tensor) -> torch.Tensor:
@@ -252,8 +256,9 @@ class HybridNetwork(nn.Module):
 
 
 def _with_margin(masks: torch.Tensor) -> torch.Tensor:
-    """Mask grown by two pixels."""
-    return F.max_pool2d(masks, 5, stride=1, padding=2)
+    """Mask grown by two pixels, along columns and then along rows."""
+    tall = F.max_pool2d(masks, (5, 1), stride=1, padding=(2, 0))
+    return F.max_pool2d(tall, (1, 5), stride=1, padding=(0, 2))
 
 
 def _repeat(cells: torch.Tensor, times: int) -> torch.Tensor:

@@ -237,10 +237,18 @@ def _second_rows(second: Mapping[str, Any]) -> str:
         (f"the same among its own {share} least confident", "errors_in_least_confident"),
         ("share of different answers", "different_answers"),
     )
-    return "\n".join(
+    rows = [
         f"| {title} | {second['expert'][key]:.3f} | {second['own'][key]:.3f} |"
         for title, key in lines
-    )
+    ]
+    if "together_gain" in second["expert"]:  # figures of 0.1.0 have no interval
+        gains = [
+            f"{found['together_gain']:+.4f} ({low:+.4f} to {high:+.4f})"
+            for found in (second["expert"], second["own"])
+            for low, high in [found["together_gain_interval"]]
+        ]
+        rows.insert(2, f"| gain of macro-F1, 95 % interval over patients | {' | '.join(gains)} |")
+    return "\n".join(rows)
 
 
 def _symptom_rows(symptoms: Sequence[Mapping[str, Any]]) -> str:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from brain_tumor.classification.calibration import fit_calibration
 from brain_tumor.classification.scores import Calibrated, cross_calibrate, interval, score
 from brain_tumor.concepts.encoders import TextTower, default_text_tower
 from brain_tumor.concepts.reader import disagreement_of
@@ -138,25 +140,33 @@ def macro_f1(truth: npt.NDArray[np.int64], guess: npt.NDArray[np.int64]) -> floa
 
 
 def second_reader(whole: FoldStudy, outline: int) -> dict[str, Any]:
-    """What the reader adds to the hybrid: their mean, and where they disagree.
+    """What the reader adds to the hybrid: their mixture, and where they disagree.
 
     Args:
         whole: Slices of at least two folds.
         outline: Position of the outline.
     """
-    hybrid = _calibrated(whole.fused[:, outline], whole).probabilities
-    reader = _calibrated(whole.logits[READER][:, outline], whole).probabilities
+    logits = [whole.fused[:, outline], whole.logits[READER][:, outline]]
+    mixture = mix(logits[0], logits[1], whole.truth, whole.fold)
+    hybrid, together = mixture.first, mixture.together
     wrong = hybrid.argmax(axis=1) != whole.truth
-    apart = disagreement_of(hybrid, reader)
+    apart = disagreement_of(hybrid, mixture.second)
     unsure = 1.0 - hybrid.max(axis=1)
-    share = mixing_shares(hybrid, reader, whole)
-    together = (1 - share) * hybrid + share * reader
-    f1 = [macro_f1(whole.truth, p.argmax(axis=1)) for p in (hybrid, together)]
+    guesses = [p.argmax(axis=1) for p in (hybrid, together)]
+
+    def gain(rows: npt.NDArray[np.int64]) -> float:
+        alone, both = (macro_f1(whole.truth[rows], guess[rows]) for guess in guesses)
+        return both - alone
+
     return {
-        "hybrid_macro_f1": f1[0],
-        "together_macro_f1": f1[1],
-        "reader_share": float(share.mean()),
-        "together_accuracy": float((together.argmax(axis=1) == whole.truth).mean()),
+        "hybrid_macro_f1": macro_f1(whole.truth, guesses[0]),
+        "together_macro_f1": macro_f1(whole.truth, guesses[1]),
+        "together_gain": gain(np.arange(len(whole.truth))),
+        "together_gain_interval": interval(gain, whole.patient),
+        "hybrid_log_loss": log_loss(hybrid, whole.truth),
+        "together_log_loss": log_loss(together, whole.truth),
+        "reader_share": float(mixture.share.mean()),
+        "together_accuracy": float((guesses[1] == whole.truth).mean()),
         "hybrid_errors": int(wrong.sum()),
         "errors_in_most_disagreed": captured(apart, wrong),
         "errors_in_most_disagreed_interval": interval(
@@ -164,25 +174,71 @@ def second_reader(whole: FoldStudy, outline: int) -> dict[str, Any]:
         ),
         "errors_in_least_confident": captured(unsure, wrong),
         "disagreement_limit": float(np.quantile(apart, 1 - MOST_DISAGREED)),
-        "different_answers": float((hybrid.argmax(axis=1) != reader.argmax(axis=1)).mean()),
+        "different_answers": float((guesses[0] != mixture.second.argmax(axis=1)).mean()),
     }
 
 
-def mixing_shares(hybrid: Probabilities, reader: Probabilities, whole: FoldStudy) -> Probabilities:
-    """Share of the reader in the mean of both, (N, 1), each fold's by likelihood on the others.
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Two readers and their weighted mean on held-out examples.
+
+    Attributes:
+        first: Calibrated probabilities of the first, (N, classes).
+        second: Of the second.
+        together: Of both.
+        share: Weight of the second, (N, 1).
+    """
+
+    first: Probabilities
+    second: Probabilities
+    together: Probabilities
+    share: Probabilities
+
+
+def mix(
+    first: npt.NDArray[Any],
+    second: npt.NDArray[Any],
+    truth: npt.NDArray[np.int64],
+    fold: npt.NDArray[np.int64],
+) -> Mixture:
+    """Mix two readers; everything that is chosen for a fold is chosen on the other folds.
+
+    Both temperatures and the weight of the second reader, which may be 0, are those of the largest
+    likelihood on the held-out examples of the other folds.
 
     Args:
-        hybrid: Probabilities, (N, classes).
-        reader: Probabilities, (N, classes).
-        whole: Says truth and fold.
+        first: Held-out logits, (N, classes).
+        second: Of the other reader, same shape.
+        truth: (N,).
+        fold: Fold of every example, (N,); at least two different ones.
     """
-    rows, found = np.arange(len(hybrid)), np.zeros((len(hybrid), 1))
-    for fold in np.unique(whole.fold):
-        others = whole.fold != fold
-        true = [p[rows, whole.truth][others] for p in (hybrid, reader)]
-        losses = [-np.log((1 - s) * true[0] + s * true[1] + 1e-9).mean() for s in SHARES]
-        found[whole.fold == fold] = SHARES[int(np.argmin(losses))]
-    return found
+    alone, other, together = (np.zeros(first.shape) for _ in range(3))
+    shares = np.zeros((len(truth), 1))
+    for number in np.unique(fold):
+        here, known = fold == number, fold != number
+        read = [
+            np.asarray(fit_calibration(one[known], truth[known], COVERAGE).probabilities(one))
+            for one in (first, second)
+        ]
+        losses = [
+            log_loss((1 - share) * read[0][known] + share * read[1][known], truth[known])
+            for share in SHARES
+        ]
+        share = SHARES[int(np.argmin(losses))]
+        shares[here] = share
+        alone[here], other[here] = (one[here] for one in read)
+        together[here] = (1 - share) * alone[here] + share * other[here]
+    return Mixture(alone, other, together, shares)
+
+
+def log_loss(probabilities: Probabilities, truth: npt.NDArray[np.int64]) -> float:
+    """Mean negative log-probability of the true class.
+
+    Example:
+        >>> round(log_loss(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([0, 1])), 4)
+        0.3466
+    """
+    return float(-np.log(probabilities[np.arange(len(truth)), truth] + 1e-9).mean())
 
 
 def captured(
