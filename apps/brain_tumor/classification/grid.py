@@ -91,15 +91,16 @@ class Places:
 
     def read(self, image: npt.NDArray[np.generic], *, outside: float | None = None) -> FloatArray:
         """Bilinear values; see `sample`."""
-        data = np.asarray(image, dtype=np.float64).ravel()
+        data = image.ravel()
         down = self._shape[1] if self._shape[0] > 1 else 0
         right = 1 if self._shape[1] > 1 else 0
         part_down, part_right = self._parts
-        upper, lower = (
-            left + (data.take(flat + right) - left) * part_right
-            for flat in (self._flat, self._flat + down)
-            for left in (data.take(flat),)
-        )
+
+        def along_row(flat: npt.NDArray[np.intp]) -> FloatArray:
+            left, after = (data.take(at).astype(np.float64) for at in (flat, flat + right))
+            return np.asarray(left + (after - left) * part_right)
+
+        upper, lower = along_row(self._flat), along_row(self._flat + down)
         values: FloatArray = upper + (lower - upper) * part_down
         return values if outside is None else np.where(self._inside, values, outside)
 
