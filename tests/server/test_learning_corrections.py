@@ -86,14 +86,14 @@ class TestMasks:
         refusal(submit(client, tmp_path), 507, "storage")
         monkeypatch.undo()
         assert listed(client) == []
-        assert app.learning.sync() == 1
+        assert app.learning.labels.sync() == 1
         assert [s["label_version"] for s in listed(client)] == [1]
-        assert app.learning.sync() == 0
+        assert app.learning.labels.sync() == 0
 
     def test_labels_from_before_the_ledger_are_written_down(self, app, client, studies, tmp_path):
         write_label(studies / "labels" / "final" / "LONE.nii.gz")
         client.get("/datastore/")
-        assert app.learning.sync() == 1
+        assert app.learning.labels.sync() == 1
         (found,) = listed(client)
         assert (found["case_id"], found["annotator"]) == ("LONE", None)
 

@@ -28,6 +28,8 @@ def submit(client, folder, image="FULL", **params):
 def test_a_round_of_corrections_is_there_after_a_restart(
     ledger_url, studies, app, client, tmp_path
 ):
+    told = json.dumps({"patient": "Kim\0 7"})
+    client.put("/datastore/image/info?image=FULL", data={"info": told})
     assert client.post("/infer/segmentation?image=FULL").status_code == 200
     body = {"image": "FULL", "client_id": "anna", "minutes": 30}
     assert client.post("/cases/reserve", json=body).json()["reserved_by"] == "anna"
@@ -49,8 +51,9 @@ def test_a_round_of_corrections_is_there_after_a_restart(
     assert (mask["proposed_by"], mask["change"]["changed_ml"]) == (MODEL.to_json(), 0.0)
     assert (typed["payload"]["reason"], typed["reviews"][0]["note"]) == ("경막 꼬리", "예")
     assert sentences["payload"]["sentences"][0]["verdict"] == "wrong"
-    (result,) = again.get("/results?patient=full").json()
-    assert (result["case"], result["model_sha256"]) == ("FULL", MODEL.sha256)
+    (result,) = again.get("/results?patient=kim 7").json()
+    assert (result["case"], result["patient"]) == ("FULL", "Kim 7")
+    assert result["model_sha256"] == MODEL.sha256
     (status,) = [s for s in again.get("/cases/status").json() if s["id"] == "FULL"]
     assert (status["status"], status["reserved_by"]) == ("submitted", None)
 
@@ -90,7 +93,7 @@ def test_while_the_database_is_away_nothing_is_acknowledged_and_nothing_lost(
         assert client.post("/infer/segmentation?image=SPARE").status_code == 200
         server.start()
         assert [s["case_id"] for s in client.get("/corrections").json()] == ["FULL"]
-        assert app.learning.sync() == 1  # the mask that was stored without its row
+        assert app.learning.labels.sync() == 1  # the mask that was stored without its row
         assert [s["case_id"] for s in client.get("/corrections").json()] == ["LONE", "FULL"]
         app.learning.ledger.close()
     finally:

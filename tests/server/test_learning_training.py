@@ -3,14 +3,25 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import BusyError, NotFoundError
 from brain_tumor.learning.acquisition import CaseScores
 from brain_tumor.learning.job_folder import Correction, JobFolder, JobStatus, TrainingRequest
+from brain_tumor.server.inputs import stored_input
 from brain_tumor.server.learning_jobs import TrainingJobs
-from brain_tumor.server.learning_scorer import CaseScorer, scoring_budget
+from brain_tumor.server.learning_scorer import (
+    CaseScorer,
+    TypeOpinions,
+    score_case,
+    scoring_budget,
+    type_opinions,
+)
 
-from tests.helpers.server import write_label
+from tests.helpers.server import AFFINE, SHAPE, ThresholdSegmenter, a_phantom, write_label
 from tests.server.conftest import refusal
 
 DEADLINE_S = 120
@@ -151,7 +162,7 @@ class TestTrainRoutes:
     def test_a_training_gets_the_corrections_and_its_state_is_told(
         self, corrected, app, tmp_path, studies
     ):
-        app.learning.jobs = TrainingJobs(tmp_path / "training", a_command("waits"))
+        app.learning.trainings.jobs = TrainingJobs(tmp_path / "training", a_command("waits"))
         body = {"max_epochs": 3, "promote": False, "client_id": "anna"}
         started = corrected.post("/train/segmentation", json=body).json()
         assert started["request"]["corrections"] == 3
@@ -183,16 +194,16 @@ class TestTrainRoutes:
         monkeypatch.setenv("TUMORLENS_RETRAIN", "every 2")
         app = InProcessApp(studies, segmenter)
         client = client_of(app)
-        app.learning.jobs = TrainingJobs(tmp_path / "training", a_command("ends"))
+        app.learning.trainings.jobs = TrainingJobs(tmp_path / "training", a_command("ends"))
         submit(client, tmp_path, "FULL")
-        assert app.learning.retrain_if_due() is None
+        assert app.learning.trainings.retrain_if_due() is None
         submit(client, tmp_path, "LONE")
         submit(client, tmp_path, "SPARE")
-        assert app.learning.retrain_if_due() == "segmentation"
+        assert app.learning.trainings.retrain_if_due() == "segmentation"
         assert app.learning.jobs.wait(DEADLINE_S)
-        assert app.learning.retrain_if_due() == "tumor_core"
+        assert app.learning.trainings.retrain_if_due() == "tumor_core"
         assert app.learning.jobs.wait(DEADLINE_S)
-        assert app.learning.retrain_if_due() is None
+        assert app.learning.trainings.retrain_if_due() is None
 
 
 class TestNextCase:
@@ -259,13 +270,33 @@ class TestScores:
         scorer = CaseScorer(app, budget=1.0)
         assert scorer.pending() == ["FULL", "LONE"]
         scores = scorer.score("FULL")
-        # the threshold segmenter is half sure inside the tumour, sure outside; the core agrees
-        assert (scores.uncertainty, scores.disagreement) == (0.5, 0.0)
+        # the threshold segmenter is half sure inside the tumour, sure outside
+        assert scores.uncertainty == 0.5
         assert 0 < scores.type_entropy <= 1  # of the classifier that the tests have
         assert scores.unsure_ml == pytest.approx(216 * 0.005)
-        assert scorer.score("LONE").disagreement is None
+        task = app.infer_task("explanation")
+        case = stored_input(app.datastore(), "LONE")
+        heat = task.run(case, task.check_options({})).params["heatmap"]
+        # one outline, one reader: only the heat can be elsewhere
+        found = scorer.score("LONE").disagreement
+        assert found == pytest.approx(1 - heat["near_tumor_share"])
         assert scorer.pending() == []
         assert app.learning.ledger.scores.newest()["FULL"]["values"]["uncertainty"] == 0.5
+
+    def test_the_pair_that_differs_most_is_the_disagreement(self):
+        case = Case("P", Sequence.T1C, {Sequence.T1C: Volume(a_phantom(), AFFINE)})
+        result = ThresholdSegmenter().segment(case)
+        smaller = replace(result, labelmap=result.labelmap * (np.indices(SHAPE)[0] < 6))
+        heat = {"range": [0, 1], "near_tumor_share": 0.75}
+        types = {"probabilities": {"glioma": 0.9, "meningioma": 0.1}}
+        told = {"classification": types, "heatmap": heat, "second_reader": {"disagreement": 0.1}}
+        opinions = type_opinions(told)
+        # half of the 64 core voxels are gone: Dice 2 * 32 / (64 + 32)
+        assert score_case(case, result, smaller, opinions).disagreement == pytest.approx(1 / 3)
+        assert score_case(case, result, result, opinions).disagreement == pytest.approx(0.25)
+        assert score_case(case, result, None, TypeOpinions()).disagreement is None
+        empty = {"range": [0, 0], "near_tumor_share": 0.0}
+        assert type_opinions({**told, "heatmap": empty}).heat_elsewhere is None
 
     def test_the_budget_is_a_share_of_one_processor(self):
         assert scoring_budget({}) == 0.2

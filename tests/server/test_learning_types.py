@@ -90,7 +90,7 @@ def app(studies, models, tmp_path, monkeypatch):
     monkeypatch.setenv(MODELS_ENV, str(models))
     monkeypatch.setenv("TUMORLENS_REPLAY", str(tmp_path / "base"))
     app = TypedApp(app_dir=str(tmp_path), studies=str(studies), conf={})
-    app.learning.jobs = JobsInThisProcess(tmp_path / "training")
+    app.learning.trainings.jobs = JobsInThisProcess(tmp_path / "training")
     return app
 
 
@@ -148,7 +148,7 @@ def test_right_types_become_a_better_version_wrong_ones_do_not_and_it_can_be_tak
     assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
     for number in range(CASES):  # a wrong hand spoils training and hold-out alike
         correct(client, number, WRONG[sized_case(number)[2]].value)
-    app.learning.jobs = JobsInThisProcess(tmp_path / "second")
+    app.learning.trainings.jobs = JobsInThisProcess(tmp_path / "second")
     status = client.post("/train/classification", json=OPTIONS).json()
     assert (status["status"], status["promoted"]) == ("DONE", False), status["details"][-1]
     report = client.get("/models/classification/report?version=0.1.2").json()
@@ -161,7 +161,7 @@ def test_right_types_become_a_better_version_wrong_ones_do_not_and_it_can_be_tak
 
 
 def test_only_usable_types_count_and_masks_alone_are_none(client, app, tmp_path):
-    app.learning.jobs = NoJobs(tmp_path / "training")
+    app.learning.trainings.jobs = NoJobs(tmp_path / "training")
     outline(client, tmp_path, 0)
     message = refusal(client.post("/train/classification", json={}), 400, "bad_input")
     assert "0 corrections" in message
@@ -179,14 +179,14 @@ def test_only_usable_types_count_and_masks_alone_are_none(client, app, tmp_path)
 def test_the_policy_counts_types_for_the_classifier(app, studies, tmp_path, monkeypatch):
     monkeypatch.setenv("TUMORLENS_RETRAIN", "every 3")
     app = TypedApp(app_dir=str(tmp_path), studies=str(studies), conf={})
-    app.learning.jobs = NoJobs(tmp_path / "training")
+    app.learning.trainings.jobs = NoJobs(tmp_path / "training")
     client = client_of(app)
     for number in range(2):
         correct(client, number)
-    assert app.learning.retrain_if_due() is None
+    assert app.learning.trainings.retrain_if_due() is None
     for number in range(2, 4):  # of four patients one is held out
         correct(client, number)
-    assert app.learning.retrain_if_due() == "classification"
+    assert app.learning.trainings.retrain_if_due() == "classification"
     assert app.learning.jobs.request.learning_rate == 0.001
 
 
@@ -222,7 +222,7 @@ def test_scores_are_made_again_when_the_classifier_changes(app, monkeypatch):
         digest = app.learning.case_ref(image).image_sha256
         app.learning.ledger.scores.add(image, digest, scorer._models(), scores.to_json())
     assert scorer.pending() == []
-    task = app.infer_task("classification")
+    task = app.infer_task("explanation")
     other = [type(m)(m.name, "9.9.9", "e" * 64) for m in task.models()]
     monkeypatch.setattr(task, "models", lambda result=None: other)
     assert len(scorer.pending()) == CASES

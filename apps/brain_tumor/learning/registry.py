@@ -13,7 +13,6 @@ A version appears by the rename of a folder that is complete on disk; a switch i
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +24,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from brain_tumor.bundles import read_bundle
-from brain_tumor.cases.durable import storage_errors, write_durably
+from brain_tumor.cases.durable import storage_errors
 from brain_tumor.errors import BusyError, InputError, ModelError, NotFoundError
 from brain_tumor.learning.active_versions import ActiveVersions
+from brain_tumor.learning.gate_decisions import GateDecisions
 from brain_tumor.learning.model_versions import (
     VersionRecord,
     VersionState,
@@ -48,7 +48,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-DECISIONS = "decisions"
 CARD = Path("docs/README.md")
 LOCK_PATIENCE_S = 30.0
 
@@ -64,6 +63,7 @@ class ModelRegistry:
     def __init__(self, shipped: Path, store: Path) -> None:
         self._folders = VersionFolders(shipped, store)
         self._active = ActiveVersions(store)
+        self._decisions = GateDecisions(store)
         self._lock = FileLock(store / ".lock", thread_local=False)
 
     @property
@@ -142,12 +142,7 @@ class ModelRegistry:
 
     def decision(self, name: str, version: str) -> dict[str, Any] | None:
         """What the gate said about a version, or None."""
-        try:
-            text = self._decision_path(name, version).read_text(encoding="utf-8")
-            content: dict[str, Any] = json.loads(text)
-        except (FileNotFoundError, ValueError):
-            return None
-        return content
+        return self._decisions.of(name, version)
 
     def verify(self, name: str, version: str) -> VersionRecord:
         """Compare every file of a version with its checksum.
@@ -266,8 +261,7 @@ class ModelRegistry:
             StorageError: If it cannot be stored.
         """
         self.get(name, version)
-        content = json.dumps(dict(decision), indent=1, allow_nan=False).encode()
-        write_durably(self._decision_path(name, version), content)
+        self._decisions.write(name, version, decision)
 
     def recover(self) -> None:
         """Remove what a killed process left half-written."""
@@ -319,12 +313,5 @@ class ModelRegistry:
         elif record.version in self._active.ever_active(record.name):
             state = VersionState.RETIRED
         else:
-            decision = self.decision(record.name, record.version)
-            state = VersionState.CANDIDATE
-            if decision is not None:
-                passed = bool(decision.get("promote"))
-                state = VersionState.ACCEPTED if passed else VersionState.REFUSED
+            state = self._decisions.state(record.name, record.version)
         return replace(record, state=state)
-
-    def _decision_path(self, name: str, version: str) -> Path:
-        return self.store / DECISIONS / name / f"{check_version(version)}.json"

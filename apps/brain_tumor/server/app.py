@@ -37,8 +37,9 @@ from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastor
 from brain_tumor.server.explanation_task import AnalysisTask, ExplanationTask
 from brain_tumor.server.inputs import stored_input
 from brain_tumor.server.label_check import accept_image, accept_label
+from brain_tumor.server.learning_requests import TRAINABLE
 from brain_tumor.server.learning_scorer import CaseScorer
-from brain_tumor.server.learning_services import TRAINABLE, LearningServices
+from brain_tumor.server.learning_services import LearningServices
 from brain_tumor.server.learning_strategies import DESCRIPTIONS, ScoredStrategy
 from brain_tumor.server.learning_trainers import CorrectionTrainer
 from brain_tumor.server.refine_task import RefineTask
@@ -112,7 +113,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
             labels=label_names(),
         )
         self.learning = LearningServices(self.datastore(), self.registry)
-        self.datastore().on_version = self.learning.on_label
+        self.datastore().on_version = self.learning.labels.on_label
         self.batches = Batches(self._datastore, self._predict_and_store, self.infer_task)
 
     def load_segmenter(self) -> Segmenter:
@@ -160,7 +161,9 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         """Trainings by model."""
         return {
             name: CorrectionTrainer(
-                name, lambda: self.learning.jobs, lambda *given: self.learning.train(*given)
+                name,
+                lambda: self.learning.jobs,
+                lambda *given: self.learning.trainings.train(*given),
             )
             for name in TRAINABLE
         }
@@ -283,10 +286,10 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
                 remedy="See 'strategies' in GET /info/.",
             )
         client = request.get("client_id")
-        chosen = strategy(request, self.learning.visible_to(client))
+        chosen = strategy(request, self.learning.work.visible_to(client))
         if not chosen:
             return {}
-        self.learning.reserve_for(client, chosen["id"])
+        self.learning.work.reserve_for(client, chosen["id"])
         return {**chosen, "path": self.datastore().get_image_uri(chosen["id"])}
 
     # The server's own life; processes started for trainings do not get here.
@@ -296,7 +299,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         shutil.rmtree(self.staging, ignore_errors=True)
         self.datastore().recover()
         self.registry.recover()
-        self.learning.sync()
+        self.learning.labels.sync()
         self.learning.jobs.recover()
         CaseScorer(self).start()
         for name, work in (("housekeeping", self._keep_house), ("warm-up", self._warm_up)):
@@ -310,7 +313,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
     def _keep_house(self) -> None:
         """Remove expired sessions and retrain when it is due; one failure does not end it."""
         while True:
-            for work in (self.cleanup_sessions, self.learning.retrain_if_due):
+            for work in (self.cleanup_sessions, self.learning.trainings.retrain_if_due):
                 try:
                     work()
                 except Exception:
@@ -336,7 +339,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
     def _note_proposal(self, image: str, model: Mapping[str, str], part: FilePart) -> None:
         """Note which model proposed what; a disk that takes nothing does not spoil the result."""
         try:
-            self.learning.keep_proposal(image, part, model)
+            self.learning.proposals.keep(image, part, model)
             self.datastore().record_proposal(image, model)
         except (StorageError, BusyError):
             logger.warning("could not note which model proposed a label", exc_info=True)

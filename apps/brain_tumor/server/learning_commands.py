@@ -135,7 +135,7 @@ def export_corrections(studies: Path, found: list[Submission], output: Path) -> 
 
 def _open_ledger(studies: Path) -> Ledger:
     folder = studies / PRIVATE_FOLDER
-    if LEDGER_ENV not in os.environ and not (folder / LEDGER_FILE).is_file():
+    if not os.environ.get(LEDGER_ENV) and not (folder / LEDGER_FILE).is_file():
         raise NotFoundError(
             "this studies folder has no ledger yet",
             remedy="Serve it once (tumorlens serve), or name another with --studies.",

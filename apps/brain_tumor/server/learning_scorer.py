@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brain_tumor.cases.case import Case
@@ -102,16 +103,16 @@ class CaseScorer:
         case_input = stored_input(app.datastore(), image)
         outcome = task.outcome(case_input, task.check_options({}), background=True)
         case = case_input.load().case
-        scores = score_case(case, outcome.result, self._other_opinion(case), self._types(image))
+        scores = score_case(case, outcome.result, self._other_opinion(case), self._read_type(image))
         ref = app.learning.case_ref(image)
         app.learning.ledger.scores.add(image, ref.image_sha256, models, scores.to_json())
         return scores
 
     def _models(self) -> str:
-        """Checksum of the models behind the scores: segmentation and, if there is one, type."""
+        """Checksum of the models behind the scores: segmentation and, if there are, of the type."""
         shown = {model.sha256 for model in self._app.infer_task("segmentation").models()}
         with suppress(NotFoundError):
-            shown |= {model.sha256 for model in self._app.infer_task("classification").models()}
+            shown |= {model.sha256 for model in self._app.infer_task("explanation").models()}
         return hashlib.sha256("\n".join(sorted(shown)).encode()).hexdigest()
 
     def _other_opinion(self, case: Case) -> SegmentationResult | None:
@@ -123,17 +124,15 @@ class CaseScorer:
         with self._app.services.gate.admitted(queue=False):
             return segmenter.segment(lone)
 
-    def _types(self, image: str) -> Mapping[str, float] | None:
-        """Probabilities of the tumour types, where the server has a classifier."""
+    def _read_type(self, image: str) -> TypeOpinions:
+        """What is said about the tumour type, where the server has a classifier."""
         app = self._app
         try:
-            task = app.infer_task("classification")
+            task = app.infer_task("explanation")
         except NotFoundError:
-            return None
+            return TypeOpinions()
         case_input = stored_input(app.datastore(), image)
-        reply = task.run(case_input, task.check_options({}), background=True)
-        section: dict[str, Any] = reply.params.get("classification") or {}
-        return section.get("probabilities")
+        return type_opinions(task.run(case_input, task.check_options({}), background=True).params)
 
     def _run(self) -> None:
         time.sleep(FIRST_PAUSE_S)
@@ -157,27 +156,61 @@ class CaseScorer:
             self._failed[image] = time.monotonic()
 
 
+@dataclass(frozen=True)
+class TypeOpinions:
+    """What is said about the tumour type of a case; None where nothing is said.
+
+    Attributes:
+        probabilities: Of the types, by the classifier.
+        second_reader: One less the probability that the reader of visual symptoms gives the
+            classifier's answer, 0-1.
+        heat_elsewhere: Share of the heat that lies farther than 5 mm from the outline, 0-1.
+    """
+
+    probabilities: Mapping[str, float] | None = None
+    second_reader: float | None = None
+    heat_elsewhere: float | None = None
+
+
+def type_opinions(params: Mapping[str, Any]) -> TypeOpinions:
+    """Opinions in a reply of the task `explanation`."""
+    types = (params.get("classification") or {}).get("probabilities")
+    heat = params.get("heatmap") or {}
+    is_shown = bool(types) and heat.get("range") == [0, 1]
+    return TypeOpinions(
+        probabilities=types,
+        second_reader=(params.get("second_reader") or {}).get("disagreement"),
+        heat_elsewhere=1.0 - heat["near_tumor_share"] if is_shown else None,
+    )
+
+
 def score_case(
     case: Case,
     result: SegmentationResult,
     other: SegmentationResult | None,
-    types: Mapping[str, float] | None,
+    types: TypeOpinions,
 ) -> CaseScores:
     """Scores of a case.
+
+    Two outlines, two readers of the type, or outline and heatmap may differ; the disagreement of
+    the case is that of the pair that differs most.
 
     Args:
         case: The case.
         result: What the server's model found.
         other: What another model found, if any.
-        types: Probabilities of the tumour types, if any.
+        types: What is said about the type.
     """
     doubt = result.uncertainty
+    outlines = None if other is None else 1.0 - dice(_core(result), _core(other))
+    pairs = (outlines, types.second_reader, types.heat_elsewhere)
+    probabilities = types.probabilities
     return CaseScores(
         uncertainty=tumour_uncertainty(doubt, result.labelmap) if doubt is not None else 0.5,
         features=case_features(case, result.labelmap),
         unsure_ml=unsure_ml(doubt, case.spacing_mm) if doubt is not None else 0.0,
-        type_entropy=normalised_entropy(list(types.values())) if types else None,
-        disagreement=None if other is None else 1.0 - dice(_core(result), _core(other)),
+        type_entropy=normalised_entropy(list(probabilities.values())) if probabilities else None,
+        disagreement=max((pair for pair in pairs if pair is not None), default=None),
     )
 
 

@@ -23,7 +23,7 @@ MAX_RESULTS = 1000
 @router.get("/cases/status", summary="Where every case stands")
 def statuses(app: App) -> Response:
     """Status and reservation of every case."""
-    return json_reply(app.learning.statuses())
+    return json_reply(app.learning.work.statuses())
 
 
 @router.post("/cases/reserve", summary="Keep a case from being handed to others for a while")

@@ -12,7 +12,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.labels import LabelArray, TumorType
 from brain_tumor.learning.agreement import fleiss_kappa, mask_agreement
 from brain_tumor.learning.ledger import Kind, NewSubmission, ReviewState, Submission
-from brain_tumor.server.learning_services import EFFORT_PARAMETERS, check_effort
+from brain_tumor.server.learning_labels import EFFORT_PARAMETERS, check_effort
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
 from brain_tumor.server.validation import Parameter, check_object, check_params
@@ -115,7 +115,7 @@ def agreement(app: App, image: str = "") -> Response:
         found = _newest_by_annotator(ledger.submissions(case_id=case, kind=Kind.MASK))
         for (_, annotator), one in found.items():
             if one.state is not ReviewState.REJECTED:
-                masks[annotator] = app.learning.labelmap(one)[0]
+                masks[annotator] = app.learning.labels.labelmap(one)[0]
         reply["masks"] = mask_agreement(masks)
         reply["annotators"] = sorted(masks)
     return json_reply(reply)

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
-from brain_tumor.server.learning_services import check_effort
+from brain_tumor.server.learning_labels import check_effort
 from brain_tumor.server.replies import FilePart, file_reply, json_reply, media_type
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
 from brain_tumor.server.validation import (

@@ -96,7 +96,7 @@ def train(app: App, model: str, params: JsonBody = None) -> Response:
     unknown = sorted(set(given) - set(options))
     if unknown:
         raise InputError(f"params holds {unknown}; expected only {sorted(options)}")
-    return json_reply(app.learning.train(model, given, client))
+    return json_reply(app.learning.trainings.train(model, given, client))
 
 
 @router.post("/train/", summary="Start a training of every model", deprecated=True)
