@@ -18,9 +18,9 @@ from brain_tumor.cases.geometry import axis_map
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region, check_scheme, region_mask
 from brain_tumor.learning.changes import dice
-from brain_tumor.learning.promotion import GateRules
 from brain_tumor.learning.tuners import (
     CHANGED,
+    MASK_RULES,
     Examples,
     Scorer,
     Truth,
@@ -58,7 +58,7 @@ class CoreTuner:
 
     name = "tumor_core"
     learns_from = "masks"
-    rules = GateRules()
+    rules = MASK_RULES
 
     def __init__(self, parent: Path) -> None:
         bundle = read_bundle(parent)

@@ -15,9 +15,9 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.preprocessing import WorkingCase, sample_on_grid, to_working_grid
 from brain_tumor.cases.volume import Volume
 from brain_tumor.labels import Label, LabelArray, LabelScheme, check_scheme
-from brain_tumor.learning.promotion import GateRules
 from brain_tumor.learning.tuners import (
     CHANGED,
+    MASK_RULES,
     Examples,
     Scorer,
     Truth,
@@ -56,7 +56,7 @@ class SegmentationTuner:
 
     name = "segmentation"
     learns_from = "masks"
-    rules = GateRules()
+    rules = MASK_RULES
 
     def __init__(self, parent: Path, *, crop: tuple[int, int, int] = CROP_SHAPE) -> None:
         bundle = read_bundle(parent)

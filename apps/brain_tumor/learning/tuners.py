@@ -59,6 +59,16 @@ class Examples:
     replay: list[Path]
 
 
+LEAST_OVERLAP = 0.2
+MASK_RULES = GateRules(least_current=LEAST_OVERLAP)
+"""What the gate demands of a model that learns from masks.
+
+Where the version in use hardly overlaps with the held-out masks of patients like those that it was
+checked on, outlines at the wrong place are likelier than a model that finds nothing: a candidate
+that learnt the same mistake would look far better on them.
+"""
+
+
 class FineTuner(Protocol):
     """A model that learns from corrections."""
 

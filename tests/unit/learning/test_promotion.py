@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from brain_tumor.errors import InputError
+from brain_tumor.learning.core_tuner import CoreTuner
 from brain_tumor.learning.gate_report import gate_page
 from brain_tumor.learning.paired import paired_difference
 from brain_tumor.learning.promotion import (
@@ -13,6 +14,7 @@ from brain_tumor.learning.promotion import (
     judge,
     promote_if_accepted,
 )
+from brain_tumor.learning.segmentation_tuner import SegmentationTuner
 
 from tests.helpers.learning import BETTER, KEPT, a_registry, gate, scores, write_bundle
 
@@ -120,6 +122,17 @@ class TestGate:
         report = ask(GateRules(least_current=0.5))
         assert not report.promote
         assert "the corrections are doubtful: the active version scores 0.400" in report.reasons[0]
+
+    @pytest.mark.parametrize("tuner", [CoreTuner, SegmentationTuner])
+    def test_outlines_at_the_wrong_place_are_doubted_however_well_they_are_learnt(self, tuner):
+        gains = [0.7, 0.75, 0.72, 0.78, 0.74, 0.71]
+
+        def ask(start):
+            found = [*scores(Source.CORRECTIONS, gains, start=start), *KEPT]
+            return judge(found, model="m", current="1", candidate="2", rules=tuner.rules)
+
+        assert "corrections are doubtful" in ask(0.1).reasons[0]
+        assert ask(0.22).promote
 
     def test_versions_with_different_metrics_cannot_be_compared(self):
         odd = CaseScore("c", "c", Source.BASE, {"WT": 1.0}, {"TC": 1.0})
