@@ -30,18 +30,19 @@ _DIAGONALS = (6, 9)
 
 
 def longest_contour(image: npt.NDArray[np.float32], level: float) -> npt.NDArray[np.float64] | None:
-    """The closed contour with the most vertices, by marching squares.
+    """The contour with the most vertices, by marching squares.
 
     Vertices, direction and start are those of `skimage.measure.find_contours`, which is asked
-    itself where a square is ambiguous or a pixel lies exactly on the level.
+    itself where a square is ambiguous, a pixel lies exactly on the level, or the contour runs out
+    of the image.
 
     Args:
-        image: Shape (rows, columns), below the level all along its edge.
+        image: Shape (rows, columns).
         level: Value of the contour.
 
     Returns:
-        Vertices in pixels (row, column), shape (n, 2), the last one that of the start; None if
-        nothing is above the level.
+        Vertices in pixels (row, column), shape (n, 2), the last one that of the start if the
+        contour is closed; None if there is none.
 
     References:
         Lorensen and Cline 1987, doi:10.1145/37401.37422 (marching cubes; here in the plane).
@@ -54,7 +55,8 @@ def longest_contour(image: npt.NDArray[np.float32], level: float) -> npt.NDArray
         return None
     kinds = code.ravel()[crossed]
     unclear = (kinds == _DIAGONALS[0]) | (kinds == _DIAGONALS[1])
-    if unclear.any() or (data == level).any():
+    is_open = above[:: len(above) - 1].any() or above[:, :: above.shape[1] - 1].any()
+    if is_open or unclear.any() or (data == level).any():
         contours = find_contours(data, level)  # type: ignore[no-untyped-call]
         return np.asarray(max(contours, key=len))
     rows, columns = np.divmod(crossed, code.shape[1])

@@ -43,6 +43,13 @@ def test_a_pixel_on_the_level_and_touching_corners_are_left_to_scikit_image():
     )
 
 
+def test_a_contour_that_runs_out_of_the_image_is_left_to_scikit_image():
+    image = blobs(3)[9:, :-11]
+    expected = max(find_contours(image, 0.5), key=len)
+    assert expected[0].tolist() != expected[-1].tolist()
+    np.testing.assert_array_equal(longest_contour(image, 0.5), expected)
+
+
 def test_an_image_below_the_level_has_no_contour():
     assert longest_contour(np.zeros((5, 5), dtype=np.float32), 0.5) is None
 
