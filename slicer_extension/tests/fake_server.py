@@ -97,7 +97,11 @@ class FakeServer:
             "version": "0.1.0",
             "labels": self.server_labels,
             "models": {name: {"type": name, "labels": LABELS} for name in self.models},
-            "strategies": {"first": {}, "uncertainty": {}, "random": {}},
+            "strategies": {
+                "first": {},
+                "uncertainty": {"description": "Where the model doubts about the tumour most"},
+                "random": {"description": "<b>At random</b>"},
+            },
             "trainers": {
                 "segmentation": {"config": {"max_epochs": 5, "learning_rate": 0.001, "fast": True}}
             },

@@ -37,13 +37,14 @@ def main(url: str, case: str, folder: Path = SCREENSHOTS) -> None:
     user.connect(url)
     user.open(case)
     studio.shoot("case", 0)
-    ui.uncertaintyCheck.checked = True
-    user.analyse_for(300)
+    user.analyse_for(900)
     ui.surfaceCheck.checked = True
     ui.fillSlider.value = 0.2
     user.workspace.go_to_highest(user.workspace.heat)
     ui.heatCheck.checked = True
+    ui.uncertainCheck.checked = True
     studio.shoot("see", 1)
+    ui.uncertainCheck.checked = False
     ui.explainButton.checked = True
     first = next((e for e in user.workspace.analysis.evidence if e.ras), None)
     if first is not None:
@@ -52,22 +53,30 @@ def main(url: str, case: str, folder: Path = SCREENSHOTS) -> None:
     studio.dark(True)
     studio.shoot("dark", 2)
     studio.dark(False)
+    ui.languageCombo.setCurrentIndex(ui.languageCombo.findData(KOREAN))
+    ui.againButton.click()
+    user.wait(900)
+    studio.shoot("korean", 2)
+    ui.languageCombo.setCurrentIndex(ui.languageCombo.findData("en"))
     ui.heatCheck.checked = False
     user.workspace.evidence.clear()
     user.paint_around(user.workspace.heat.highest_ras())
     user.controller.see_panel.on_surface()
     ui.changesCheck.checked = True
     studio.shoot("correct", 3)
+    ui.submitButton.click()
+    user.wait(300)
+    ui.changesCheck.checked = False
     widget.parent.resize(PANEL_WIDTH, TALL)
     ui.tabs.setCurrentIndex(4)
+    user.wait()
+    ui.historyButton.click()
     user.wait()
     candidates = [n for n, v in enumerate(user.controller.teach_panel.versions) if not v.is_active]
     if candidates:
         ui.modelsTable.selectRow(candidates[-1])
         ui.tryButton.click()
     studio.shoot("teach", 4)
-    ui.languageCombo.setCurrentIndex(ui.languageCombo.findData(KOREAN))
-    studio.shoot("korean", 1)
     user.session.is_edited = False
     widget.cleanup()
 

@@ -21,6 +21,9 @@ SPOKEN = {
     "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
     "explanation/faithfulness.py": ("_place_reasons", "_curve_reasons"),
     "explanation/region_heat.py": ("_reasons",),
+    "learning/training_job.py": ("_work", "symptoms_switched_off"),
+    "server/learning_jobs.py": ("_watch",),
+    "server/strategies.py": ("__init__",),
     "learning/promotion.py": (
         "_better",
         "_no_forgetting",
@@ -33,16 +36,21 @@ SPOKEN = {
     ),
 }
 """Functions all of whose sentences reach the reply, by file."""
+KEPT_ON_RECORD = {"distilled phantoms"}
+"""What these functions write into files only."""
 CONSTANTS = {
     "cases/sources.py": "TAKEN_AS_T1C",
     "cases/nrrd_files.py": "_NO_ORIENTATION",
     "classification/classifier.py": "NO_HEAD",
     "explanation/references.py": "NO_SYMPTOMS",
+    "server/learning_strategies.py": "DESCRIPTIONS",
+    "server/routes/work.py": "IDLE",
 }
 ERRORS = (
     "server/access.py", "server/admission.py", "server/datastore.py", "server/history.py",
-    "server/label_check.py", "server/learning_jobs.py", "server/learning_services.py",
-    "server/learning_trainers.py", "server/replies.py", "server/routes/models.py",
+    "server/label_check.py", "server/learning_jobs.py", "server/learning_labels.py",
+    "server/learning_requests.py", "server/learning_trainers.py", "server/replies.py",
+    "server/routes/models.py",
     "server/routes/work.py", "server/sessions.py",
     "cases/durable.py", "cases/geometry.py", "cases/preprocessing.py",
     "explanation/language_models.py", "explanation/region_heat.py", "learning/ledger_records.py",
@@ -106,15 +114,20 @@ def of_server() -> set[str]:
     """What the server says in replies that the panel shows."""
     found = set()
     for file, names in SPOKEN.items():
-        functions = {n.name: n for n in ast.walk(_parsed(SERVER / file)) if hasattr(n, "body")
-                     and isinstance(n, ast.FunctionDef)}  # fmt: skip
-        for name in names:
-            found |= set(_sentences(functions[name]))
+        tree = _parsed(SERVER / file)
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        missing = set(names) - {function.name for function in functions}
+        if missing:
+            raise LookupError(f"{file} has no function {', '.join(sorted(missing))}")
+        for function in functions:
+            if function.name in names:
+                found |= set(_sentences(function))
     for file, name in CONSTANTS.items():
         for node in _parsed(SERVER / file).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            if getattr(targets[0], "id", "") == name:
                 found |= set(_sentences(node.value))
-    return found
+    return found - KEPT_ON_RECORD
 
 
 def of_server_errors() -> set[str]:

@@ -32,6 +32,14 @@ def drain(jobs):
         jobs.poll(0.05)
 
 
+def test_what_happened_today_has_a_time_and_anything_else_a_date():
+    from TumorLensLib.cases import shortened
+
+    assert shortened("2026-01-02 10:00", "2026-01-02") == "10:00"
+    assert shortened("2026-01-02 10:00", "2026-01-03") == "2026-01-02"
+    assert shortened("", "2026-01-03") == ""
+
+
 def test_results_and_errors_arrive_where_poll_is_called():
     jobs, got = Jobs(), []
     here = threading.current_thread()

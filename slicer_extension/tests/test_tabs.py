@@ -450,6 +450,20 @@ def test_type_and_verdicts_are_sent_with_who_and_how_long_and_what_was_seen(pane
     assert server.reserved == {}
 
 
+def test_a_sentence_to_judge_is_shown_as_a_whole(panel, server):
+    import qt
+
+    panel.open_and_analyse(server.url)
+    panel.ui.tabs.setCurrentIndex(3)
+    table = panel.ui.verdictTable
+    header = table.verticalHeader()
+    assert header.sectionResizeMode(0) == qt.QHeaderView.ResizeToContents
+    table.item(0, 1).setText("A ring of enhancement surrounds a darker core. " * 4)
+    for _ in range(5):
+        panel.widget.parent.repaint()
+    assert table.rowHeight(0) > 1.8 * table.rowHeight(1)
+
+
 def test_what_was_not_stored_is_named_and_what_was_is_not_lost(panel, server):
     panel.open_and_analyse(server.url)
     choose(panel.ui.typeCombo, "other")
@@ -537,7 +551,72 @@ def test_a_case_that_another_has_is_said_so(panel, server):
     assert panel.session.case is None
 
 
+def test_the_strategy_is_chosen_on_either_tab_and_remembered(panel, server):
+    ui = panel.ui
+    assert not ui.teachStrategyCombo.enabled
+    panel.connect(server.url)
+    choose(ui.teachStrategyCombo, "uncertainty")
+    assert ui.strategyCombo.currentData == "uncertainty"
+    assert ui.strategyLabel.text == "Where the model doubts about the tumour most"
+    choose(ui.strategyCombo, "first")
+    assert ui.teachStrategyCombo.currentData == "first"
+    assert ui.strategyLabel.text == ""
+    choose(ui.teachStrategyCombo, "uncertainty")
+    choose(ui.languageCombo, "ko")
+    assert ui.strategyCombo.currentText == "불확실성"
+    assert ui.strategyLabel.text == "모델이 종양을 가장 의심하는 증례"
+    assert ui.strategyCombo.currentData == "uncertainty"
+    choose(ui.languageCombo, "en")
+    ui.strategyCombo.clear()  # as in a new session of the application
+    panel.connect(server.url)
+    assert ui.strategyCombo.currentData == "uncertainty"
+    ui.nextButton.click()
+    panel.wait()
+    assert ("POST", "/activelearning/uncertainty", {}) in server.requests
+
+
 # Teach.
+
+
+def test_a_server_without_corrections_says_so(panel, server):
+    panel.connect(server.url)
+    panel.ui.tabs.setCurrentIndex(4)
+    panel.wait()
+    assert panel.ui.waitingLabel.text == "Nothing was corrected yet."
+
+
+def test_what_the_server_says_is_korean_in_a_korean_panel(panel, server):
+    choose(panel.ui.languageCombo, "ko")
+    server.faithful = False
+    panel.open_and_analyse(server.url)
+    ui = panel.ui
+    assert "t2을(를) t1c의 격자로 다시 표본화했습니다" in ui.warningsLabel.text
+    ui.explainButton.click()
+    text = ui.rationaleView.plainText
+    for word in ("고리 조영증강 지수", "왼쪽 측두엽"):
+        assert word in text
+    ui.rationaleView.anchorClicked.emit(_link("evidence:e1"))
+    assert panel.status == "고리 조영증강 지수: 1.31"
+    ui.tabs.setCurrentIndex(4)
+    panel.wait()
+    ui.modelsTable.selectRow(1)
+    ui.tryButton.click()
+    panel.wait()
+    gate = plain(ui.gateLabel.text)
+    assert "교정 / <WT>" in gate
+    assert "환자 각각" in gate
+    busy = {"code": "busy", "message": "no free processor within 60 s", "remedy": ""}
+    server.fail["/infer/analysis"] = (503, busy)
+    panel.analyse()
+    assert panel.status == "60초 안에 빈 프로세서가 없었습니다."
+    panel.connect("http://127.0.0.1:9")
+    assert panel.status.startswith("http://127.0.0.1:9에서 답하는 서버가 없습니다. 서버를 시작하고")
+
+
+def _link(text):
+    import qt
+
+    return qt.QUrl(text)
 
 
 @pytest.fixture

@@ -68,6 +68,21 @@ def from_datastore(index: Mapping[str, Any]) -> list[CaseEntry]:
     return entries
 
 
+def shortened(when: str, today: str) -> str:
+    """Time of day for something of today, else its date.
+
+    Args:
+        when: Date and time, `2026-01-02 10:00`.
+        today: Date, `2026-01-02`.
+
+    Example:
+        >>> shortened("2026-01-02 10:00", "2026-01-02"), shortened("2026-01-02 10:00", "2026-01-03")
+        ('10:00', '2026-01-02')
+    """
+    date, _, time = when.partition(" ")
+    return time if date == today and time else date
+
+
 def _when(value: Any) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M")  # local time

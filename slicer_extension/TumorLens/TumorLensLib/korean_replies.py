@@ -193,6 +193,10 @@ REPLIES: dict[str, str] = {
         "모든 학습은 승격 기준으로 끝나며 기본 제공 버전에는 필요 없습니다"
     ),
     # Messages of a training.
+    "No training was started yet": "아직 학습을 시작하지 않았습니다",
+    "the training process was killed (signal {signal}); going on": (
+        "학습 프로세스가 종료되어(신호 {signal}) 이어서 진행합니다"
+    ),
     "training on {count} corrections": "교정 {count}개로 학습 중",
     "stopped": "중지됨",
     "interrupted; goes on when the server starts again": "중단됨. 서버가 다시 시작되면 이어집니다",
@@ -217,6 +221,18 @@ REPLIES: dict[str, str] = {
 }
 
 WORDS: dict[str, str] = {
+    # What the strategies look for.
+    "Where the model doubts about the tumour most": "모델이 종양을 가장 의심하는 증례",
+    "Where models differ most, or the tumour type is in doubt": (
+        "모델들이 가장 다르거나 종양 유형이 불확실한 증례"
+    ),
+    "First unlabelled case by name": "이름순으로 첫 미표시 증례",
+    "Random unlabelled case, never-served ones first": ("무작위 미표시 증례, 나온 적 없는 것 먼저"),
+    "Least like the cases that are corrected already": "이미 교정한 증례와 가장 다른 증례",
+    "Doubt, disagreement and diversity against the expected effort": (
+        "예상 작업량 대비 불확실성, 불일치, 다양성"
+    ),
+    # States of a training.
     "IDLE": "학습 없음",
     "PENDING": "대기 중",
     "SUBMITTED": "대기 중",

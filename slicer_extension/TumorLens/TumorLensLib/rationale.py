@@ -255,7 +255,7 @@ def comparison_html(comparison: Comparison, t: Translator, theme: Theme) -> str:
     """Before and after of every class and region."""
     if not comparison.changed_voxels:
         return _faint(t("The segments are as proposed."), theme)
-    heads = (t("proposed"), t("now"), t("change"), "Dice")
+    heads = (f"{t('proposed')} (mL)", f"{t('now')} (mL)", f"{t('change')} (mL)", "Dice")
     rows = [f"<tr><td></td>{''.join(_head(text, 'right') for text in heads)}</tr>"]
     for item in (*comparison.classes, *comparison.regions):
         name = t(REGION_NAMES.get(item.name, item.name))
@@ -270,10 +270,7 @@ def comparison_html(comparison: Comparison, t: Translator, theme: Theme) -> str:
         voxels=comparison.changed_voxels,
         ml=f"{comparison.changed_ml:.2f}",
     )
-    return (
-        f"<table cellspacing='0' cellpadding='2'>{''.join(rows)}</table>"
-        f"{_faint('mL', theme)}<div>{summary}</div>"
-    )
+    return f"<table cellspacing='0' cellpadding='2'>{''.join(rows)}</table><div>{summary}</div>"
 
 
 def gate_html(report: GateReport, t: Translator, theme: Theme) -> str:

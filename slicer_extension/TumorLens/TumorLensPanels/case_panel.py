@@ -6,7 +6,7 @@ import contextlib
 import datetime
 from typing import Any
 
-from TumorLensLib.cases import LABELLED, WITH_LABEL, CaseEntry, list_cases
+from TumorLensLib.cases import LABELLED, WITH_LABEL, CaseEntry, list_cases, shortened
 from TumorLensLib.client import Client, InferReply
 from TumorLensLib.labels import SCHEMES, differences_from
 from TumorLensLib.sequences import SEQUENCES, assign
@@ -118,12 +118,8 @@ class CasePanel(Panel):
 
     def on_connected(self) -> None:
         """Show what the server offers and its cases."""
-        info, client = self.controller.server_info, self.controller.client
+        client = self.controller.client
         self._show_server()
-        strategies = info.get("strategies") or {}
-        tables.fill_combo(
-            self.ui.strategyCombo, [(self.t(name), name) for name in sorted(strategies)]
-        )
         self.ui.serverSection.collapsed = True
         self.ui.serverLabel.toolTip = str(client.address)
         self.refresh()
@@ -154,7 +150,11 @@ class CasePanel(Panel):
     def _show_cases(self, entries: list[CaseEntry]) -> None:
         self.entries = entries
         headers = [self.t(text) for text in ("Case", "Status", "Reserved by", "Updated")]
-        rows = [(e.name, self._status_of(e), e.reserved_by, e.updated) for e in entries]
+        today = datetime.datetime.now().strftime("%Y-%m-%d")
+        rows = [
+            (e.name, self._status_of(e), e.reserved_by, shortened(e.updated, today))
+            for e in entries
+        ]
         tables.fill(self.ui.casesTable, headers, rows)
 
     def _status_of(self, entry: CaseEntry) -> str:

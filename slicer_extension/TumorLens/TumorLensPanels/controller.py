@@ -26,6 +26,7 @@ from TumorLensPanels.question_panel import QuestionPanel
 from TumorLensPanels.retranslation import Retranslation
 from TumorLensPanels.see_panel import SeePanel
 from TumorLensPanels.shortcuts import Shortcuts
+from TumorLensPanels.strategy_panel import StrategyPanel
 from TumorLensPanels.teach_panel import TeachPanel
 from TumorLensPanels.uncertainty_panel import UncertaintyPanel
 
@@ -91,6 +92,7 @@ class Controller:
         self.question_panel = QuestionPanel(self)
         self.correct_panel = CorrectPanel(self)
         self.teach_panel = TeachPanel(self)
+        self.strategy_panel = StrategyPanel(self)
         self.panels = (
             self.case_panel,
             self.see_panel,
@@ -98,6 +100,7 @@ class Controller:
             self.question_panel,
             self.correct_panel,
             self.teach_panel,
+            self.strategy_panel,
         )
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
@@ -205,7 +208,8 @@ class Controller:
             what = self.t.told(str(error))
             return self.t("This server does not offer that: {what}.", what=what)
         text = self.t.told(str(error).strip()) or type(error).__name__
-        text = text[0].upper() + text[1:]
+        if self.t.language == "en":
+            text = text[0].upper() + text[1:]
         text = text if text.endswith((".", "!", "?")) else text + "."
         remedy = self.t.told(error.remedy) if isinstance(error, ServerError) else ""
         return f"{text} {remedy}".strip()

@@ -48,6 +48,8 @@ class CorrectPanel(Panel):
         self._editor_node: Any = None
         self._verdicts: list[qt.QComboBox] = []
         tables.prepare(ui.verdictTable)
+        rows = ui.verdictTable.verticalHeader()
+        rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences are not cut off
         ui.tumourPointsButton.toggled.connect(self.on_tumour_points)
         ui.otherPointsButton.toggled.connect(self.on_other_points)
         ui.clearPointsButton.clicked.connect(self.on_clear_points)

@@ -31,6 +31,8 @@ class TeachPanel(Panel):
         for table in (ui.correctionsTable, ui.modelsTable, ui.historyTable):
             tables.prepare(table)
             table.itemSelectionChanged.connect(self.update)
+        ui.optionsTable.verticalHeader().setVisible(False)
+        ui.optionsTable.horizontalHeader().setStretchLastSection(True)
         ui.teachRefreshButton.clicked.connect(self.refresh)
         ui.acceptButton.clicked.connect(lambda: self.on_review("reviewed"))
         ui.rejectButton.clicked.connect(lambda: self.on_review("rejected"))
@@ -118,7 +120,11 @@ class TeachPanel(Panel):
             for c in self._corrections
         ]
         waiting = sum(c.get("state") == "submitted" for c in self._corrections)
-        self.ui.waitingLabel.text = self.t("{count} wait for a review.", count=waiting)
+        self.ui.waitingLabel.text = (
+            self.t("{count} wait for a review.", count=waiting)
+            if self._corrections
+            else self.t("Nothing was corrected yet.")
+        )
         tables.fill(self.ui.correctionsTable, headers, rows)
 
     def on_review(self, decision: str) -> None:
