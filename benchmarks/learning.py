@@ -1,8 +1,15 @@
 """A simulated annotator: how many corrections does each strategy need?
 
+    python -m benchmarks.learning --data DIR [--plan whole|small|quick] [--no-server]
     python -m benchmarks.learning [--quick]
 
-Small and honest: coarse phantoms (4 mm), no patients; a tiny network, no HTTP; selection,
+With `--data` (laid out as the data README says; `cheng/` is read) on real pictures of the patients
+that `tumor_core` was trained without, at their own site and at a shifted one: 20 corrected
+patients, poisoned batches, learning curves, and two whole rounds over HTTP. See
+`learning_masks` and `learning_masks_server`. Writes benchmarks/results/learning_masks.json and
+docs/learning_masks.png (`quick` writes nothing).
+
+Without it on coarse phantoms (4 mm), no patients; a tiny network, no HTTP; selection,
 fine-tuning and gate are those of the server. The first network knows skull-stripped gliomas only.
 The pool holds three tumour types with skull at another contrast, half of it near-copies of a few
 patients. Each round hands out two cases, the annotator gives the true mask, and the first network
@@ -14,6 +21,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -21,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from brain_tumor.bundles import METADATA, WEIGHTS
+from brain_tumor.bundles import METADATA, WEIGHTS, models_folder
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.preprocessing import foreground_mask, zscore
@@ -42,7 +50,13 @@ from brain_tumor.segmentation.networks import build_unet
 from brain_tumor.segmentation.training.validation import region_dice
 from safetensors.torch import save_file
 
+from benchmarks.environment import write_result
+from benchmarks.learning_masks import MaskPlan, run_masks
+from benchmarks.learning_masks_curve import draw_mask_curves, summarise_masks
+from benchmarks.learning_masks_server import run_mask_round
+
 RESULTS = Path(__file__).parent / "results" / "learning.json"
+FIGURE = Path(__file__).parents[1] / "docs" / "learning_masks.png"
 CHANNELS = (8, 16, 32)
 SHAPE = (48, 64, 48)
 STRATEGIES = ("random", "uncertainty", "diversity", "combined")
@@ -188,10 +202,45 @@ def gate(current, candidate, held_out, base):
     return judge(rows, model="segmentation", current="0.0.1", candidate="0.0.2")
 
 
+def on_real_pictures(chosen):
+    """The loop of the outlines on patients that the bundle has never seen."""
+    plan = {"whole": MaskPlan(), "small": MaskPlan.small(), "quick": MaskPlan.quick()}[chosen.plan]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    started, cpu = time.monotonic(), time.process_time()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        result = {"plan_name": chosen.plan, "plan": vars(plan)}
+        result |= run_masks(
+            plan, chosen.data, chosen.bundle, folder / "own", lambda text: print(text, flush=True)
+        )
+        result["cpu_minutes_in_process"] = round((time.process_time() - cpu) / 60, 1)
+        if not chosen.no_server:
+            result["over_http"] = [
+                run_mask_round(
+                    plan, chosen.data, chosen.bundle, folder / f"http-{bad}", poisoned=bad
+                )
+                for bad in (False, True)
+            ]
+    result |= summarise_masks(result, plan)
+    result["minutes"] = round((time.monotonic() - started) / 60, 1)
+    if chosen.plan == "quick":
+        print(json.dumps(result, indent=1))
+        return
+    draw_mask_curves(result["summary"]["curves"], FIGURE)
+    print(write_result("learning_masks", result))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--data", type=Path, help="real pictures instead of phantoms")
+    parser.add_argument("--plan", choices=("whole", "small", "quick"), default="whole")
+    parser.add_argument("--bundle", type=Path, default=models_folder() / "tumor_core")
+    parser.add_argument("--no-server", action="store_true", help="leave out the rounds over HTTP")
+    chosen = parser.parse_args()
+    if chosen.data is not None:
+        return on_real_pictures(chosen)
+    quick = chosen.quick
     seeds, rounds, steps, start_steps = (1, 2, 6, 30) if quick else (3, 4, 40, 300)
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -1,42 +1,61 @@
 """Kill -9 at 20 random moments of submit, train and promote: nothing is lost, nothing half-written.
 
-    python -m benchmarks.learning_kills [KILLS]
+    python -m benchmarks.learning_kills [--kills 20] [submit ledger database train promote]
 
-Runs the crash tests of the learning loop with more kills than the test suite has, and writes
-benchmarks/results/learning_kills.json.
+Runs the crash tests of the learning loop with more kills than the test suite has: all parts, or
+those named. Each part that ends is written to benchmarks/results/learning_kills.json at once; parts
+that were not run stay as they are there, with the commit that they were run at.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "learning_kills.json"
+from benchmarks.environment import RESULTS, environment, write_result
+
+NAME = "learning_kills"
+LEDGER = "tests/unit/learning/test_ledger.py"
 TESTS = {
-    "submit": "tests/integration/test_learning_crashes.py",
-    "ledger": "tests/unit/learning/test_ledger.py",
-    "train": "tests/unit/learning/test_retraining.py",
-    "promote": "tests/unit/learning/test_registry.py",
+    "submit": ("tests/integration/test_learning_crashes.py", "server process, over HTTP"),
+    "ledger": (f"{LEDGER}", "process that writes to SQLite, and one that writes to PostgreSQL"),
+    "database": ("tests/unit/learning/test_ledger_postgresql.py", "PostgreSQL server itself"),
+    "train": ("tests/unit/learning/test_retraining.py", "training process"),
+    "promote": ("tests/unit/learning/test_registry.py", "process that switches versions"),
 }
 
 
-def main() -> int:
-    kills = sys.argv[1] if len(sys.argv) > 1 else "20"
-    environment = {**os.environ, "TUMORLENS_KILLS": kills, "OMP_NUM_THREADS": "1"}
-    found = {}
-    for name, path in TESTS.items():
+def main(argv: list[str] | None = None) -> int:
+    """Run the parts, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("parts", nargs="*", choices=[*TESTS, []], help="all if none is named")
+    parser.add_argument("--kills", type=int, default=20)
+    chosen = parser.parse_args(argv)
+    settings = {**os.environ, "TUMORLENS_KILLS": str(chosen.kills), "OMP_NUM_THREADS": "1"}
+    path = RESULTS / f"{NAME}.json"
+    found = json.loads(path.read_text(encoding="utf-8"))["parts"] if path.exists() else {}
+    all_passed = True
+    for part in chosen.parts or TESTS:
+        file, killed = TESTS[part]
         started = time.monotonic()
-        command = [sys.executable, "-m", "pytest", path, "-q", "-k", "killed"]
-        code = subprocess.run([*command, "-p", "no:cacheprovider"], env=environment).returncode
-        seconds = round(time.monotonic() - started, 1)
-        found[name] = {"kills": int(kills), "passed": code == 0, "seconds": seconds}
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found, indent=2))
-    return 0 if all(one["passed"] for one in found.values()) else 1
+        command = [sys.executable, "-m", "pytest", file, "-q", "-k", "killed"]
+        code = subprocess.run([*command, "-p", "no:cacheprovider"], env=settings).returncode
+        all_passed = all_passed and code == 0
+        found[part] = {
+            "killed": killed,
+            "kills": chosen.kills,
+            "passed": code == 0,
+            "seconds": round(time.monotonic() - started, 1),
+            "commit": environment()["commit"],
+            "load": round(os.getloadavg()[0], 1),
+        }
+        print(part, found[part], flush=True)
+        write_result(NAME, {"parts": found})
+    return 0 if all_passed else 1
 
 
 if __name__ == "__main__":

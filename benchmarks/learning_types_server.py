@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import requests
 from brain_tumor.bundles import models_folder
 from brain_tumor.learning.labelled_cases import picture_case
 from brain_tumor.segmentation.training.slices import (
@@ -24,12 +17,11 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
 )
 
+from benchmarks.learning_server import CLIENT, LearningServer, served
 from benchmarks.learning_types_fold import Site, spread, write_parent
 
 PER_PATIENT = 2
 KNOWN_PATIENTS = 60
-START_PATIENCE_S, TRAIN_PATIENCE_S = 300.0, 900.0
-POLL_S = 0.5
 
 
 def run_server_round(
@@ -42,87 +34,44 @@ def run_server_round(
     known = [r for r, f in zip(rows, folds, strict=True) if f != fold]
     cases = _write_studies(data, held, folder / "studies")
     _write_base(data, known, folder / "base", 9 if quick else KNOWN_PATIENTS)
-    port = _free_port()
-    command = [sys.executable, "-m", "brain_tumor.cli", "serve", "--port", str(port)]
     environment = {
-        **os.environ,
         "TUMORLENS_MODELS": str(_write_models(runs, fold, folder / "models")),
         "TUMORLENS_REPLAY": str(folder / "base"),
         "TUMORLENS_SCORING_BUDGET": "0",
     }
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--studies", str(folder / "studies")],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-        try:
-            server = _Server(f"http://127.0.0.1:{port}", process)
-            server.wait()
-            return {"fold": fold, **_round(server, cases, quick=quick)}
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+    with served(folder / "studies", folder / "server.log", environment) as server:
+        return {"fold": fold, **_round(server, cases, quick=quick)}
 
 
-class _Server:
-    def __init__(self, url: str, process: subprocess.Popen[bytes]) -> None:
-        self.url = url
-        self._process = process
-
-    def ask(self, method: str, path: str, **options: Any) -> Any:
-        reply = requests.request(method, f"{self.url}{path}", timeout=120, **options)
-        if reply.status_code != 200:
-            raise RuntimeError(f"{method} {path}: {reply.status_code} {reply.text[:300]}")
-        kind = reply.headers["content-type"]
-        return reply.json() if kind.startswith("application/json") else _json_part(reply)
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + START_PATIENCE_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                requests.get(f"{self.url}/info/", timeout=5)
-                return
-            except requests.RequestException:
-                time.sleep(POLL_S)
-        raise RuntimeError("the server did not start")
-
-    def classifier(self, case: str) -> tuple[dict[str, str], dict[str, Any]]:
-        """Version that answered, and its answer."""
-        reply = self.ask("POST", f"/infer/classification?image={case}")
-        (model,) = [m for m in reply["models"] if m["name"] == "classification"]
-        return model, reply["classification"]["probabilities"]
+def _classifier(server: LearningServer, case: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Version that answered, and its answer."""
+    reply = server.ask("POST", f"/infer/classification?image={case}")
+    (model,) = [m for m in reply["models"] if m["name"] == "classification"]
+    return model, reply["classification"]["probabilities"]
 
 
 def _round(
-    server: _Server, cases: dict[str, tuple[ChengSlice, Path]], *, quick: bool
+    server: LearningServer, cases: dict[str, tuple[ChengSlice, Path]], *, quick: bool
 ) -> dict[str, Any]:
     started = time.monotonic()
-    for case in cases:  # before anything else: a case keeps the patient that it is first seen with
-        told = json.dumps({"patient": case.split("-")[0]})
-        server.ask("PUT", f"/datastore/image/info?image={case}", data={"info": told})
+    for case in cases:
+        server.name_patient(case, case.split("-")[0])
     probe = next(iter(cases))
-    before = server.classifier(probe)
+    before = _classifier(server, probe)
     submitted = []
     for case, (row, label) in cases.items():
         sent = time.monotonic()
-        server.ask(
-            "PUT",
-            f"/datastore/label?image={case}",
-            files={"label": ("label.nii.gz", label.read_bytes())},
-            data={"params": json.dumps({"client_id": "annotator"})},
-        )
-        body = {"image": case, "type": row.tumor_type, "client_id": "annotator"}
+        server.correct(case, label.read_bytes())
+        body = {"image": case, "type": row.tumor_type, "client_id": CLIENT}
         server.ask("POST", "/corrections/type", json=body)
         submitted.append(time.monotonic() - sent)
     kept = server.ask("GET", "/corrections?kind=type&limit=1000")
-    options = {"max_epochs": 1 if quick else 20, "client_id": "annotator"}
+    options = {"max_epochs": 1 if quick else 20, "client_id": CLIENT}
     training = time.monotonic()
     server.ask("POST", "/train/classification", json=options)
-    state = _finished(server)
+    state = server.trained()
     trained = time.monotonic() - training
-    after = server.classifier(probe)
+    after = _classifier(server, probe)
     report = server.ask("GET", f"/models/classification/report?version={state['version']}")
     found = {
         "cases": len(cases),
@@ -142,24 +91,12 @@ def _round(
         "version_after": after[0]["version"],
     }
     if state["promoted"]:
-        server.ask("POST", "/models/classification/rollback", json={"client_id": "annotator"})
-        back = server.classifier(probe)
+        server.ask("POST", "/models/classification/rollback", json={"client_id": CLIENT})
+        back = _classifier(server, probe)
         found["version_after_rollback"] = back[0]["version"]
         found["rollback_gives_the_first_answer"] = back == before
     found["seconds"] = round(time.monotonic() - started, 1)
     return found
-
-
-def _finished(server: _Server) -> dict[str, Any]:
-    deadline = time.monotonic() + TRAIN_PATIENCE_S
-    while time.monotonic() < deadline:
-        state: dict[str, Any] = server.ask("GET", "/train/")
-        if state["status"] in ("DONE", "ERROR", "STOPPED"):
-            if state["status"] != "DONE":
-                raise RuntimeError(f"the training ended as {state['status']}: {state['details']}")
-            return state
-        time.sleep(POLL_S)
-    raise RuntimeError("the training did not end in time")
 
 
 def _write_studies(
@@ -210,20 +147,3 @@ def _write_models(runs: Path, fold: int, folder: Path) -> Path:
 def _write(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(array, affine), path)
-
-
-def _json_part(reply: requests.Response) -> dict[str, Any]:
-    boundary = reply.headers["content-type"].split("boundary=")[1].encode()
-    for part in reply.content.split(b"--" + boundary)[1:-1]:
-        head, _, body = part.partition(b"\r\n\r\n")
-        if b"filename=" not in head:
-            found: dict[str, Any] = json.loads(body)
-            return found
-    raise RuntimeError("a reply holds no JSON")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
