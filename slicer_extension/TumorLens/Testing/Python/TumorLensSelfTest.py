@@ -49,7 +49,8 @@ class MadeUpClient:
             "heatmap": {"method": "gradcam++", "part": "heatmap", "scale": 1.0},
             "rationale": {"sentences": [{"id": "s1", "text": "Because.", "evidence": []}]},
         }
-        return InferReply(params, {"image": self.labels, "heatmap": self.heat})
+        files = {"image": self.labels, "heatmap": self.heat, "uncertainty": self.heat}
+        return InferReply(params, files)
 
     def submit_label(self, _case, label, _params):
         self.received = label.array
@@ -105,6 +106,12 @@ class TumorLensSelfTest(unittest.TestCase):
         ui.explainButton.click()
         self.assertIn("Because.", ui.rationaleView.plainText)
         self.assertTrue(controller.workspace.heat.is_visible)
+
+        ui.uncertainCheck.checked = True
+        identity = controller.workspace.uncertainty.node.GetID()
+        for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            self.assertEqual(view.GetNthLayerVolumeID(view.Layer_Last), identity)
+            self.assertEqual(view.GetForegroundVolumeID(), controller.workspace.heat.node.GetID())
 
         image = controller.workspace.image
         enhancing = segment_ids(node)[3][0]
