@@ -450,6 +450,23 @@ def test_type_and_verdicts_are_sent_with_who_and_how_long_and_what_was_seen(pane
     assert server.reserved == {}
 
 
+def test_verdicts_stay_until_they_are_sent_or_another_case_is_opened(panel, server):
+    panel.open_and_analyse(server.url)
+    verdicts = panel.controller.correct_panel
+    choose(verdicts._verdicts[1], "wrong")
+    choose(panel.ui.languageCombo, "ko")
+    choose(panel.ui.languageCombo, "en")
+    panel.paint(3, PATCH)
+    panel.ui.proposalButton.click()
+    assert [combo.currentData for combo in verdicts._verdicts] == ["", "wrong"]
+    panel.ui.submitButton.click()
+    panel.wait()
+    assert [combo.currentData for combo in verdicts._verdicts] == ["", ""]
+    choose(verdicts._verdicts[0], "right")
+    panel.open("CASE-2").analyse()
+    assert [combo.currentData for combo in verdicts._verdicts] == ["", ""]
+
+
 def test_a_sentence_to_judge_is_shown_as_a_whole(panel, server):
     import qt
 
@@ -634,7 +651,7 @@ def teaching(panel, server):
 def test_corrections_are_listed_and_reviewed(teaching, server):
     table = teaching.ui.correctionsTable
     assert cells(table) == [
-        ["1", "CASE-1", "type", "submitted", "annotator", "2026-01-02 10:00", "train"]
+        ["1", "CASE-1", "type", "submitted", "annotator", "2026-01-02", "train"]
     ]
     assert teaching.ui.waitingLabel.text == "1 wait for a review."
     assert not teaching.ui.acceptButton.enabled
@@ -713,7 +730,7 @@ def test_the_history_of_a_case_is_shown_compared_and_restored(panel, server):
     panel.wait()
     table = panel.ui.historyTable
     assert [row[0] for row in cells(table)] == ["1", "2"]
-    assert cells(table)[0][2:] == ["anna", "segmentation 1.0.0", "2026-01-02T10:00"]
+    assert cells(table)[0][2:] == ["anna", "segmentation 1.0.0", "2026-01-02"]
     table.selectRow(0)
     panel.ui.showVersionButton.click()
     panel.wait()

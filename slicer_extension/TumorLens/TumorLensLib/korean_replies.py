@@ -232,6 +232,7 @@ WORDS: dict[str, str] = {
     "Doubt, disagreement and diversity against the expected effort": (
         "예상 작업량 대비 불확실성, 불일치, 다양성"
     ),
+    "place and largest extent of the tumour": "종양의 위치와 최대 크기",
     # States of a training.
     "IDLE": "학습 없음",
     "PENDING": "대기 중",

@@ -255,8 +255,8 @@ def comparison_html(comparison: Comparison, t: Translator, theme: Theme) -> str:
     """Before and after of every class and region."""
     if not comparison.changed_voxels:
         return _faint(t("The segments are as proposed."), theme)
-    heads = (f"{t('proposed')} (mL)", f"{t('now')} (mL)", f"{t('change')} (mL)", "Dice")
-    rows = [f"<tr><td></td>{''.join(_head(text, 'right') for text in heads)}</tr>"]
+    heads = (t("proposed"), t("now"), t("change"), "Dice")
+    rows = [f"<tr>{_head('mL')}{''.join(_head(text, 'right') for text in heads)}</tr>"]
     for item in (*comparison.classes, *comparison.regions):
         name = t(REGION_NAMES.get(item.name, item.name))
         rows.append(

@@ -47,6 +47,8 @@ class CorrectPanel(Panel):
         self._opened_at_s = time.monotonic()
         self._editor_node: Any = None
         self._verdicts: list[qt.QComboBox] = []
+        self._judged: tuple[str, ...] = ()
+        self._judged_case: Any = None
         tables.prepare(ui.verdictTable)
         rows = ui.verdictTable.verticalHeader()
         rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences are not cut off
@@ -362,6 +364,7 @@ class CorrectPanel(Panel):
             else:
                 self.ui.typeCombo.setCurrentIndex(0)
                 self.ui.reasonEdit.text = ""
+                self._judged_case = None  # what was sent is not sent again
                 self._list_sentences()
                 controller.tell(self.t("Submitted '{case}'.", case=case.name))
             self.on_compare()
@@ -417,13 +420,26 @@ class CorrectPanel(Panel):
         sentences = analysis.sentences if analysis is not None else ()
         headers = [self.t("Verdict"), self.t("Sentence")]
         tables.fill(table, headers, [("", sentence.text) for sentence in sentences])
-        self._verdicts = []
-        for row in range(len(sentences)):
+        case = self.session.case
+        chosen = {} if case is not self._judged_case else self._chosen()
+        for combo in self._verdicts:
+            combo.hide()  # the table deletes it later
+        self._verdicts, self._judged_case = [], case
+        for row, sentence in enumerate(sentences):
             combo = qt.QComboBox()
             for verdict in VERDICTS:
                 combo.addItem(self.t(verdict) if verdict else "–", verdict)
+            combo.setCurrentIndex(max(combo.findData(chosen.get(sentence.text, "")), 0))
             table.setCellWidget(row, 0, combo)
             self._verdicts.append(combo)
+        self._judged = tuple(sentence.text for sentence in sentences)
+
+    def _chosen(self) -> dict[str, str]:
+        """Verdicts by sentence, as they are in the table."""
+        return {
+            text: combo.currentData
+            for text, combo in zip(self._judged, self._verdicts, strict=True)
+        }
 
     def on_case(self) -> None:
         """Give the editor the new segments."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import qt
 from TumorLensLib import rationale, training
+from TumorLensLib.cases import shortened
 from TumorLensLib.client import Client
 from TumorLensLib.transport import ServerError
 from TumorLensLib.volumefiles import VolumeData
@@ -114,7 +116,7 @@ class TeachPanel(Panel):
                 self.t(str(c.get("kind", ""))),
                 self.t(str(c.get("state", ""))),
                 c.get("annotator") or "",
-                str(c.get("at", "")).replace("T", " ")[:16],
+                _when(c.get("at")),
                 self.t(str(c.get("part", ""))),
             )
             for c in self._corrections
@@ -373,7 +375,7 @@ class TeachPanel(Panel):
                     self.t(str(v.get("tag", ""))),
                     v.get("saved_by") or "",
                     _model_name(v.get("proposed_by")),
-                    str(v.get("saved_at", v.get("created", v.get("time", ""))))[:16],
+                    _when(v.get("saved_at", v.get("created", v.get("time")))),
                 )
                 for v in versions
             ]
@@ -471,6 +473,12 @@ class TeachPanel(Panel):
         has_version = has_case and self._chosen_history() is not None
         ui.showVersionButton.enabled = has_version and self.workspace.segmentation is not None
         ui.restoreVersionButton.enabled = has_version
+
+
+def _when(value: Any) -> str:
+    """Time of day for something of today, else its date."""
+    today = datetime.datetime.now().strftime("%Y-%m-%d")
+    return shortened(str(value or "").replace("T", " ")[:16], today)
 
 
 def _model_name(proposed_by: Any) -> str:
