@@ -290,11 +290,30 @@ def test_two_processes_average_their_gradients(tmp_path):
         "Path(sys.argv[1], str(rank)).write_text(f'{float(network.weight.grad)} {agreed}')\n"
         "dist.destroy_process_group()\n"
     )
+    in_two_processes(str(script), str(tmp_path))
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2.0 True", "2.0 True"]
+
+
+def test_two_processes_train_one_candidate_that_the_gate_judges(tmp_path):
+    job = write_job(tmp_path, max_epochs=2)
+    in_two_processes("-m", "brain_tumor.learning.training_job", str(job.path))
+    progress = job.progress()
+    assert (progress.status, progress.epoch, progress.starts) == (JobStatus.DONE, 2, 1)
+    registry = ModelRegistry(tmp_path / "models", tmp_path / "store")
+    registry.verify("segmentation", "0.1.1")
+    assert registry.decision("segmentation", "0.1.1")["candidate"] == "0.1.1"
+    # not what one process alone would have learnt: both brought their own samples
+    alone = write_job(tmp_path / "alone", max_epochs=2)
+    assert run_job(alone.path) is JobStatus.DONE
+    assert (job.candidate / WEIGHTS).read_bytes() != (alone.candidate / WEIGHTS).read_bytes()
+
+
+def in_two_processes(*arguments):
+    """Run a script or module under torchrun."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(script), str(tmp_path)], check=True, env=environment, timeout=300)
-    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2.0 True", "2.0 True"]
+    subprocess.run([*command, *arguments], check=True, env=environment, timeout=600)
