@@ -467,7 +467,7 @@ def test_leaving_the_module_switches_effects_and_shortcuts_off(panel, server):
     assert panel.ui.editor.calls[-2:] == ["views off", "shortcuts off"]
     assert panel.controller.shortcuts._installed == []
     panel.widget.enter()
-    assert len(panel.controller.shortcuts._installed) == 9
+    assert len(panel.controller.shortcuts._installed) == 10
 
 
 def test_keys_press_the_buttons_that_name_them(panel, server):
