@@ -274,6 +274,11 @@ def _design_note(training: Mapping[str, Any]) -> str:
         "this kind of network was chosen because the classifier's decoder, its relative, had "
         "outlined slices of this fold better than version 0.1.0"
     ]
+    if training.get("continued_from_step"):
+        decided.append(
+            "it was trained on because it scored no better on patients of its training than on "
+            "this fold"
+        )
     if training.get("clean_up_tuned_on"):
         decided.append("the clean-up rule was chosen by its scores")
     return (
