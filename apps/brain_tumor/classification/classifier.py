@@ -43,7 +43,7 @@ from brain_tumor.classification.result import (
 )
 from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
 from brain_tumor.labels import TYPES, LabelArray, Region, TumorType, region_mask
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.hardware import cpu_has_bf16, threads_for_slices
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class TumorTypeClassifier:
         values = torch.from_numpy(np.stack([self.inputs(vector) for vector in features]))
         if self._bf16:  # convolutions would round it anyway; so nothing in between is float32
             images = images.bfloat16()
-        with torch.inference_mode():
+        with torch.inference_mode(), threads_for_slices(len(parts)):
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
                 maps = self._quick.see(images)
                 named = self._quick.name(maps, masks, values)
