@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks.learning_gains import gains
 from benchmarks.learning_types_curve import corrections_for
 
 mpl.use("Agg")
@@ -28,14 +29,7 @@ def summarise_masks(result: dict[str, Any], plan: Any) -> dict[str, Any]:
     refused = sum(not one["promoted"] for one in result["poisoned"])
     saved = [1 - one["edit_mm2_after"] / one["edit_mm2_before"] for one in runs]
     summary = {
-        "gain": interval([one["shifted_after"] - one["shifted_before"] for one in runs]),
-        "base_change": interval([one["base_after"] - one["base_before"] for one in runs]),
-        "gain_without_replay": interval(
-            [one["shifted_without_replay"] - one["shifted_before"] for one in runs]
-        ),
-        "base_change_without_replay": interval(
-            [one["base_without_replay"] - one["base_before"] for one in runs]
-        ),
+        **gains(runs, interval),
         "edit_area_saved": interval(saved),
         "promoted": f"{sum(one['promoted'] for one in runs)} of {len(runs)}",
         "poisoned_refused": f"{refused} of {len(result['poisoned'])}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from benchmarks.serve import free_port
 
 START_PATIENCE_S, TRAIN_PATIENCE_S = 900.0, 900.0
 POLL_S = 0.5
@@ -94,13 +95,6 @@ def served(studies: Path, log: Path, environment: dict[str, str]) -> Iterator[Le
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _json_part(reply: requests.Response) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.environment import write_result
+from benchmarks.learning_gains import gains
 from benchmarks.learning_types_curve import draw_curves, summarise
 from benchmarks.learning_types_fold import FoldPlan, run_fold
 from benchmarks.learning_types_server import run_server_round
@@ -134,14 +135,7 @@ def _result(found: list[dict[str, Any]], plan: FoldPlan) -> dict[str, Any]:
 def _site_result(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         **_means(runs),
-        "gain": _interval([o["shifted_after"] - o["shifted_before"] for o in runs]),
-        "base_change": _interval([o["base_after"] - o["base_before"] for o in runs]),
-        "gain_without_replay": _interval(
-            [o["shifted_without_replay"] - o["shifted_before"] for o in runs]
-        ),
-        "base_change_without_replay": _interval(
-            [o["base_without_replay"] - o["base_before"] for o in runs]
-        ),
+        **gains(runs, _interval),
         "promoted": f"{sum(o['promoted'] for o in runs)} of {len(runs)}",
         "runs": runs,
     }

@@ -12,7 +12,6 @@ from brain_tumor.labels import Label, Region
 from brain_tumor.segmentation.evaluation_rows import CaseRow
 from brain_tumor.segmentation.patient_scores import (
     pooled_dice,
-    pooled_enhancing_dice,
     scores_by_patient,
 )
 from brain_tumor.segmentation.training import enhancing_rule
@@ -52,11 +51,11 @@ def test_nothing_found_where_nothing_is_is_right() -> None:
 
 def test_enhancement_of_all_cubes_together_has_to_reach_the_least_volume() -> None:
     false = [a_row("a_1", "ET", 0.0, 0.3, 0.0), a_row("a_2", "ET", 0.0, 0.1, 0.0)]
-    assert pooled_enhancing_dice(false, 0.5) == 1.0
-    assert pooled_enhancing_dice(false, 0.4) == 0.0  # 0.4 mL in all are enough
+    assert pooled_dice(false, 0.5) == 1.0
+    assert pooled_dice(false, 0.4) == 0.0  # 0.4 mL in all are enough
     true = [a_row("a_1", "ET", 0.4, 0.4, 0.4)]
-    assert pooled_enhancing_dice(true, 0.5) == 0.0
-    assert pooled_enhancing_dice(true, 0.1) == 1.0
+    assert pooled_dice(true, 0.5) == 0.0
+    assert pooled_dice(true, 0.1) == 1.0
 
 
 def test_every_patient_has_one_score_per_nested_region() -> None:

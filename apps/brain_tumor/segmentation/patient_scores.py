@@ -14,27 +14,35 @@ from brain_tumor.segmentation.evaluation_rows import CaseRow
 NESTED = (Region.WT, Region.TC, Region.ET)
 
 
-def pooled_dice(rows: Iterable[CaseRow]) -> float:
+def volume_dice(overlap: float, reference: float, found: float, least: float = 0.0) -> float:
+    """Dice from volumes; 1 if there is nothing and nothing is found.
+
+    Args:
+        overlap: Volume in both masks.
+        reference: Volume of the reference.
+        found: Volume of the prediction.
+        least: A prediction smaller than this counts as nothing.
+    """
+    if found < least:
+        overlap = found = 0.0
+    total = reference + found
+    return 2 * overlap / total if total else 1.0
+
+
+def pooled_dice(rows: Iterable[CaseRow], least_ml: float = 0.0) -> float:
     """Dice of several cubes as if they were one; 1 if both masks are empty in all of them.
 
     Args:
         rows: One region of the cubes of one patient.
+        least_ml: Less than this in all counts as nothing found: the clean-up rule for enhancement.
     """
-    overlap = sum((row.sensitivity or 0.0) * (row.reference_ml or 0.0) for row in rows)
-    total = sum((row.reference_ml or 0.0) + row.predicted_ml for row in rows)
-    return 2 * overlap / total if total else 1.0
-
-
-def pooled_enhancing_dice(rows: Sequence[CaseRow], smallest_enhancing_ml: float) -> float:
-    """`pooled_dice` of enhancing tumour after the clean-up rule for a whole patient.
-
-    Args:
-        rows: Enhancing tumour of the cubes of one patient.
-        smallest_enhancing_ml: Less than this in all becomes necrotic core.
-    """
-    if sum(row.predicted_ml for row in rows) >= smallest_enhancing_ml:
-        return pooled_dice(rows)
-    return float(not any(row.reference_ml for row in rows))
+    pooled = list(rows)
+    return volume_dice(
+        sum((row.sensitivity or 0.0) * (row.reference_ml or 0.0) for row in pooled),
+        sum(row.reference_ml or 0.0 for row in pooled),
+        sum(row.predicted_ml for row in pooled),
+        least_ml,
+    )
 
 
 def scores_by_patient(
@@ -44,7 +52,7 @@ def scores_by_patient(
 
     Args:
         rows: Rows of cubes, all read with the same sequences.
-        smallest_enhancing_ml: See `pooled_enhancing_dice`.
+        smallest_enhancing_ml: Of the clean-up rule; less in all is necrotic core.
     """
     found: dict[str, dict[Region, float]] = {}
     for patient in sorted({row.patient for row in rows}):
@@ -53,6 +61,6 @@ def scores_by_patient(
         found[patient] = {
             Region.WT: pooled_dice(regions[Region.WT]),
             Region.TC: pooled_dice(regions[Region.TC]),
-            Region.ET: pooled_enhancing_dice(regions[Region.ET], smallest_enhancing_ml),
+            Region.ET: pooled_dice(regions[Region.ET], smallest_enhancing_ml),
         }
     return found

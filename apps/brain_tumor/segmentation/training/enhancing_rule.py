@@ -26,6 +26,7 @@ from brain_tumor.labels import Label
 from brain_tumor.segmentation.evaluation import CubePredictor, held_out_fold
 from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM, read_cubes
 from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.patient_scores import volume_dice
 from brain_tumor.segmentation.training.folds import FOLDS
 
 logger = logging.getLogger(__name__)
@@ -52,9 +53,7 @@ class Enhancement:
 
     def dice(self, smallest_ml: float) -> float:
         """Dice if less than a volume in all is not believed."""
-        found, overlap = (0.0, 0.0) if self.found < smallest_ml else (self.found, self.overlap)
-        total = found + self.reference
-        return 2 * overlap / total if total else 1.0
+        return volume_dice(self.overlap, self.reference, self.found, smallest_ml)
 
 
 def measure(segmenter: CubePredictor, data: Path, folds: Sequence[int]) -> list[Enhancement]:
