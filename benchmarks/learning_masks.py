@@ -33,8 +33,7 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
 )
 from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
-from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
-from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 from brain_tumor.server.learning_scorer import TypeOpinions, score_case
 
 from benchmarks.learning_types_fold import Site, spread
@@ -99,10 +98,6 @@ class CoreModel:
     def __init__(self, bundle: Path, folder: Path) -> None:
         self.tuner = CoreTuner(bundle)
         self.folder = folder
-        content = read_bundle(bundle)
-        self._version = content.version
-        self._divisor = CoreNetworkArguments.from_json(content.metadata["network"]).divisor
-        self._clean_up = CleanUp.from_metadata(content.metadata)
         self._first = {k: v.clone() for k, v in self.tuner.network.state_dict().items()}
         self._number = 0
 
@@ -138,9 +133,7 @@ class CoreModel:
 
     def segmenter(self) -> TumorCoreSegmenter:
         """What would answer requests with the weights in memory."""
-        return TumorCoreSegmenter(
-            self.tuner.network, self._version, divisor=self._divisor, clean_up=self._clean_up
-        )
+        return self.tuner.segmenter_of(self.tuner.network)
 
     def measure(self, pictures: Sequence[Picture]) -> dict[str, Any]:
         """Dice of each picture, and the area that an annotator would have to change, in mm2."""

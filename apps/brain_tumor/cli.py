@@ -86,6 +86,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=int, help="classification: of weights and sampling; default: the plan's"
     )
     train.add_argument(
+        "--cross-entropy",
+        choices=["labels", "regions"],
+        help="segmentation: what cross-entropy is taken over; default: labels",
+    )
+    train.add_argument(
         "--without",
         choices=("boundary",),
         help="classification: part to leave out of one fold's network, to measure its worth",
@@ -258,10 +263,19 @@ def _train(arguments: argparse.Namespace) -> None:
     fold = parse_fold(arguments.fold)
     if arguments.model != "classification" and (arguments.seed is not None or arguments.without):
         raise InputError(f"--seed and --without are for classification, not {arguments.model}")
+    if arguments.model != "segmentation" and arguments.cross_entropy:
+        raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
     if arguments.model == "segmentation":
+        from brain_tumor.segmentation.losses import CrossEntropy
         from brain_tumor.segmentation.training.command import train_segmentation
 
-        train_segmentation(arguments.data, arguments.output, fold=fold, steps=arguments.steps)
+        train_segmentation(
+            arguments.data,
+            arguments.output,
+            fold=fold,
+            steps=arguments.steps,
+            cross_entropy=CrossEntropy(arguments.cross_entropy or CrossEntropy.LABELS),
+        )
     elif arguments.model == "classification":
         from brain_tumor.classification.training.run import train_classification
         from brain_tumor.explanation.references import write_references

@@ -44,7 +44,7 @@ def a_head(shape=(120, 130, 100), spacing_mm=(1.0, 1.0, 1.0)):
     centre = (np.array(shape) - 1) / 2
     where = np.stack(np.indices(shape), axis=-1)
     head = (((where - centre) / (np.array(shape) * 0.42)) ** 2).sum(axis=-1) < 1
-    array = np.where(head, HEAD + 10 * np.sin(where[..., 0] / 5.0), 0.0).astype(np.float32)
+    array = np.where(head, HEAD + 10 * np.sin(where.sum(axis=-1) / 5.0), 0.0).astype(np.float32)
     tumour = np.zeros(shape, dtype=bool)
     box = tuple(
         slice(int(c + 4), int(c + 4 + 20 / mm)) for c, mm in zip(centre, spacing_mm, strict=True)
@@ -282,8 +282,33 @@ def test_arguments_of_another_network_are_refused():
 
 
 def test_arguments_come_back_as_they_were_written():
-    arguments = CoreNetworkArguments((16, 8, 8, 8))
+    arguments = CoreNetworkArguments((16, 8, 8, 8), pixel_mm=0.8)
     assert CoreNetworkArguments.from_json(arguments.to_json()) == arguments
+
+
+def test_a_network_that_names_no_pixel_sees_1_25_mm_as_all_did_before():
+    earlier = {"name": "EfficientNet-Lite0 U-Net", "decoder_channels": [8, 8, 8, 8]}
+    assert CoreNetworkArguments.from_json(earlier).pixel_mm == 1.25
+    with pytest.raises(ModelError, match="pixel is 0 mm"):
+        CoreNetworkArguments.from_json(earlier | {"pixel_mm": 0})
+
+
+@pytest.mark.parametrize(("pixel_mm", "side"), [(1.25, 80), (1.0, 100)])
+def test_slices_come_to_the_network_at_its_own_pixel(pixel_mm, side):
+    seen = []
+
+    class Watching(torch.nn.Module):
+        def forward(self, images):
+            seen.append(tuple(images.shape[2:]))
+            return images
+
+    segmenter = TumorCoreSegmenter(
+        Watching().eval(), VERSION, divisor=1, pixel_mm=pixel_mm, bf16=False
+    )
+    full = np.full((100, 100, 1), 50.0, dtype=np.float32)
+    full[::2] = 80.0
+    segmenter.segment(a_case(full, grid((1.0, 1.0, 6.0))))
+    assert set(seen) == {(side, side)}
 
 
 def test_an_unknown_clean_up_value_is_refused():

@@ -7,13 +7,12 @@ import torch
 from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import FileFormatError, InputError, NotFoundError
 from brain_tumor.segmentation.training.slice_augmentation import (
-    PATCH,
+    AugmentationPlan,
     BatchMaker,
     beyond_a_line,
     heal_by_mirroring,
 )
 from brain_tumor.segmentation.training.slices import (
-    CANVAS,
     FOLDS,
     ChengSlice,
     Collection,
@@ -91,18 +90,19 @@ def test_what_an_enhancing_rim_encloses_is_ignored():
 
 
 def test_a_slice_comes_to_the_middle_of_the_canvas_at_the_working_pixel():
-    canvas = to_canvas(np.full((100, 50), 7.0), (2.5, 2.5))  # 250 x 125 mm: 200 x 100 pixels
-    assert canvas.shape == (CANVAS, CANVAS)
+    canvas = to_canvas(np.full((100, 50), 7.0), (2.5, 2.5), 1.25)  # 250 x 125 mm
+    assert canvas.shape == (200, 200)
     assert np.count_nonzero(canvas) == 200 * 100
     assert canvas[100, 49] == 0
     assert canvas[100, 50] == pytest.approx(7.0)
     assert canvas[100, 149] == pytest.approx(7.0)
+    assert to_canvas(np.full((100, 50), 7.0), (2.5, 2.5), 1.0).shape == (250, 250)
 
 
 def test_depth_in_the_head_is_measured_in_mm_from_the_air():
     image = np.zeros((101, 101))
     image[20:81, 10:91] = 100.0
-    depth = head_depth_mm(image)
+    depth = head_depth_mm(image, 1.25)
     assert depth[0, 0] == 0
     assert depth[50, 50] == math.floor(31 * 1.25)  # 31 pixels below the nearest air
     assert depth[20, 50] == 1
@@ -113,7 +113,7 @@ def test_healing_puts_the_other_side_over_the_tumour():
     wounded, pixels = image.copy(), np.zeros((81, 81), dtype=np.uint8)
     pixels[35:45, 60:68] = Pixel.CORE
     wounded[pixels == Pixel.CORE] = 500.0
-    healed = heal_by_mirroring(wounded, pixels, 40.0)
+    healed = heal_by_mirroring(wounded, pixels, 40.0, 1.25)
     np.testing.assert_allclose(healed, image, atol=1e-3)
 
 
@@ -220,7 +220,7 @@ def test_held_out_patients_are_not_among_the_training_slices(a_data_folder):
 
 
 def test_oedema_is_not_core_and_the_inside_of_a_rim_is_ignored(a_data_folder):
-    slices = load_training_slices(a_data_folder, 0)
+    slices = load_training_slices(a_data_folder, 0, 1.25)
     whole = slices.collection == Collection.WHOLE
     axial = whole & (slices.stratum == "whole axial") & slices.has_core
     # 10 x 10 voxels of 1 mm are 8 x 8 pixels of 1.25 mm; the oedema beside them adds nothing.
@@ -231,13 +231,14 @@ def test_oedema_is_not_core_and_the_inside_of_a_rim_is_ignored(a_data_folder):
 
 def test_batches_are_repeatable_and_of_the_promised_form(a_data_folder):
     slices = load_training_slices(a_data_folder, 0)
-    one, two = (BatchMaker(slices, seed=3).batch(6) for _ in range(2))
-    assert one.images.shape == one.target.shape == one.weight.shape == (6, 1, PATCH, PATCH)
+    plan = AugmentationPlan(patch_pixels=176, patch_mm=220.0)
+    one, two = (BatchMaker(slices, 3, plan).batch(6) for _ in range(2))
+    assert one.images.shape == one.target.shape == one.weight.shape == (6, 1, 176, 176)
     torch.testing.assert_close(one.images, two.images)
     torch.testing.assert_close(one.target, two.target)
     assert set(one.target.unique().tolist()) <= {0.0, 1.0}
     assert set(one.weight.unique().tolist()) <= {0.0, 1.0}
-    other = BatchMaker(slices, seed=4).batch(6)
+    other = BatchMaker(slices, 4, plan).batch(6)
     assert not torch.equal(one.images, other.images)
 
 
@@ -247,7 +248,8 @@ def test_a_training_writes_a_bundle_that_can_be_read(a_data_folder, tmp_path):
     bundle = read_bundle(run)
     assert bundle.version.name == "tumor_core"
     network = {"name": "EfficientNet-Lite0 U-Net", "decoder_channels": [8, 8, 8, 8]}
-    assert bundle.metadata["network"] == network
+    assert bundle.metadata["network"] == network | {"pixel_mm": 1.0}
+    assert bundle.metadata["network_data_format"]["inputs"]["image"]["spacing_mm"] == [1.0, 1.0]
     assert bundle.metadata["training"]["held_out"] == "fold 0 of 5 by patient"
     assert bundle.metadata["training"]["steps"] == 2
     history = (run / "history.jsonl").read_text().splitlines()

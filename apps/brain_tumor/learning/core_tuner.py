@@ -41,7 +41,7 @@ from brain_tumor.segmentation.tumor_core.slices import (
     resolved_planes,
 )
 
-SIDE = 192
+SIDE_MM = 240.0
 """Pixels of 1.25 mm of a training slice: 240 mm."""
 SLICES_PER_PLANE = 24
 BATCH = 6
@@ -67,7 +67,7 @@ class CoreTuner:
         self._teacher = teacher
         self._network = copy.deepcopy(teacher).requires_grad_(requires_grad=True)
         self._parent = TumorCoreSegmenter.load(parent)
-        self._divisor = arguments.divisor
+        self._arguments = arguments
         self._clean_up = CleanUp.from_metadata(bundle.metadata)
         self._version = bundle.version
         self._bf16 = cpu_has_bf16()
@@ -84,7 +84,7 @@ class CoreTuner:
             return False
         found = self._parent.segment(case).labelmap == Label.CORE
         codes = core.astype(np.uint8) + CHANGED * (found != core).astype(np.uint8)
-        images, cut = core_slices(case, codes)
+        images, cut = core_slices(case, codes, self._arguments)
         write_example(path, images, cut)
         return len(images) > 0
 
@@ -113,13 +113,19 @@ class CoreTuner:
         """Measures a bundle."""
         return _scorer(TumorCoreSegmenter.load(bundle))
 
+    def segmenter_of(self, network: nn.Module) -> TumorCoreSegmenter:
+        """What would answer requests with weights in memory."""
+        return TumorCoreSegmenter(
+            network,
+            self._version,
+            divisor=self._arguments.divisor,
+            pixel_mm=self._arguments.pixel_mm,
+            clean_up=self._clean_up,
+        )
+
     def scorer_of(self, network: nn.Module) -> Scorer:
         """Measures weights in memory."""
-        return _scorer(
-            TumorCoreSegmenter(
-                network, self._version, divisor=self._divisor, clean_up=self._clean_up
-            )
-        )
+        return _scorer(self.segmenter_of(network))
 
     def _logits(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
@@ -136,7 +142,9 @@ def core_mask(case: Case, labels: LabelArray) -> npt.NDArray[np.bool_] | None:
     return region_mask(labels, Region.TC)
 
 
-def core_slices(case: Case, codes: LabelArray) -> tuple[npt.NDArray[np.float32], LabelArray]:
+def core_slices(
+    case: Case, codes: LabelArray, arguments: CoreNetworkArguments
+) -> tuple[npt.NDArray[np.float32], LabelArray]:
     """Slices of a case as the network sees them, with codes.
 
     Of each plane that resolves up to 24 slices are taken: half of them with something to learn,
@@ -145,10 +153,13 @@ def core_slices(case: Case, codes: LabelArray) -> tuple[npt.NDArray[np.float32],
     Args:
         case: A case with a t1c.
         codes: Per voxel of the reference grid.
+        arguments: Pixel and divisor of the network.
 
     Returns:
-        Normalised slices (N, 192, 192) and codes of the same shape.
+        Normalised slices (N, side, side), at most `SIDE_MM` wide, and codes of the same shape.
     """
+    pixel_mm = arguments.pixel_mm
+    side = int(SIDE_MM / pixel_mm) // arguments.divisor * arguments.divisor
     volume = case.volumes[Sequence.T1C]
     turn = axis_map(volume.shape, volume.affine, ORIENTATION)
     lpi, lpi_codes = turn.apply(volume.array), turn.apply(codes)
@@ -163,9 +174,9 @@ def core_slices(case: Case, codes: LabelArray) -> tuple[npt.NDArray[np.float32],
     for plane in resolved_planes((i, j, k), (left, posterior, inferior)):
         stack, stack_codes = plane_stack(lpi, plane), plane_stack(lpi_codes, plane)
         for index in chosen_slices(stack_codes):
-            images.append(_centre(to_canvas(stack[index], spacings[plane])))
-            code = to_canvas(stack_codes[index], spacings[plane], nearest=True)
-            cut.append(_centre(code).astype(np.uint8))
+            images.append(_centre(to_canvas(stack[index], spacings[plane], pixel_mm), side))
+            code = to_canvas(stack_codes[index], spacings[plane], pixel_mm, nearest=True)
+            cut.append(_centre(code, side).astype(np.uint8))
     return normalise_slices(np.stack(images)), np.stack(cut)
 
 
@@ -191,9 +202,9 @@ def chosen_slices(codes: LabelArray, count: int = SLICES_PER_PLANE) -> list[int]
     return sorted(chosen)
 
 
-def _centre(canvas: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    low = (canvas.shape[0] - SIDE) // 2
-    return canvas[low : low + SIDE, low : low + SIDE]
+def _centre(canvas: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    low = (canvas.shape[0] - side) // 2
+    return canvas[low : low + side, low : low + side]
 
 
 def _batch(

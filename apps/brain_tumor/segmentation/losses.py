@@ -1,6 +1,8 @@
-"""Loss of the sub-region network: cross-entropy on classes plus Dice on regions."""
+"""Losses of the sub-region network: cross-entropy plus Dice on the nested regions."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,13 @@ import torch.nn.functional as F
 from brain_tumor.labels import REGION_LABELS, Label, Region
 
 SMOOTH = 1.0
+
+
+class CrossEntropy(StrEnum):
+    """What cross-entropy is taken over."""
+
+    LABELS = "labels"
+    REGIONS = "regions"
 
 
 def region_probabilities(probabilities: torch.Tensor) -> torch.Tensor:
@@ -29,8 +38,28 @@ def region_probabilities(probabilities: torch.Tensor) -> torch.Tensor:
     )
 
 
-def dice_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy over classes plus one minus soft Dice over the regions, 1:1.
+def region_logits(logits: torch.Tensor) -> torch.Tensor:
+    """Logits of WT, TC and ET from logits of exclusive classes: log p(inside) - log p(outside).
+
+    Args:
+        logits: Shape (N, 4, ...), classes in the order of `Label`.
+
+    Returns:
+        Shape (N, 3, ...), in the order WT, TC, ET; their sigmoid is `region_probabilities`.
+    """
+    classes = [int(label) for label in Label if int(label) < logits.shape[1]]
+    found = []
+    for region in (Region.WT, Region.TC, Region.ET):
+        inside = [c for c in classes if Label(c) in REGION_LABELS[region]]
+        outside = [c for c in classes if c not in inside]
+        found.append(logits[:, inside].logsumexp(dim=1) - logits[:, outside].logsumexp(dim=1))
+    return torch.stack(found, dim=1)
+
+
+def dice_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, over: CrossEntropy = CrossEntropy.LABELS
+) -> torch.Tensor:
+    """Cross-entropy plus one minus soft Dice over the regions, 1:1.
 
     Dice pools the batch, so that a crop without tumour does not divide by nothing. Computed in
     float32 whatever the autocast type.
@@ -38,18 +67,22 @@ def dice_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tens
     Args:
         logits: Shape (N, 4, I, J, K).
         labels: Label values, shape (N, I, J, K), int64.
+        over: Cross-entropy of the exclusive labels, or the mean of the three regions' own.
 
     References:
         Milletari et al. 2016, arXiv:1606.04797 (soft Dice, squared denominator);
-        Isensee et al. 2020, arXiv:2011.00848 (Dice on nested regions).
+        Isensee et al. 2020, arXiv:2011.00848 (training on nested regions).
     """
     logits = logits.float()
-    cross_entropy = F.cross_entropy(logits, labels)
     predicted = region_probabilities(logits.softmax(dim=1))
     one_hot = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).float()
     target = region_probabilities(one_hot)
+    if over is CrossEntropy.LABELS:
+        entropy = F.cross_entropy(logits, labels)
+    else:
+        entropy = F.binary_cross_entropy_with_logits(region_logits(logits), target)
     axes = (0, 2, 3, 4)
     overlap = (predicted * target).sum(dim=axes)
     total = predicted.square().sum(dim=axes) + target.sum(dim=axes)
     dice = (2 * overlap + SMOOTH) / (total + SMOOTH)
-    return cross_entropy + (1 - dice).mean()
+    return entropy + (1 - dice).mean()

@@ -29,6 +29,7 @@ from brain_tumor.learning.tuners import (
     weighted_dice_cross_entropy,
 )
 from brain_tumor.segmentation.losses import dice_cross_entropy
+from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from torch import nn
 
 from tests.helpers.learning import write_job
@@ -152,12 +153,14 @@ class TestExamples:
     def test_slices_of_the_core_show_the_core(self):
         phantom = a_glioma_phantom()
         core = np.isin(phantom.labelmap, (1, 3)).astype(np.uint8)
-        images, codes = core_slices(phantom.case, core)
+        images, codes = core_slices(phantom.case, core, CoreNetworkArguments(pixel_mm=1.25))
         assert images.shape == codes.shape
-        assert images.shape[1:] == (192, 192)
+        assert images.shape[1:] == (192, 192)  # 240 mm
         assert 6 <= codes.any(axis=(1, 2)).sum() < len(codes)
         inside, outside = images[codes == 1].mean(), images[(codes == 0) & (images != 0)].mean()
         assert inside > outside  # the rim takes contrast agent
+        fine, _ = core_slices(phantom.case, core, CoreNetworkArguments(pixel_mm=1.0))
+        assert fine.shape[1:] == (224, 224)  # as many multiples of 32 as 240 mm hold
 
     def test_every_fourth_patient_and_all_base_phantoms_of_the_gate_teach_nothing(self, tmp_path):
         request = write_job(tmp_path, base_phantoms=3, replay_phantoms=2).request()

@@ -27,11 +27,12 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
     volume_fold,
 )
-from brain_tumor.segmentation.tumor_core.network import WORKING_PIXEL_MM
 
 logger = logging.getLogger(__name__)
 
 NO_TYPE = -1
+SOURCE_PIXEL_MM = 1.25
+"""Of the slices that patches at the network's pixel are drawn from."""
 MASK_VARIANTS = 4
 """Features are measured on the expert's outline and on three outlines that are off."""
 SMOOTHING_PIXELS = 1.5
@@ -71,6 +72,7 @@ class TypedSlices:
                 slices.stratum[chosen],
                 slices.patient[chosen],
                 slices.has_core[chosen],
+                slices.pixel_mm,
             ),
             self.types[chosen],
             self.folds[chosen],
@@ -89,7 +91,7 @@ def load_typed_slices(data_dir: Path, feature_ids: tuple[str, ...], cache: Path)
         feature_ids: Features in the order of the network's input.
         cache: File for the measured features (`.npz`).
     """
-    slices = load_training_slices(data_dir, None)
+    slices = load_training_slices(data_dir, None, SOURCE_PIXEL_MM)
     rows = read_cheng_index(data_dir)
     folds = np.array([volume_fold(str(patient)) for patient in slices.patient[len(rows) :]])
     types = np.full(len(slices), NO_TYPE, dtype=np.int64)
@@ -143,7 +145,7 @@ def _sources(
     for index in range(len(rows), len(slices)):
         if types[index] != NO_TYPE:
             mask = slices.pixels[index] != Pixel.OTHER
-            yield index, slices.images[index], mask, WORKING_PIXEL_MM
+            yield index, slices.images[index], mask, slices.pixel_mm
 
 
 def disturb_outline(mask: MaskArray, rng: np.random.Generator) -> MaskArray:

@@ -43,13 +43,13 @@ logger = logging.getLogger(__name__)
 
 PATCH_PIXELS = 144
 AUGMENTATION = AugmentationPlan(
+    patch_pixels=PATCH_PIXELS,
+    patch_mm=PATCH_PIXELS * PIXEL_MM,
     cheng_share=0.86,
     healed_chance=0.12,
     cut_chance=0.15,
     cut_away_share=0.4,
     quarter_turn_chance=0.04,
-    patch_pixels=PATCH_PIXELS,
-    patch_mm=PATCH_PIXELS * PIXEL_MM,
 )
 LEAST_TUMOUR_PIXELS = 15
 OWN_MASK_CHANCE = 0.5

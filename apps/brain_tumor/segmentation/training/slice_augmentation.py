@@ -16,18 +16,14 @@ import torch
 import torch.nn.functional as F
 
 from brain_tumor.segmentation.training.slices import (
-    CANVAS,
     ByteArray,
     Collection,
     Pixel,
     SliceSet,
 )
-from brain_tumor.segmentation.tumor_core.network import WORKING_PIXEL_MM
 from brain_tumor.segmentation.tumor_core.slices import normalise_slices
 
 FloatArray = npt.NDArray[np.floating[Any]]
-
-PATCH = 176  # pixels of 1.25 mm: 220 mm
 
 
 @dataclass(frozen=True)
@@ -35,22 +31,26 @@ class AugmentationPlan:
     """What `BatchMaker` draws.
 
     Attributes:
+        patch_pixels: Side of the square patches.
+        patch_mm: Side of the square patches in mm.
         cheng_share: Share of the slice collection; the rest comes from volumes.
         healed_chance: Tumour replaced by the mirrored other side of the head.
         cut_chance: Picture cut beside the tumour, or the part with the tumour cut off.
         cut_away_share: How many of the cuts take the tumour away.
         quarter_turn_chance: Slice turned by 90, 180 or 270 degrees.
-        patch_pixels: Side of the square patches.
-        patch_mm: Side of the square patches in mm.
+        stripped_chance: Skull taken away.
+        coarse_chance: Resolution made coarser.
     """
 
+    patch_pixels: int
+    patch_mm: float
     cheng_share: float = 0.64
     healed_chance: float = 0.4
     cut_chance: float = 0.22
     cut_away_share: float = 0.6
     quarter_turn_chance: float = 0.3
-    patch_pixels: int = PATCH
-    patch_mm: float = PATCH * WORKING_PIXEL_MM
+    stripped_chance: float = 0.22
+    coarse_chance: float = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +85,9 @@ class BatchMaker:
         plan: Chances and sizes.
     """
 
-    def __init__(self, slices: SliceSet, seed: int, plan: AugmentationPlan | None = None) -> None:
+    def __init__(self, slices: SliceSet, seed: int, plan: AugmentationPlan) -> None:
         self._slices = slices
-        self._plan = plan or AugmentationPlan()
+        self._plan = plan
         self._numbers = np.random.default_rng(seed)
         self._torch_numbers = torch.Generator().manual_seed(seed)
         self._weights = _sampling_weights(slices, self._plan.cheng_share)
@@ -128,11 +128,11 @@ class BatchMaker:
             return
         draw = self._numbers
         if index in self._healed and draw.random() < self._plan.healed_chance:
-            image[:] = heal_by_mirroring(image, pixels, self._healed[index])
+            image[:] = heal_by_mirroring(image, pixels, self._healed[index], self._slices.pixel_mm)
             pixels[:] = Pixel.OTHER
         elif draw.random() < self._plan.cut_chance and self._slices.has_core[index]:
-            angle, gap = draw.uniform(0, 2 * math.pi), draw.uniform(6, 25)
-            gone = beyond_a_line(pixels != Pixel.OTHER, angle, gap)
+            angle, gap_mm = draw.uniform(0, 2 * math.pi), draw.uniform(7.5, 31.25)
+            gone = beyond_a_line(pixels != Pixel.OTHER, angle, gap_mm / self._slices.pixel_mm)
             if draw.random() < self._plan.cut_away_share:
                 gone = ~gone
             head = self._slices.depth_mm[index] > 0
@@ -153,7 +153,7 @@ class BatchMaker:
     def _move(self, stack: torch.Tensor) -> torch.Tensor:
         """Turn, flip, zoom, stretch and shift; cut a patch around the head."""
         matrices = []
-        share = self._plan.patch_mm / (CANVAS * WORKING_PIXEL_MM)
+        share = self._plan.patch_mm / (stack.shape[-1] * self._slices.pixel_mm)
         for image in stack[:, 0]:
             draw = self._numbers
             angle = math.radians(float(np.clip(draw.normal(0, 12), -40, 40)))
@@ -182,10 +182,15 @@ class BatchMaker:
     ) -> torch.Tensor:
         """Keep what lies 9-17 mm inside the head, and the tumour with a narrow surround."""
         edge_mm = self._uniform(len(image), 9.0, 17.0) + 2.0 * self._waves(image)
-        chosen = (self._coin(len(image), 0.22).flatten() & skull).nonzero().flatten()
+        chosen = (
+            (self._coin(len(image), self._plan.stripped_chance).flatten() & skull)
+            .nonzero()
+            .flatten()
+        )
         if len(chosen) == 0:
             return image
-        near_tumour = F.avg_pool2d(target[chosen], 7, stride=1, padding=3) > 0
+        near = round(3.75 / self._slices.pixel_mm)
+        near_tumour = F.avg_pool2d(target[chosen], 2 * near + 1, stride=1, padding=near) > 0
         keep = (depth[chosen] > edge_mm[chosen]) | near_tumour
         stripped = image.clone()
         stripped[chosen] = image[chosen] * keep
@@ -214,10 +219,10 @@ class BatchMaker:
         return torch.round(image * 255.0)
 
     def _blur(self, image: torch.Tensor) -> torch.Tensor:
-        """Coarser resolution, along one axis (thick slices) or both, for a third of the slices."""
+        """Coarser resolution, along one axis (thick slices) or both, of some slices."""
         blurred = []
         for picture in image:
-            if self._numbers.random() > 0.35:
+            if self._numbers.random() > self._plan.coarse_chance:
                 blurred.append(picture)
                 continue
             factors = np.exp(self._numbers.uniform(0, np.log(2.0), size=2))
@@ -280,7 +285,8 @@ def _mirror_axis(slices: SliceSet, index: int, *, likeness: float = 0.4) -> floa
     image = slices.images[index].astype(np.float32)
     other, other_tumour = _mirrored(image, axis), _mirrored(tumour.astype(np.float32), axis) > 0
     where = np.flatnonzero(tumour.any(axis=0))
-    if where.min() - 6 <= axis <= where.max() + 6:
+    near = 7.5 / slices.pixel_mm
+    if where.min() - near <= axis <= where.max() + near:
         return 0.0
     seen = (head | (_mirrored(head.astype(np.float32), axis) > 0)) & ~tumour & ~other_tumour
     score = float(np.corrcoef(image[seen], other[seen])[0, 1])
@@ -309,16 +315,20 @@ def beyond_a_line(mask: npt.NDArray[np.bool_], angle: float, gap: float) -> npt.
     return beyond
 
 
-def heal_by_mirroring(image: FloatArray, pixels: ByteArray, axis: float) -> FloatArray:
-    """Replace the tumour and 5 pixels around it by the other side of the head, softly.
+def heal_by_mirroring(
+    image: FloatArray, pixels: ByteArray, axis: float, pixel_mm: float
+) -> FloatArray:
+    """Replace the tumour and 6 mm around it by the other side of the head, softly.
 
     Args:
         image: Intensities, shape (H, W).
         pixels: `Pixel` values, same shape.
         axis: Column of the plane of symmetry.
+        pixel_mm: Pixel of the image.
     """
+    near, soften = round(6.25 / pixel_mm), round(5.0 / pixel_mm)
     tumour = torch.from_numpy((pixels != Pixel.OTHER).astype(np.float32))[None, None]
-    wide = F.max_pool2d(tumour, 11, stride=1, padding=5)
-    soft = F.avg_pool2d(wide, 9, stride=1, padding=4)[0, 0].numpy()
+    wide = F.max_pool2d(tumour, 2 * near + 1, stride=1, padding=near)
+    soft = F.avg_pool2d(wide, 2 * soften + 1, stride=1, padding=soften)[0, 0].numpy()
     healed: FloatArray = image * (1 - soft) + _mirrored(image, axis) * soft
     return healed

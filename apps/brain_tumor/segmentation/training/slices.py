@@ -23,12 +23,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from brain_tumor.cases.geometry import axis_map
 from brain_tumor.errors import FileFormatError, NotFoundError
-from brain_tumor.segmentation.tumor_core.network import WORKING_PIXEL_MM
+from brain_tumor.segmentation.tumor_core.network import PIXEL_MM
 from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
 FOLDS = 5
 SPLIT_SEED = 20
-CANVAS = 200  # pixels of 1.25 mm: 250 mm, the field of view of the slice collection
+CANVAS_MM = 250.0  # the field of view of the slice collection
 CHENG_PIXEL_MM = 0.98
 GBM_SPACING_MM = (0.94, 0.94, 6.0)  # the headers of btp_* say 1, 1, 1: wrong
 SLICE_STEP = 2  # of thin volumes every second slice
@@ -90,13 +90,14 @@ class SliceSet:
     """Slices on one canvas with what sampling needs to know.
 
     Attributes:
-        images: 8-bit intensities, shape (N, CANVAS, CANVAS).
+        images: 8-bit intensities, shape (N, side, side): squares of `CANVAS_MM`.
         pixels: `Pixel` values, same shape.
         depth_mm: Distance to the outside of the head, 0-255 mm, same shape.
         collection: `Collection` per slice.
         stratum: Sampling stratum per slice, for example `glioma numeric`.
         patient: Patient per slice.
         has_core: Whether a slice shows tumour.
+        pixel_mm: Pixel of the images.
     """
 
     images: ByteArray
@@ -106,6 +107,7 @@ class SliceSet:
     stratum: npt.NDArray[np.str_]
     patient: npt.NDArray[np.str_]
     has_core: npt.NDArray[np.bool_]
+    pixel_mm: float
 
     def __len__(self) -> int:
         return len(self.images)
@@ -188,14 +190,15 @@ def read_cheng_slice(data_dir: Path, row: ChengSlice) -> tuple[ByteArray, npt.ND
     return image, mask
 
 
-def load_training_slices(data_dir: Path, fold: int | None) -> SliceSet:
+def load_training_slices(data_dir: Path, fold: int | None, pixel_mm: float = PIXEL_MM) -> SliceSet:
     """All slices of patients outside the held-out fold.
 
     Args:
         data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
         fold: Fold to hold out, 0-4, or None to use every patient.
+        pixel_mm: Pixel of the slices.
     """
-    builder = _Builder()
+    builder = _Builder(pixel_mm)
     rows = read_cheng_index(data_dir)
     for row, row_fold in zip(rows, cheng_folds(rows), strict=True):
         if row_fold != fold:
@@ -227,29 +230,34 @@ def rim_to_pixels(rim: npt.NDArray[np.bool_]) -> ByteArray:
 
 
 def to_canvas(
-    image: npt.NDArray[Any], spacing_mm: tuple[float, float], *, nearest: bool = False
+    image: npt.NDArray[Any],
+    spacing_mm: tuple[float, float],
+    pixel_mm: float = PIXEL_MM,
+    *,
+    nearest: bool = False,
 ) -> npt.NDArray[np.float32]:
     """Resample a slice to the network's pixel and centre it on the canvas (zeros around it)."""
+    side = round(CANVAS_MM / pixel_mm)
     tensor = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
     size = [
-        max(1, round(length * mm / WORKING_PIXEL_MM))
+        max(1, round(length * mm / pixel_mm))
         for length, mm in zip(image.shape, spacing_mm, strict=True)
     ]
     if nearest:
         resized = F.interpolate(tensor, size=size, mode="nearest-exact")[0, 0].numpy()
     else:
         resized = F.interpolate(tensor, size=size, mode="bilinear", antialias=True)[0, 0].numpy()
-    canvas = np.zeros((CANVAS, CANVAS), dtype=np.float32)
+    canvas = np.zeros((side, side), dtype=np.float32)
     source, target = [], []
     for length in resized.shape:
-        kept = min(length, CANVAS)
+        kept = min(length, side)
         source.append(slice((length - kept) // 2, (length - kept) // 2 + kept))
-        target.append(slice((CANVAS - kept) // 2, (CANVAS - kept) // 2 + kept))
+        target.append(slice((side - kept) // 2, (side - kept) // 2 + kept))
     canvas[tuple(target)] = resized[tuple(source)]
     return canvas
 
 
-def head_depth_mm(image: npt.NDArray[Any]) -> ByteArray:
+def head_depth_mm(image: npt.NDArray[Any], pixel_mm: float = PIXEL_MM) -> ByteArray:
     """Distance of every pixel of the head to the outside, in mm; 0 outside the head."""
     head = ndimage.binary_opening(image > 0.08 * np.percentile(image, 99.5), iterations=2)
     labels, count = ndimage.label(head)
@@ -258,7 +266,7 @@ def head_depth_mm(image: npt.NDArray[Any]) -> ByteArray:
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     # The head often runs out of the picture (neck): only its air boundary counts as outside.
     padded = np.pad(ndimage.binary_fill_holes(labels == largest), 1, mode="edge")
-    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1] * WORKING_PIXEL_MM
+    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1] * pixel_mm
     clipped: ByteArray = np.clip(depth, 0, 255).astype(np.uint8)
     return clipped
 
@@ -266,7 +274,8 @@ def head_depth_mm(image: npt.NDArray[Any]) -> ByteArray:
 class _Builder:
     """Collects slices; `finish` stacks them."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixel_mm: float) -> None:
+        self._pixel_mm = pixel_mm
         self._images: list[ByteArray] = []
         self._pixels: list[ByteArray] = []
         self._depths: list[ByteArray] = []
@@ -281,12 +290,15 @@ class _Builder:
         stratum: str,
         patient: str,
     ) -> None:
-        canvas = to_canvas(image, spacing_mm)
+        canvas = to_canvas(image, spacing_mm, self._pixel_mm)
         self._images.append(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))
-        self._pixels.append(to_canvas(pixels, spacing_mm, nearest=True).astype(np.uint8))
+        drawn = to_canvas(pixels, spacing_mm, self._pixel_mm, nearest=True)
+        self._pixels.append(drawn.astype(np.uint8))
         stripped = collection is Collection.WHOLE
         self._depths.append(
-            np.full(canvas.shape, 255, dtype=np.uint8) if stripped else head_depth_mm(canvas)
+            np.full(canvas.shape, 255, dtype=np.uint8)
+            if stripped
+            else head_depth_mm(canvas, self._pixel_mm)
         )
         self._tags.append((collection, stratum, patient))
 
@@ -330,6 +342,7 @@ class _Builder:
             stratum=np.array([tag[1] for tag in self._tags]),
             patient=np.array([tag[2] for tag in self._tags]),
             has_core=(pixels == Pixel.CORE).any(axis=(1, 2)),
+            pixel_mm=self._pixel_mm,
         )
 
 

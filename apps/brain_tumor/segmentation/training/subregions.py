@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from brain_tumor.labels import LabelArray, Region
-from brain_tumor.segmentation.losses import dice_cross_entropy
+from brain_tumor.segmentation.losses import CrossEntropy, dice_cross_entropy
 from brain_tumor.segmentation.networks import DEFAULT_CHANNELS, build_unet
 from brain_tumor.segmentation.training.augmentation import (
     drop_sequences,
@@ -65,6 +65,7 @@ class TrainingPlan:
         validate_every: Steps between validations and checkpoints.
         channels: Features per level of the U-Net.
         threads: Torch threads.
+        cross_entropy: What cross-entropy is taken over.
     """
 
     fold: int | None = 0
@@ -77,6 +78,7 @@ class TrainingPlan:
     validate_every: int = 600
     channels: tuple[int, ...] = DEFAULT_CHANNELS
     threads: int = 1
+    cross_entropy: CrossEntropy = CrossEntropy.LABELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +216,7 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(plan, step)
-        losses.append(_step(network, optimizer, batch))
+        losses.append(_step(network, optimizer, batch, plan.cross_entropy))
         _update_average(average, network, min(plan.ema_decay, (step + 1) / (step + 10)))
         if (step + 1) % plan.validate_every == 0 or step + 1 == plan.steps:
             record: dict[str, Any] = {
@@ -259,7 +261,10 @@ def validate(network: nn.Module, data: TrainingData) -> dict[str, Any]:
 
 
 def _step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: dict[str, torch.Tensor],
+    over: CrossEntropy,
 ) -> float:
     network.train()
     optimizer.zero_grad()
@@ -271,7 +276,7 @@ def _step(
     for image, labels in pairs:
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(image)
-        loss = 0.5 * dice_cross_entropy(logits, labels)
+        loss = 0.5 * dice_cross_entropy(logits, labels, over)
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     norm = float(nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM))

@@ -43,7 +43,7 @@ from brain_tumor.segmentation.training.slices import (
     to_canvas,
 )
 from brain_tumor.segmentation.tumor_core.network import (
-    WORKING_PIXEL_MM,
+    PIXEL_MM,
     CoreNetwork,
     CoreNetworkArguments,
 )
@@ -52,18 +52,20 @@ from brain_tumor.segmentation.tumor_core.slices import normalise_slices
 
 logger = logging.getLogger(__name__)
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
-PATCH_PIXELS = 160
+PATCH_PIXELS = 192
 AUGMENTATION = AugmentationPlan(
-    cheng_share=0.82,
-    healed_chance=0.12,
-    cut_chance=0.12,
-    cut_away_share=0.5,
-    quarter_turn_chance=0.1,
     patch_pixels=PATCH_PIXELS,
-    patch_mm=PATCH_PIXELS * WORKING_PIXEL_MM,
+    patch_mm=PATCH_PIXELS * PIXEL_MM,
+    cheng_share=0.82,
+    healed_chance=0.1,
+    cut_chance=0.1,
+    cut_away_share=0.5,
+    quarter_turn_chance=0.05,
+    stripped_chance=0.15,
+    coarse_chance=0.2,
 )
 
 
@@ -171,14 +173,17 @@ class ValidationSet:
     strata: tuple[str, ...]
 
 
-def load_validation_slices(data_dir: Path, fold: int, divisor: int) -> ValidationSet:
+def load_validation_slices(
+    data_dir: Path, fold: int, arguments: CoreNetworkArguments
+) -> ValidationSet:
     """Held-out slices of one fold, padded to what the network takes."""
+    divisor, pixel_mm = arguments.divisor, arguments.pixel_mm
     images, masks, strata = [], [], []
     spacing = (CHENG_PIXEL_MM, CHENG_PIXEL_MM)
     for row in cheng_slices_of_fold(data_dir, fold):
         image, mask = read_cheng_slice(data_dir, row)
-        images.append(np.rint(to_canvas(image, spacing)))
-        masks.append(to_canvas(mask, spacing) > 0.5)
+        images.append(np.rint(to_canvas(image, spacing, pixel_mm)))
+        masks.append(to_canvas(mask, spacing, pixel_mm) > 0.5)
         strata.append(f"{row.tumor_type} {row.cohort}")
     stack = torch.from_numpy(normalise_slices(np.stack(images)))[:, None]
     side = -(-stack.shape[-1] // divisor) * divisor
@@ -236,11 +241,11 @@ def train(
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     output_dir.mkdir(parents=True, exist_ok=True)
-    maker = BatchMaker(load_training_slices(data_dir, options.fold), options.seed, AUGMENTATION)
+    slices = load_training_slices(data_dir, options.fold, arguments.pixel_mm)
+    plan = replace(AUGMENTATION, patch_mm=PATCH_PIXELS * arguments.pixel_mm)
+    maker = BatchMaker(slices, options.seed, plan)
     held_out = (
-        None
-        if options.fold is None
-        else load_validation_slices(data_dir, options.fold, arguments.divisor)
+        None if options.fold is None else load_validation_slices(data_dir, options.fold, arguments)
     )
     network = CoreNetwork(arguments)
     earlier: list[dict[str, Any]] = []
@@ -427,7 +432,7 @@ def write_metadata(
                     "format": "per slice (x - median) / (p90 - p10) of the foreground, -3 to 5",
                     "num_channels": 1,
                     "spatial_shape": [pixels, pixels],
-                    "spacing_mm": [WORKING_PIXEL_MM, WORKING_PIXEL_MM],
+                    "spacing_mm": [arguments.pixel_mm, arguments.pixel_mm],
                     "orientation": "rows and columns towards: axial P and L, coronal I and L, "
                     "sagittal I and P",
                     "skull": "with or without",

@@ -13,8 +13,10 @@ from brain_tumor.errors import ModelError
 from brain_tumor.segmentation.tumor_core.decoder import DECODER_CHANNELS, Decoder
 from brain_tumor.segmentation.tumor_core.encoder import Encoder
 
-WORKING_PIXEL_MM = 1.25
-"""Pixel of every slice that the network sees, in training and in use."""
+PIXEL_MM = 1.0
+"""Pixel of every slice that a new network sees, in training and in use."""
+UNRECORDED_PIXEL_MM = 1.25
+"""Pixel of networks whose metadata names none: all before version 0.4.0."""
 NAME = "EfficientNet-Lite0 U-Net"
 
 
@@ -24,9 +26,11 @@ class CoreNetworkArguments:
 
     Attributes:
         decoder_channels: Features of the decoder at strides 16, 8, 4 and 2; multiples of 8.
+        pixel_mm: Pixel of every slice that the network sees, in training and in use.
     """
 
     decoder_channels: tuple[int, ...] = DECODER_CHANNELS
+    pixel_mm: float = PIXEL_MM
 
     @property
     def divisor(self) -> int:
@@ -46,13 +50,16 @@ class CoreNetworkArguments:
         """
         try:
             channels = tuple(int(c) for c in values["decoder_channels"])
+            pixel_mm = float(values.get("pixel_mm", UNRECORDED_PIXEL_MM))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"network arguments {dict(values)} are unusable; expected decoder_channels"
             ) from error
         if values.get("name") != NAME:
             raise ModelError(f"the network is {values.get('name')!r}; expected {NAME!r}")
-        return cls(channels)
+        if not 0.2 <= pixel_mm <= 5:
+            raise ModelError(f"the network's pixel is {pixel_mm:g} mm; expected 0.2 to 5")
+        return cls(channels, pixel_mm)
 
 
 class CoreNetwork(nn.Module):

@@ -35,7 +35,7 @@ from brain_tumor.segmentation.result import (
 )
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 from brain_tumor.segmentation.tumor_core.network import (
-    WORKING_PIXEL_MM,
+    PIXEL_MM,
     CoreNetworkArguments,
     load_core_network,
 )
@@ -113,6 +113,7 @@ class TumorCoreSegmenter:
         network: From (N, 1, H, W) normalised slices to logits; in evaluation mode.
         version: Model behind it.
         divisor: Rows and columns of the network's input are multiples of this.
+        pixel_mm: Pixel of the network's input.
         clean_up: Rule for pieces.
         bf16: Run in bfloat16; by default where the CPU computes it in hardware.
         mirrored: Also read every slice left-right mirrored and average: twice the network's time.
@@ -126,6 +127,7 @@ class TumorCoreSegmenter:
         version: ModelVersion,
         *,
         divisor: int,
+        pixel_mm: float = PIXEL_MM,
         clean_up: CleanUp | None = None,
         bf16: bool | None = None,
         mirrored: bool | None = None,
@@ -133,6 +135,7 @@ class TumorCoreSegmenter:
         self._network = network
         self._version = version
         self._divisor = divisor
+        self._pixel_mm = pixel_mm
         self._clean_up = clean_up or CleanUp()
         self._bf16 = cpu_has_bf16() if bf16 is None else bf16
         self._mirrored = mirrored
@@ -153,6 +156,7 @@ class TumorCoreSegmenter:
             prepare_for_inference(network),
             bundle.version,
             divisor=arguments.divisor,
+            pixel_mm=arguments.pixel_mm,
             clean_up=CleanUp.from_metadata(bundle.metadata),
             bf16=bf16,
             mirrored=mirrored,
@@ -237,7 +241,7 @@ class TumorCoreSegmenter:
         prepared = time.perf_counter()
         network_s = 0.0
         for plane in planes:
-            stack, depth = _working_stack(cropped, spacing, plane, thickness_mm)
+            stack, depth = _working_stack(cropped, spacing, plane, thickness_mm, self._pixel_mm)
             before = time.perf_counter()
             probability = self._read(stack, mirrored=mirrored)
             network_s += time.perf_counter() - before
@@ -335,6 +339,7 @@ def _working_stack(
     spacing_mm: tuple[float, float, float],
     plane: Plane,
     thickness_mm: float,
+    pixel_mm: float,
 ) -> tuple[torch.Tensor, int]:
     """Slices of a plane at the working pixel, neighbours averaged up to a thickness.
 
@@ -353,7 +358,7 @@ def _working_stack(
     if step > 1:
         stack = stack.reshape(depth // step, step, *stack.shape[1:]).mean(dim=1)
     size = [
-        max(1, round(length * mm / WORKING_PIXEL_MM))
+        max(1, round(length * mm / pixel_mm))
         for length, mm in zip(stack.shape[1:], (row_mm, column_mm), strict=True)
     ]
     resized = F.interpolate(stack[:, None], size=size, mode="bilinear", antialias=True)
