@@ -30,7 +30,6 @@ from brain_tumor.classification.measurement import missing
 from brain_tumor.classification.network import (
     HybridNetwork,
     NetworkArguments,
-    bfloat16_copy,
     load_network,
 )
 from brain_tumor.classification.outline import MaskArray
@@ -43,7 +42,7 @@ from brain_tumor.classification.result import (
 )
 from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
 from brain_tumor.labels import TYPES, LabelArray, Region, TumorType, region_mask
-from brain_tumor.segmentation.hardware import cpu_has_bf16, threads_for_slices
+from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -278,18 +277,3 @@ def load_network(arguments: NetworkArguments, weights: Mapping[str, torch.Tensor
     except RuntimeError as error:
         raise ModelError(f"weights do not fit the hybrid network: {error}") from error
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def bfloat16_copy(network: HybridNetwork) -> HybridNetwork:
-    """A copy to be run under autocast, with the same answers to the last bit, sooner.
-
-    Convolutions and linear layers hold the weights that autocast would else convert at every call.
-
-    Args:
-        network: In evaluation mode; not changed.
-    """
-    quick = copy.deepcopy(network)
-    for module in quick.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.to(torch.bfloat16)
-    return quick

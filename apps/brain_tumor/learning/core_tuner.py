@@ -42,7 +42,7 @@ from brain_tumor.segmentation.tumor_core.slices import (
 )
 
 SIDE_MM = 240.0
-"""Pixels of 1.25 mm of a training slice: 240 mm."""
+"""Width of a training slice, less what its network's divisor takes off."""
 SLICES_PER_PLANE = 24
 BATCH = 6
 REPLAY_BATCH = 4

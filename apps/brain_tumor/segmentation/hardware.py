@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 BF16_FEATURES = ("amx_bf16", "avx512_bf16")
 FEW_SLICES = 2
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def cpu_has_bf16() -> bool:
@@ -36,3 +41,18 @@ def threads_for_slices(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def bfloat16_copy(network: Network) -> Network:
+    """A copy to be run under autocast, with the same answers to the last bit, sooner.
+
+    Convolutions and linear layers hold the weights that autocast would else convert at every call.
+
+    Args:
+        network: In evaluation mode; not changed.
+    """
+    quick = copy.deepcopy(network)
+    for module in quick.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.to(torch.bfloat16)
+    return quick

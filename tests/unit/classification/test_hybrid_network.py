@@ -15,10 +15,10 @@ from brain_tumor.classification.network import (
     HybridNetwork,
     NetworkArguments,
     SliceMaps,
-    bfloat16_copy,
     load_network,
 )
 from brain_tumor.errors import ModelError
+from brain_tumor.segmentation.hardware import bfloat16_copy
 from brain_tumor.segmentation.training.pretrained import _renamed, load_pretrained
 from brain_tumor.segmentation.tumor_core.encoder import (
     OUTPUT_CHANNELS,

@@ -27,7 +27,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray, Volume
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
     SegmentationResult,
@@ -110,7 +110,8 @@ class TumorCoreSegmenter:
     """Outlines the tumour core on the T1c image of a case; thread-safe, holds no state.
 
     Args:
-        network: From (N, 1, H, W) normalised slices to logits; in evaluation mode.
+        network: From (N, 1, H, W) normalised slices to logits; in evaluation mode. For bfloat16 a
+            copy is made of its weights as they are now.
         version: Model behind it.
         divisor: Rows and columns of the network's input are multiples of this.
         pixel_mm: Pixel of the network's input.
@@ -132,12 +133,12 @@ class TumorCoreSegmenter:
         bf16: bool | None = None,
         mirrored: bool | None = None,
     ) -> None:
-        self._network = network
         self._version = version
         self._divisor = divisor
         self._pixel_mm = pixel_mm
         self._clean_up = clean_up or CleanUp()
         self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._network = bfloat16_copy(network) if self._bf16 else network
         self._mirrored = mirrored
 
     @classmethod
@@ -267,7 +268,11 @@ class TumorCoreSegmenter:
         bottom, right = -rows % self._divisor, -columns % self._divisor
         floor = normalised.flatten(1).amin(dim=1)
         size = max(1, BATCH_PIXELS // ((rows + bottom) * (columns + right)))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", torch.bfloat16, enabled=self._bf16),
+            threads_for_slices(len(stack)),
+        ):
             for chosen in torch.split(shown, size):
                 batch = floor[chosen, None, None, None].repeat(1, 1, rows + bottom, columns + right)
                 batch[:, 0, :rows, :columns] = normalised[chosen]
