@@ -14,7 +14,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import requests
 from brain_tumor.bundles import models_folder
 
 from benchmarks.learning_masks import MaskPlan, Picture, known_rows, read_pictures, unseen_rows
@@ -88,15 +87,9 @@ def _round(
 
 def _outline(server: LearningServer, case: str) -> tuple[str, str]:
     """Version that outlined a case, and the checksum of the labelmap's bytes."""
-    url = f"{server.url}/infer/segmentation?image={case}"
-    reply = requests.post(url, timeout=300)
-    reply.raise_for_status()
-    boundary = reply.headers["content-type"].split("boundary=")[1].encode()
-    (labelmap,) = [p for p in reply.content.split(b"--" + boundary) if b'name="image"' in p]
-    told = server.ask("POST", f"/infer/segmentation?image={case}")
+    told, labelmap = server.parts("POST", f"/infer/segmentation?image={case}")
     (model,) = [m for m in told["models"] if m["name"] == MODEL]
-    content = labelmap.partition(b"\r\n\r\n")[2]
-    return model["version"], hashlib.sha256(content).hexdigest()
+    return model["version"], hashlib.sha256(labelmap).hexdigest()
 
 
 def write_case(folder: Path, one: Picture) -> Path:

@@ -31,11 +31,15 @@ class LearningServer:
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """JSON of a reply, which must be a success."""
+        return self.parts(method, path, **options)[0]
+
+    def parts(self, method: str, path: str, **options: Any) -> tuple[Any, bytes]:
+        """JSON and file (empty if there is none) of a reply, which must be a success."""
         reply = requests.request(method, f"{self.url}{path}", timeout=300, **options)
         if reply.status_code != 200:
             raise RuntimeError(f"{method} {path}: {reply.status_code} {reply.text[:300]}")
         kind = reply.headers["content-type"]
-        return reply.json() if kind.startswith("application/json") else _json_part(reply)
+        return (reply.json(), b"") if kind.startswith("application/json") else _parts(reply)
 
     def wait(self) -> None:
         """Wait until it answers."""
@@ -97,11 +101,15 @@ def served(studies: Path, log: Path, environment: dict[str, str]) -> Iterator[Le
             process.wait(60)
 
 
-def _json_part(reply: requests.Response) -> dict[str, Any]:
+def _parts(reply: requests.Response) -> tuple[dict[str, Any], bytes]:
     boundary = reply.headers["content-type"].split("boundary=")[1].encode()
+    told, file = None, b""
     for part in reply.content.split(b"--" + boundary)[1:-1]:
         head, _, body = part.partition(b"\r\n\r\n")
-        if b"filename=" not in head:
-            found: dict[str, Any] = json.loads(body)
-            return found
-    raise RuntimeError("a reply holds no JSON")
+        if b"filename=" in head:
+            file = body
+        else:
+            told = json.loads(body)
+    if told is None:
+        raise RuntimeError("a reply holds no JSON")
+    return told, file
