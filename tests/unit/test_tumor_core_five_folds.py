@@ -16,6 +16,7 @@ from brain_tumor.segmentation.tumor_core import five_folds
 from brain_tumor.segmentation.tumor_core.card import render_card
 from brain_tumor.segmentation.tumor_core.evaluation import CoreRow
 from brain_tumor.segmentation.tumor_core.five_folds import evaluate_run, fold_bundles
+from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from safetensors.torch import save_file
 
 from tests.helpers.core_scores import A_ROW, metadata_and_metrics
@@ -26,7 +27,8 @@ def write_fold(runs: Path, fold: int, held_out: int | None) -> None:
     (folder / METADATA).parent.mkdir(parents=True)
     (folder / WEIGHTS).parent.mkdir(parents=True)
     training = {"options": {"fold": held_out}, "steps": 100 + fold}
-    metadata = {"name": "tumor_core", "version": "0.0.1", "training": training}
+    network = CoreNetworkArguments(pixel_mm=1.0 + fold / 8).to_json()
+    metadata = {"name": "tumor_core", "version": "0.0.1", "training": training, "network": network}
     (folder / METADATA).write_text(json.dumps(metadata))
     save_file({"weight": torch.full((1,), float(fold))}, folder / WEIGHTS)
 
@@ -76,6 +78,7 @@ def test_every_fold_is_measured_by_its_own_bundle_and_all_patients_are_pooled(
     assert (everything["slices"], everything["patients"]) == (10, 5)
     assert everything["dice_mean"] == pytest.approx((5 + 0.1 + 0.2 + 0.3 + 0.4) / 10)
     assert [fold["steps"] for fold in found["folds"]] == [100, 101, 102, 103, 104]
+    assert [fold["pixel_mm"] for fold in found["folds"]] == [1.0, 1.125, 1.25, 1.375, 1.5]
     assert [fold["dice_mean"] for fold in found["folds"]] == pytest.approx(np.arange(5) / 20 + 0.5)
     assert len({fold["sha256"] for fold in found["folds"]}) == 5
     assert len((runs / "out" / "five_folds.csv").read_text().splitlines()) == 11
@@ -88,6 +91,6 @@ def test_the_card_tells_the_five_folds_apart_from_the_weights_that_ship(
     metadata, metrics = metadata_and_metrics()
     assert "each on the fifth" not in render_card(metadata, metrics)
     card = render_card(metadata, metrics, tables)
-    assert "100 (fold 0), 101 (fold 1)" in card
+    assert "100 steps on pixels of 1 mm (fold 0), 101 steps on pixels of 1.125 mm (fold 1)" in card
     assert "Mean Dice of folds 0 to 4: 0.500, 0.550, 0.600, 0.650, 0.700." in card
     assert "| glioma, numeric cohort | 10 | 5 | 0.600 " in card

@@ -19,6 +19,7 @@ from brain_tumor.segmentation.tumor_core.evaluation import (
     summarise,
     write_rows,
 )
+from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 FIVE_FOLDS = Path("five_folds.json")
@@ -52,7 +53,7 @@ def evaluate_run(runs: Path, data: Path, output: Path) -> Path:
         runs: Folder with bundles `fold0` to `fold4`, each trained without its fold.
         data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
         output: JSON file; the table of cases gets the suffix `.csv`. Keys: `folds` (per fold:
-            checksum, steps, and the summary of its slices), `slices` and `volumes` as of
+            checksum, steps, pixel, and the summary of its slices), `slices` and `volumes` as of
             `evaluation.summarise` over the patients of all folds.
 
     Returns:
@@ -67,6 +68,7 @@ def evaluate_run(runs: Path, data: Path, output: Path) -> Path:
     with tqdm(desc="tumour core", unit="case", file=sys.stderr) as bar:
         for fold, path in enumerate(fold_bundles(runs)):
             bundle = read_bundle(path)
+            arguments = CoreNetworkArguments.from_json(bundle.metadata["network"])
             found = evaluate_tumor_core(
                 path,
                 data,
@@ -79,6 +81,7 @@ def evaluate_run(runs: Path, data: Path, output: Path) -> Path:
                     "fold": fold,
                     "sha256": bundle.version.sha256,
                     "steps": bundle.metadata["training"]["steps"],
+                    "pixel_mm": arguments.pixel_mm,
                     **summarise(found)["slices"]["all slices"],
                 }
             )
