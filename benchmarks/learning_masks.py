@@ -39,7 +39,7 @@ from brain_tumor.server.learning_scorer import TypeOpinions, score_case
 from benchmarks.learning_types_fold import Site, spread
 
 STRATEGIES = ("random", "uncertainty", "diversity", "combined")
-RATE = 3e-4  # what POST /train/tumor_core takes by default
+RATE = 1e-4  # what POST /train/tumor_core takes by default
 HELD_OUT_EVERY = 4
 FOLDS = 5
 Tell = Callable[[str], None]

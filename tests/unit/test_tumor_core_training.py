@@ -140,6 +140,18 @@ def test_the_loss_looks_away_where_the_weight_is_zero():
     assert core_loss(wrong_where_ignored, target, weight).item() < 1e-4
 
 
+def test_a_high_weight_counts_in_the_cross_entropy_alone():
+    target, weight = torch.zeros(1, 1, 10, 10), torch.ones(1, 1, 10, 10)
+    target[..., :5, :] = 1
+    weight[..., :5, :] = 4
+    logits = torch.full_like(target, -1.0)
+    p = 1 / (1 + math.exp(1))
+    # 50 pixels of weight 4 and 50 of weight 1; Dice (2 * 50 p + 10) / (100 p + 50 + 10).
+    cross = (200 * -math.log(p) + 50 * -math.log(1 - p)) / 250
+    expected = cross + 1 - (100 * p + 10) / (100 * p + 60)
+    assert core_loss(logits, target, weight).item() == pytest.approx(expected, abs=1e-5)
+
+
 def test_the_learning_rate_rises_over_the_warm_up_and_ends_at_zero():
     assert learning_rate_factor(0, 0.0, 10) == pytest.approx(0.1)
     assert learning_rate_factor(9, 0.0, 10) == pytest.approx(1.0)

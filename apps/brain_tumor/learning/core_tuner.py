@@ -44,6 +44,7 @@ from brain_tumor.segmentation.tumor_core.slices import (
 SIDE_MM = 240.0
 """Width of a training slice, less what its network's divisor takes off."""
 SLICES_PER_PLANE = 24
+SLICES_PER_CASE = 2
 BATCH = 6
 REPLAY_BATCH = 4
 DISTILLATION_WEIGHT = 0.5
@@ -92,11 +93,11 @@ class CoreTuner:
         self, corrections: list[Path], replay: list[Path], rng: np.random.Generator
     ) -> torch.Tensor:
         """Loss of one step."""
-        images, codes = _batch(corrections, BATCH, rng)
+        images, codes = draw_slices(corrections, BATCH, rng)
         target, weight = split_codes(codes)
         total = core_loss(self._logits(self._network, images), target.float(), weight)
         if replay:
-            images, codes = _batch(replay, REPLAY_BATCH, rng)
+            images, codes = draw_slices(replay, REPLAY_BATCH, rng)
             target, _ = split_codes(codes)
             logits = self._logits(self._network, images)
             with torch.no_grad():
@@ -207,18 +208,26 @@ def _centre(canvas: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float3
     return canvas[low : low + side, low : low + side]
 
 
-def _batch(
+def draw_slices(
     paths: list[Path], size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Slices of one case, half of them with something to learn, at varied contrast."""
-    images, codes = read_example(paths[int(rng.integers(len(paths)))])
-    marked = np.flatnonzero(codes.any(axis=(1, 2)))
-    pool = np.arange(len(images))
-    picks = [
-        int(rng.choice(marked if len(marked) and n < (size + 1) // 2 else pool))
-        for n in range(size)
-    ]
-    image, code = torch.from_numpy(images[picks])[:, None], torch.from_numpy(codes[picks])[:, None]
+    """Slices of several cases, up to two of each, at varied contrast.
+
+    The first of a case shows something to learn, if any does; a lone slice is drawn once, so that
+    a batch is never one picture several times.
+    """
+    images: list[npt.NDArray[np.float32]] = []
+    codes: list[LabelArray] = []
+    while len(images) < size:
+        case_images, case_codes = read_example(paths[int(rng.integers(len(paths)))])
+        marked = np.flatnonzero(case_codes.any(axis=(1, 2)))
+        first = int(rng.choice(marked if len(marked) else len(case_images)))
+        others = np.delete(np.arange(len(case_images)), first)
+        picks = [first, *rng.permutation(others)[: SLICES_PER_CASE - 1]]
+        images += [case_images[pick] for pick in picks]
+        codes += [case_codes[pick] for pick in picks]
+    image = torch.from_numpy(np.stack(images[:size]))[:, None]
+    code = torch.from_numpy(np.stack(codes[:size]))[:, None]
     gain = torch.from_numpy(rng.uniform(0.85, 1.15, (size, 1, 1, 1)).astype(np.float32))
     shift = torch.from_numpy(rng.uniform(-0.2, 0.2, (size, 1, 1, 1)).astype(np.float32))
     image = torch.where(image != 0, image * gain + shift, image)

@@ -23,8 +23,9 @@ OPTIONS: Mapping[str, Parameter] = {
 """What a training may be told: passes, steps a pass (0: one per correction), rate, and whether a
 candidate that passes the gate becomes active at once."""
 
-RATES: Mapping[str, float] = {TYPED_MODEL: 1e-3}
-"""Rates of models that take another one: a few small layers learn faster than a whole network."""
+RATES: Mapping[str, float] = {TYPED_MODEL: 1e-3, "tumor_core": 1e-4}
+"""Rates of models that take another one: a few small layers learn faster than a whole network, and
+a pretrained encoder forgets at 3e-4."""
 
 Start = Callable[[str, Mapping[str, Any], str], dict[str, Any]]
 

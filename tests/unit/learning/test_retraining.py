@@ -13,7 +13,7 @@ import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
 from brain_tumor.cases.preprocessing import to_working_grid
-from brain_tumor.learning.core_tuner import core_slices
+from brain_tumor.learning.core_tuner import core_slices, draw_slices
 from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingRequest
 from brain_tumor.learning.labelled_cases import base_cases, corrected_cases, groups_of
 from brain_tumor.learning.promotion import Source
@@ -27,6 +27,7 @@ from brain_tumor.learning.tuners import (
     distillation,
     split_codes,
     weighted_dice_cross_entropy,
+    write_example,
 )
 from brain_tumor.segmentation.losses import dice_cross_entropy
 from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
@@ -161,6 +162,35 @@ class TestExamples:
         assert inside > outside  # the rim takes contrast agent
         fine, _ = core_slices(phantom.case, core, CoreNetworkArguments(pixel_mm=1.0))
         assert fine.shape[1:] == (224, 224)  # as many multiples of 32 as 240 mm hold
+
+    def test_a_batch_holds_at_most_two_slices_of_a_case_and_first_one_with_something_to_learn(
+        self, tmp_path
+    ):
+        paths = []
+        for case, sign in enumerate((1, -1)):  # slices of 10, 100 and 1000, or of less than 0
+            images = sign * np.array([10.0, 100.0, 1000.0], dtype=np.float32)[:, None, None]
+            codes = np.zeros((3, 4, 4), dtype=np.uint8)
+            codes[1] = 1
+            paths.append(tmp_path / f"{case}.npz")
+            write_example(paths[-1], np.broadcast_to(images, (3, 4, 4)), codes)
+        for seed in range(5):
+            images, codes = draw_slices(paths, 4, np.random.default_rng(seed))
+            values = images[:, 0, 0, 0].numpy()
+            powers = np.rint(np.log10(np.abs(values))).astype(int)
+            assert codes[::2].all()
+            assert set(powers[::2]) == {2}
+            assert set(powers[1::2]) <= {1, 3}
+            np.testing.assert_array_equal(np.sign(values[::2]), np.sign(values[1::2]))
+
+    def test_a_lone_slice_is_drawn_once_at_a_time(self, tmp_path):
+        paths = []
+        for value in (10.0, 100.0, 1000.0, 10000.0):
+            paths.append(tmp_path / f"{value:g}.npz")
+            image = np.full((1, 4, 4), value, dtype=np.float32)
+            write_example(paths[-1], image, np.ones((1, 4, 4), dtype=np.uint8))
+        images, _ = draw_slices(paths, 6, np.random.default_rng(0))
+        assert len(images) == 6
+        assert len(set(np.rint(np.log10(images[:, 0, 0, 0].numpy())))) > 2
 
     def test_every_fourth_patient_and_all_base_phantoms_of_the_gate_teach_nothing(self, tmp_path):
         request = write_job(tmp_path, base_phantoms=3, replay_phantoms=2).request()

@@ -111,17 +111,20 @@ class TrainingOptions:
 def core_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus soft Dice per slice, both blind where `weight` is 0.
 
-    Dice is smoothed by ten pixels, so that a healthy slice asks for few, not for no, pixels.
+    Dice is smoothed by ten pixels, so that a healthy slice asks for few, not for no, pixels. It
+    counts every pixel that is seen once: where a weight is high because tumour was missed, a
+    weighted Dice would reward outlines that are too large.
 
     Args:
         logits: Network output, (N, 1, H, W).
         target: 1 in the tumour core, same shape.
-        weight: 0 or 1, same shape.
+        weight: Of each pixel in the cross-entropy, at least 0, same shape.
     """
     logits = logits.float()
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     cross = (entropy * weight).sum() / weight.sum().clamp(min=1)
-    found, wanted = logits.sigmoid() * weight, target * weight
+    seen = (weight > 0).float()
+    found, wanted = logits.sigmoid() * seen, target * seen
     overlap = 2 * (found * wanted).sum(dim=(1, 2, 3)) + 10.0
     total = found.sum(dim=(1, 2, 3)) + wanted.sum(dim=(1, 2, 3)) + 10.0
     return cross + (1 - overlap / total).mean()
