@@ -309,6 +309,9 @@ def test_slices_come_to_the_network_at_its_own_pixel(pixel_mm, side):
     full[::2] = 80.0
     segmenter.segment(a_case(full, grid((1.0, 1.0, 6.0))))
     assert set(seen) == {(side, side)}
+    seen.clear()
+    segmenter.segment(a_case(np.repeat(full, 100, axis=2), grid((1.0, 1.0, 1.0))))
+    assert set(seen) == {(80, 80)}  # a thin volume is read at 1.25 mm
 
 
 def test_an_unknown_clean_up_value_is_refused():
