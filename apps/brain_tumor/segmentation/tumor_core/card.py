@@ -26,7 +26,11 @@ from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.segmentation.training.tumor_core import HISTORY, read_history
 from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle, tune_clean_up
 from brain_tumor.segmentation.tumor_core.five_folds import FIVE_FOLDS
-from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core.segmenter import (
+    THIN_VOLUME_PIXEL_MM,
+    CleanUp,
+    TumorCoreSegmenter,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +193,8 @@ meningiomas and pituitary tumours, for an annotator to correct.
 - The network sees slices of {contract["spacing_mm"][0]} mm pixels in display orientation
   ({contract["orientation"]}), normalised {contract["format"]}.
 - A volume is read in every plane whose pixels are at most 2.5 mm (the acquisition plane of thick
-  slices, all three planes of thin volumes); the probabilities are averaged.
+  slices, all three planes of thin volumes, at {THIN_VOLUME_PIXEL_MM} mm or coarser); the
+  probabilities are averaged.
 - Output: labelmap of the voxels with a probability of at least {rule["threshold"]}, without pieces
   under {rule["smallest_share"]} of the largest piece or nowhere above {rule["least_peak"]}.
   {caution}
