@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from brain_tumor.segmentation.result import Segmenter
 
 TRAINABLE = ("segmentation", "tumor_core", "classification", "concepts")
+CROSS_ENTROPIES = ("labels", "regions")
 HEAT_METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
 HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary", "WT", "TC", "ET")
 NOTICE = "Research use only; not a medical device."
@@ -87,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--cross-entropy",
-        choices=["labels", "regions"],
+        choices=CROSS_ENTROPIES,
         help="segmentation: what cross-entropy is taken over; default: labels",
     )
     train.add_argument(

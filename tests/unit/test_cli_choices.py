@@ -1,11 +1,16 @@
 """The command line lists its choices without loading what they choose from; they must agree."""
 
-from brain_tumor.cli import HEAT_METHODS, HEAT_TARGETS
+from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS
 from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.options import TARGETS
+from brain_tumor.segmentation.losses import CrossEntropy
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_explanation():
     assert tuple(method.value for method in HeatMethod) == HEAT_METHODS
     assert HEAT_METHODS[0] == DEFAULT_METHOD.value
     assert HEAT_TARGETS == TARGETS
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_loss():
+    assert tuple(choice.value for choice in CrossEntropy) == CROSS_ENTROPIES

@@ -28,14 +28,8 @@ def region_probabilities(probabilities: torch.Tensor) -> torch.Tensor:
     Returns:
         Shape (N, 3, ...), in the order WT, TC, ET.
     """
-    classes = [int(label) for label in Label if int(label) < probabilities.shape[1]]
-    return torch.stack(
-        [
-            probabilities[:, [c for c in classes if Label(c) in REGION_LABELS[region]]].sum(dim=1)
-            for region in (Region.WT, Region.TC, Region.ET)
-        ],
-        dim=1,
-    )
+    parts = _inside_and_outside(probabilities.shape[1])
+    return torch.stack([probabilities[:, inside].sum(dim=1) for inside, _ in parts], dim=1)
 
 
 def region_logits(logits: torch.Tensor) -> torch.Tensor:
@@ -47,13 +41,13 @@ def region_logits(logits: torch.Tensor) -> torch.Tensor:
     Returns:
         Shape (N, 3, ...), in the order WT, TC, ET; their sigmoid is `region_probabilities`.
     """
-    classes = [int(label) for label in Label if int(label) < logits.shape[1]]
-    found = []
-    for region in (Region.WT, Region.TC, Region.ET):
-        inside = [c for c in classes if Label(c) in REGION_LABELS[region]]
-        outside = [c for c in classes if c not in inside]
-        found.append(logits[:, inside].logsumexp(dim=1) - logits[:, outside].logsumexp(dim=1))
-    return torch.stack(found, dim=1)
+    return torch.stack(
+        [
+            logits[:, inside].logsumexp(dim=1) - logits[:, outside].logsumexp(dim=1)
+            for inside, outside in _inside_and_outside(logits.shape[1])
+        ],
+        dim=1,
+    )
 
 
 def dice_cross_entropy(
@@ -86,3 +80,13 @@ def dice_cross_entropy(
     total = predicted.square().sum(dim=axes) + target.sum(dim=axes)
     dice = (2 * overlap + SMOOTH) / (total + SMOOTH)
     return entropy + (1 - dice).mean()
+
+
+def _inside_and_outside(count: int) -> list[tuple[list[int], list[int]]]:
+    """Of the first `count` classes those inside and outside WT, TC and ET."""
+    classes = [int(label) for label in Label if int(label) < count]
+    parts = []
+    for region in (Region.WT, Region.TC, Region.ET):
+        inside = [c for c in classes if Label(c) in REGION_LABELS[region]]
+        parts.append((inside, [c for c in classes if c not in inside]))
+    return parts

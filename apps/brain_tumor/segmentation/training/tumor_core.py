@@ -43,7 +43,6 @@ from brain_tumor.segmentation.training.slices import (
     to_canvas,
 )
 from brain_tumor.segmentation.tumor_core.network import (
-    PIXEL_MM,
     CoreNetwork,
     CoreNetworkArguments,
 )
@@ -56,17 +55,6 @@ VERSION = "0.4.0"
 HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
 PATCH_PIXELS = 192
-AUGMENTATION = AugmentationPlan(
-    patch_pixels=PATCH_PIXELS,
-    patch_mm=PATCH_PIXELS * PIXEL_MM,
-    cheng_share=0.82,
-    healed_chance=0.1,
-    cut_chance=0.1,
-    cut_away_share=0.5,
-    quarter_turn_chance=0.05,
-    stripped_chance=0.15,
-    coarse_chance=0.2,
-)
 
 
 @dataclass(frozen=True)
@@ -106,6 +94,21 @@ class TrainingOptions:
             raise InputError(f"fold is {self.fold}; expected 0 to {FOLDS - 1} or all")
         if self.steps < 1 or self.minutes <= 0 or self.batch_size < 1:
             raise InputError("steps, minutes and batch size must be positive")
+
+
+def augmentation(pixel_mm: float) -> AugmentationPlan:
+    """What a training of slices of this pixel draws."""
+    return AugmentationPlan(
+        patch_pixels=PATCH_PIXELS,
+        patch_mm=PATCH_PIXELS * pixel_mm,
+        cheng_share=0.82,
+        healed_chance=0.1,
+        cut_chance=0.1,
+        cut_away_share=0.5,
+        quarter_turn_chance=0.05,
+        stripped_chance=0.15,
+        coarse_chance=0.2,
+    )
 
 
 def core_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -245,8 +248,7 @@ def train(
     torch.manual_seed(options.seed)
     output_dir.mkdir(parents=True, exist_ok=True)
     slices = load_training_slices(data_dir, options.fold, arguments.pixel_mm)
-    plan = replace(AUGMENTATION, patch_mm=PATCH_PIXELS * arguments.pixel_mm)
-    maker = BatchMaker(slices, options.seed, plan)
+    maker = BatchMaker(slices, options.seed, augmentation(arguments.pixel_mm))
     held_out = (
         None if options.fold is None else load_validation_slices(data_dir, options.fold, arguments)
     )
