@@ -39,6 +39,7 @@ from brain_tumor.segmentation.tumor_core.slices import (
     normalise_slices,
     plane_stack,
     resolved_planes,
+    working_pixel_mm,
 )
 
 SIDE_MM = 240.0
@@ -149,7 +150,8 @@ def core_slices(
     """Slices of a case as the network sees them, with codes.
 
     Of each plane that resolves up to 24 slices are taken: half of them with something to learn,
-    half spread over the volume.
+    half spread over the volume. Coarser pixels than the network's (thin volumes) get a wider
+    margin of zeros, so that slices of all cases have one shape.
 
     Args:
         case: A case with a t1c.
@@ -157,10 +159,10 @@ def core_slices(
         arguments: Pixel and divisor of the network.
 
     Returns:
-        Normalised slices (N, side, side), at most `SIDE_MM` wide, and codes of the same shape.
+        Normalised slices (N, side, side), `SIDE_MM` of the network's pixels wide, and codes of the
+        same shape.
     """
-    pixel_mm = arguments.pixel_mm
-    side = int(SIDE_MM / pixel_mm) // arguments.divisor * arguments.divisor
+    side = int(SIDE_MM / arguments.pixel_mm) // arguments.divisor * arguments.divisor
     volume = case.volumes[Sequence.T1C]
     turn = axis_map(volume.shape, volume.affine, ORIENTATION)
     lpi, lpi_codes = turn.apply(volume.array), turn.apply(codes)
@@ -171,8 +173,10 @@ def core_slices(
         Plane.SAGITTAL: (inferior, posterior),
     }
     i, j, k = lpi.shape
+    planes = resolved_planes((i, j, k), (left, posterior, inferior))
+    pixel_mm = working_pixel_mm(arguments.pixel_mm, planes)
     images, cut = [], []
-    for plane in resolved_planes((i, j, k), (left, posterior, inferior)):
+    for plane in planes:
         stack, stack_codes = plane_stack(lpi, plane), plane_stack(lpi_codes, plane)
         for index in chosen_slices(stack_codes):
             images.append(_centre(to_canvas(stack[index], spacings[plane], pixel_mm), side))
@@ -204,8 +208,11 @@ def chosen_slices(codes: LabelArray, count: int = SLICES_PER_PLANE) -> list[int]
 
 
 def _centre(canvas: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
-    low = (canvas.shape[0] - side) // 2
-    return canvas[low : low + side, low : low + side]
+    """Middle of a square canvas, or the canvas in the middle of a larger square of zeros."""
+    missing = max(0, side - len(canvas))
+    padded = np.pad(canvas, (missing // 2, missing - missing // 2))
+    low = (len(padded) - side) // 2
+    return padded[low : low + side, low : low + side]
 
 
 def draw_slices(

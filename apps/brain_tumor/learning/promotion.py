@@ -60,7 +60,7 @@ class GateRules:
         confidence: Of the intervals.
         base_margin: Mean score that base data may lose.
         guard_margin: Mean score that a region or sub-group may lose.
-        patient_margin: Score that a single patient may lose.
+        patient_margin: Score that a single patient may lose, as the mean of the patient's cases.
         min_group: Patients from which a sub-group is judged.
         least_current: Mean score that the active version must reach on held-out corrections. A
             version that was checked on other patients and yet gets less is not to blame: the
@@ -276,16 +276,21 @@ def _groups(scores: Sequence[CaseScore], rules: GateRules) -> list[Check]:
 
 
 def _patients(scores: Sequence[CaseScore], rules: GateRules) -> Check:
-    """Guard-rail for single patients."""
+    """Guard-rail for single patients; a patient's corrections and base cases count apart."""
     name = "every patient"
+    groups: dict[tuple[Source, str], list[CaseScore]] = {}
+    for score in scores:
+        groups.setdefault((score.source, score.patient), []).append(score)
     lost = sorted(
-        s.case
-        for s in scores
-        if _overall(s.candidate) - _overall(s.current) < -rules.patient_margin
+        patient
+        for (_, patient), cases in groups.items()
+        if fmean(_overall(s.candidate) - _overall(s.current) for s in cases) < -rules.patient_margin
     )
     if not lost:
         return Check(name, passed=True, reason="")
-    reason = f"loses more than {rules.patient_margin:g} on {len(lost)} cases: {', '.join(lost[:5])}"
+    reason = (
+        f"loses more than {rules.patient_margin:g} on {len(lost)} patients: {', '.join(lost[:5])}"
+    )
     return Check(name, passed=False, reason=reason)
 
 

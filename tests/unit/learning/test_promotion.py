@@ -64,7 +64,10 @@ class TestGate:
             ((KEPT,), "0 corrected patients"),
             ((BETTER,), "no base data"),
             ((BETTER, scores(Source.BASE, [-0.011] * 8)), "forgets base data"),
-            ((BETTER, scores(Source.BASE, [0.1] * 7 + [-0.31])), "loses more than 0.3 on 1 cases"),
+            (
+                (BETTER, scores(Source.BASE, [0.1] * 7 + [-0.31])),
+                "loses more than 0.3 on 1 patients",
+            ),
         ],
     )
     def test_anything_else_is_kept_back_with_the_reason(self, parts, reason):
@@ -99,6 +102,28 @@ class TestGate:
             CaseScore(f"c{n}", "P1", s.source, s.current, s.candidate) for n, s in enumerate(BETTER)
         ]
         assert "1 corrected patients" in gate(same, KEPT).reasons[0]
+
+    def test_a_patient_may_lose_a_slice_but_not_the_mean_of_his_slices(self):
+        def base(*gains):  # of three slices of one patient, beside seven that gain 0.1
+            lone = scores(Source.BASE, list(gains))
+            one = [
+                CaseScore(f"s{n}", "P", s.source, s.current, s.candidate)
+                for n, s in enumerate(lone)
+            ]
+            return [*one, *scores(Source.BASE, [0.1] * 7)]
+
+        assert gate(BETTER, base(-0.5, 0.0, -0.3)).promote  # mean -0.27
+        (reason,) = gate(BETTER, base(-0.5, 0.0, -0.5)).reasons  # mean -0.33
+        assert reason == "loses more than 0.3 on 1 patients: P"
+
+    def test_the_corrections_of_a_patient_do_not_outweigh_what_is_lost_on_his_base_cases(self):
+        gains = scores(Source.CORRECTIONS, [0.25] * 8)
+        lost = scores(Source.BASE, [-0.31] + [0.1] * 7)
+        same = [
+            CaseScore(s.case, gain.patient, s.source, s.current, s.candidate)
+            for s, gain in zip(lost, gains, strict=True)
+        ]
+        assert "loses more than 0.3 on 1 patients" in gate(gains, same).reasons[0]
 
     def test_poisoned_candidates_are_refused_twenty_times_of_twenty(self):
         rng = np.random.default_rng(7)

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
+from brain_tumor.cases.case import Case
 from brain_tumor.cases.preprocessing import to_working_grid
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import Volume
 from brain_tumor.learning.core_tuner import core_slices, draw_slices
 from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingRequest
 from brain_tumor.learning.labelled_cases import base_cases, corrected_cases, groups_of
@@ -162,6 +165,21 @@ class TestExamples:
         assert inside > outside  # the rim takes contrast agent
         fine, _ = core_slices(phantom.case, core, CoreNetworkArguments(pixel_mm=1.0))
         assert fine.shape[1:] == (224, 224)  # as many multiples of 32 as 240 mm hold
+
+    def test_a_thin_volume_is_learnt_from_at_the_pixel_it_is_read_at(self):
+        # 100 x 100 x 100 mm of 2 mm voxels: every plane resolves; the core is a cube of 20 mm
+        image = np.random.default_rng(0).uniform(50, 100, (50, 50, 50)).astype(np.float32)
+        codes = np.zeros(image.shape, dtype=np.uint8)
+        codes[20:30, 20:30, 20:30] = 1
+        volume = Volume(image, np.diag([2.0, 2.0, 2.0, 1.0]))
+        case = Case("thin", Sequence.T1C, {Sequence.T1C: volume})
+        images, cut = core_slices(case, codes, CoreNetworkArguments(pixel_mm=1.0))
+        assert images.shape[1:] == (224, 224)  # one shape with lone slices at 1.0 mm
+        marked = cut[cut.any(axis=(1, 2))]
+        assert len(marked) == 30
+        assert set(marked.sum(axis=(1, 2))) == {16 * 16}  # 20 mm at 1.25 mm
+        rows = np.flatnonzero((images[0] > images[0].min()).any(axis=1))
+        assert (rows[0], rows[-1]) == (72, 151)  # 80 pixels in the middle
 
     def test_a_batch_holds_at_most_two_slices_of_a_case_and_first_one_with_something_to_learn(
         self, tmp_path

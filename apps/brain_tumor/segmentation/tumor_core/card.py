@@ -26,11 +26,8 @@ from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.segmentation.training.tumor_core import HISTORY, read_history
 from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle, tune_clean_up
 from brain_tumor.segmentation.tumor_core.five_folds import FIVE_FOLDS
-from brain_tumor.segmentation.tumor_core.segmenter import (
-    THIN_VOLUME_PIXEL_MM,
-    CleanUp,
-    TumorCoreSegmenter,
-)
+from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter
+from brain_tumor.segmentation.tumor_core.slices import THIN_VOLUME_PIXEL_MM
 
 logger = logging.getLogger(__name__)
 

@@ -48,6 +48,7 @@ from brain_tumor.segmentation.tumor_core.slices import (
     resolved_planes,
     stack_to_lpi,
     tissue_box,
+    working_pixel_mm,
 )
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 SLICE_DISTANCE_MM = 2.5
 """Thin slices are averaged in the slice direction up to this thickness: half the work."""
-THIN_VOLUME_PIXEL_MM = 1.25
-"""A volume that is read in several planes is read no finer: at 1.0 mm pieces appear in the throat
-and the orbits of whole-head phantoms, which no training volume shows, and it takes longer."""
 LARGEST_HEAD_MM = 300.0
 TYPICAL_HEAD_MM = 220.0
 CERTAIN = 1e-3
@@ -117,7 +115,7 @@ class TumorCoreSegmenter:
             copy is made of its weights as they are now.
         version: Model behind it.
         divisor: Rows and columns of the network's input are multiples of this.
-        pixel_mm: Pixel of the network's input; see also `THIN_VOLUME_PIXEL_MM`.
+        pixel_mm: Pixel of the network's input; see also `working_pixel_mm`.
         clean_up: Rule for pieces.
         bf16: Run in bfloat16; by default where the CPU computes it in hardware.
         mirrored: Also read every slice left-right mirrored and average: twice the network's time.
@@ -241,9 +239,7 @@ class TumorCoreSegmenter:
         # Only a volume that resolves in several planes has slices thin enough to be averaged.
         thickness_mm = SLICE_DISTANCE_MM if len(planes) > 1 else 0.0
         total = torch.zeros(shape)
-        pixel_mm = self._pixel_mm
-        if len(planes) > 1:
-            pixel_mm = max(pixel_mm, THIN_VOLUME_PIXEL_MM)
+        pixel_mm = working_pixel_mm(self._pixel_mm, planes)
         mirrored = len(planes) == 1 if self._mirrored is None else self._mirrored
         prepared = time.perf_counter()
         network_s = 0.0
