@@ -52,14 +52,14 @@ class MaskPlan:
     per_patient: int = 3
     known_patients: int = 40
     seeds: int = 3
-    rounds: int = 4
+    rounds: int = 3
     per_round: int = 4
     curve_steps: int = 60
     corrected_patients: int = 20
     shift_seeds: int = 3
-    epochs: int = 20
+    epochs: int = 10
     poison_tries: int = 20
-    poison_steps: int = 60
+    poison_steps: int = 30
 
     @classmethod
     def small(cls) -> MaskPlan:
