@@ -663,6 +663,20 @@ def test_corrections_are_listed_and_reviewed(teaching, server):
     assert server.bodies[-4]["note"] == "agreed"
 
 
+def test_a_long_case_name_does_not_push_columns_of_corrections_out_of_sight(teaching, server):
+    server.corrections[0]["case_id"] = "a-hospital-with-a-long-name_study-of-2026-11-22_t1c"
+    teaching.widget.parent.resize(500, 960)
+    teaching.ui.teachRefreshButton.click()
+    teaching.wait()
+    for _ in range(5):
+        teaching.widget.parent.repaint()
+    table = teaching.ui.correctionsTable
+    assert cells(table)[0][6] == "train"
+    width = sum(table.columnWidth(column) for column in range(7))
+    assert width <= table.viewport().width
+    assert table.item(0, 1).toolTip() == server.corrections[0]["case_id"]
+
+
 def test_models_are_compared_promoted_and_rolled_back(teaching, server):
     table = teaching.ui.modelsTable
     rows = cells(table)

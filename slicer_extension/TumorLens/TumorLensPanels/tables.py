@@ -16,8 +16,21 @@ def prepare(table: qt.QTableWidget) -> None:
     table.horizontalHeader().setStretchLastSection(True)
 
 
-def fill(table: qt.QTableWidget, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Show rows; the chosen row stays if its first cell is still there."""
+def fill(
+    table: qt.QTableWidget,
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    flexible: int | None = None,
+) -> None:
+    """Show rows; the chosen row stays if its first cell is still there.
+
+    Args:
+        table: Prepared with `prepare`.
+        headers: Titles of the columns.
+        rows: Cells as text.
+        flexible: Column that is shortened where the others leave too little room; its cells are
+            whole in their tool tips. Without one the last column takes what is left.
+    """
     before = selected(table)
     rows = [tuple(str(cell) for cell in row) for row in rows]
     table.setColumnCount(len(headers))
@@ -29,6 +42,10 @@ def fill(table: qt.QTableWidget, headers: Sequence[str], rows: Iterable[Sequence
             item.setToolTip(cell)
             table.setItem(index, column, item)
     table.resizeColumnsToContents()
+    if flexible is not None:
+        header = table.horizontalHeader()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(flexible, qt.QHeaderView.Stretch)
     for index, row in enumerate(rows):
         if before and row[0] == before:
             table.selectRow(index)

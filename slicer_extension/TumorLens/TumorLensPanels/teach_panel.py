@@ -127,7 +127,7 @@ class TeachPanel(Panel):
             if self._corrections
             else self.t("Nothing was corrected yet.")
         )
-        tables.fill(self.ui.correctionsTable, headers, rows)
+        tables.fill(self.ui.correctionsTable, headers, rows, flexible=1)
 
     def on_review(self, decision: str) -> None:
         """Accept or reject the chosen correction."""
