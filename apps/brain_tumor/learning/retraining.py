@@ -3,6 +3,12 @@
 The weights at the end of the schedule are the result, whatever the validation says, so that the
 held-out corrections stay honest for the gate. Every step draws from its own seed: a resumed run
 makes the same steps as one that was never interrupted.
+
+A candidate may lie between its parent and the fine-tuned weights (`FineTuner.learnt_share`): on
+the straight line between them what was learnt comes sooner than what was known goes.
+
+References:
+    Wortsman et al. 2022, arXiv:2109.01903 (weights between the first and the fine-tuned model).
 """
 
 from __future__ import annotations
@@ -93,7 +99,9 @@ def fine_tune(
     on_epoch: Callable[[int, nn.Module], None],
     shall_stop: Callable[[], bool],
 ) -> bool:
-    """Run or resume a fine-tuning; afterwards the tuner's network has the averaged weights.
+    """Run or resume a fine-tuning; afterwards the tuner's network has the candidate's weights.
+
+    These are the averaged ones, or those on the way to them (`FineTuner.learnt_share`).
 
     With `torch.distributed` initialised, every process draws its own samples and gradients are
     averaged, so that all of them keep the same weights.
@@ -111,16 +119,17 @@ def fine_tune(
         Whether the schedule was finished.
     """
     network = tuner.network
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    parent = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    average = {name: value.clone() for name, value in parent.items()}
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY
     )
-    first, spent = _resume(checkpoint, network, average, optimizer)
+    first, spent = _resume(checkpoint, network, parent, average, optimizer)
     started, losses = time.monotonic(), []
     for step in range(first, schedule.steps):
         if _agreed(shall_stop()):
             seconds = spent + time.monotonic() - started
-            _save(checkpoint, step, seconds, network, average, optimizer)
+            _save(checkpoint, step, seconds, network, parent, average, optimizer)
             return False
         losses.append(_step(tuner, examples, schedule, step, optimizer))
         _update_average(average, network, min(EMA_DECAY, (step + 1) / (step + 10)))
@@ -128,20 +137,33 @@ def fine_tune(
         left = elapsed / (step + 1 - first) * (schedule.steps - step - 1)
         on_step(StepReport(step + 1, float(np.mean(losses)), spent + elapsed, left))
         if (step + 1) % schedule.steps_per_epoch == 0:
-            _save(checkpoint, step + 1, spent + elapsed, network, average, optimizer)
-            with averaged(network, average):
+            _save(checkpoint, step + 1, spent + elapsed, network, parent, average, optimizer)
+            with weighing(network, between(parent, average, tuner.learnt_share)):
                 on_epoch((step + 1) // schedule.steps_per_epoch, network)
             losses = []
-    network.load_state_dict(average)
+    network.load_state_dict(between(parent, average, tuner.learnt_share))
     network.eval()
     return True
 
 
+def between(
+    parent: dict[str, torch.Tensor], learnt: dict[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Weights on the straight line from the parent's (share 0) to the learnt ones (1).
+
+    Numbers that are no floats (counters) are the learnt ones.
+    """
+    return {
+        name: torch.lerp(parent[name], value, share) if value.is_floating_point() else value
+        for name, value in learnt.items()
+    }
+
+
 @contextmanager
-def averaged(network: nn.Module, average: dict[str, torch.Tensor]) -> Iterator[None]:
-    """The network has its averaged weights inside the block."""
+def weighing(network: nn.Module, weights: dict[str, torch.Tensor]) -> Iterator[None]:
+    """The network has these weights inside the block."""
     own = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    network.load_state_dict(average)
+    network.load_state_dict(weights)
     network.eval()
     try:
         yield
@@ -207,6 +229,7 @@ def _save(
     step: int,
     seconds: float,
     network: nn.Module,
+    parent: dict[str, torch.Tensor],
     average: dict[str, torch.Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> None:
@@ -216,6 +239,7 @@ def _save(
         "step": step,
         "seconds": seconds,
         "network": network.state_dict(),
+        "parent": parent,
         "average": average,
         "optimizer": optimizer.state_dict(),
     }
@@ -227,6 +251,7 @@ def _save(
 def _resume(
     path: Path,
     network: nn.Module,
+    parent: dict[str, torch.Tensor],
     average: dict[str, torch.Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> tuple[int, float]:
@@ -235,6 +260,7 @@ def _resume(
         return 0, 0.0
     state = torch.load(path, weights_only=True)
     network.load_state_dict(state["network"])
+    parent.update(state["parent"])
     average.update(state["average"])
     optimizer.load_state_dict(state["optimizer"])
     logger.info("resumed at step %d", state["step"])

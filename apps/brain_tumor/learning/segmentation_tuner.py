@@ -57,6 +57,7 @@ class SegmentationTuner:
     name = "segmentation"
     learns_from = "masks"
     rules = MASK_RULES
+    learnt_share = 1.0
 
     def __init__(self, parent: Path, *, crop: tuple[int, int, int] = CROP_SHAPE) -> None:
         bundle = read_bundle(parent)

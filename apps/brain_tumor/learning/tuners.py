@@ -81,6 +81,9 @@ class FineTuner(Protocol):
     rules: GateRules
     """What the gate demands of a candidate."""
 
+    learnt_share: float
+    """How far the candidate goes from the parent's weights (0) to the fine-tuned ones (1)."""
+
     @property
     def network(self) -> nn.Module:
         """Network that learns; starts with the parent's weights.

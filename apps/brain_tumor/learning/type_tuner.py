@@ -115,6 +115,7 @@ class TypeTuner:
     name = "classification"
     learns_from = "tumour types"
     rules = GateRules(patient_margin=PATIENT_MARGIN, least_current=LEAST_CURRENT)
+    learnt_share = 1.0
 
     def __init__(self, parent: Path) -> None:
         bundle = read_bundle(parent)

@@ -55,7 +55,8 @@ class LineTuner:
 
     name = "line"
 
-    def __init__(self):
+    def __init__(self, learnt_share=1.0):
+        self.learnt_share = learnt_share
         torch.manual_seed(0)
         self.network = nn.Linear(1, 1)
 
@@ -101,6 +102,19 @@ class TestLoop:
         finished, steps = run(parts, tmp_path / "b.pt")
         assert (finished, steps[0].step) == (True, 18)
         assert torch.equal(parts.network.weight, whole.network.weight)
+
+    def test_a_candidate_may_lie_between_its_parent_and_what_was_learnt(self, tmp_path):
+        parent, whole, part = LineTuner(), LineTuner(), LineTuner(learnt_share=0.25)
+        run(whole, tmp_path / "whole.pt")
+        run(part, tmp_path / "part.pt", stop_after=17)
+        run(part, tmp_path / "part.pt")  # the parent is known after a stop in the same process
+        expected = 0.75 * parent.network.weight + 0.25 * whole.network.weight
+        assert torch.allclose(part.network.weight, expected)
+        resumed = LineTuner(learnt_share=0.25)
+        run(resumed, tmp_path / "resumed.pt", stop_after=17)
+        resumed = LineTuner(learnt_share=0.25)
+        run(resumed, tmp_path / "resumed.pt")
+        assert torch.allclose(resumed.network.weight, expected)
 
     def test_the_rate_warms_up_and_falls_to_zero(self):
         schedule = Schedule(epochs=10, steps_per_epoch=2, learning_rate=1.0, seed=0)
