@@ -97,6 +97,39 @@ class TestMasks:
         (found,) = listed(client)
         assert (found["case_id"], found["annotator"]) == ("LONE", None)
 
+    def test_a_version_that_missed_the_ledger_keeps_its_place_and_time(
+        self, client, app, tmp_path, monkeypatch
+    ):
+        def fail(_new):
+            raise StorageError("the ledger failed: disk I/O error")
+
+        with monkeypatch.context() as failing:
+            failing.setattr(app.learning.ledger, "submit", fail)
+            refusal(submit(client, tmp_path, client_id="anna"), 507, "storage")
+        submit(client, tmp_path, labels=grown_labels(), client_id="ben")
+        (written,) = listed(client)
+        client.post(
+            "/corrections/review", json={"submission": written["id"], "decision": "reviewed"}
+        )
+        assert app.learning.labels.sync() == 1
+        late, newest = listed(client)
+        assert (late["label_version"], newest["label_version"]) == (1, 2)
+        saved = [v.saved_at for v in app.datastore().history.versions("FULL", "final")]
+        assert [late["at"], newest["at"]] == saved
+        (row,) = [r for r in client.get("/cases/status").json() if r["id"] == "FULL"]
+        assert row["status"] == "reviewed"
+        client.post("/corrections/review", json={"submission": late["id"], "decision": "reviewed"})
+        assert [s.label_version for s in app.learning.ledger.corrections()] == [2]
+
+    def test_what_another_program_wrote_before_a_save_is_written_down_first(
+        self, client, studies, tmp_path
+    ):
+        submit(client, tmp_path, client_id="anna")
+        write_label(studies / "labels" / "final" / "FULL.nii.gz", grown_labels())
+        submit(client, tmp_path, client_id="ben")
+        told = [(s["label_version"], s["annotator"]) for s in listed(client)]
+        assert told == [(3, "ben"), (2, None), (1, "anna")]
+
 
 class TestTypesAndSentences:
     def test_a_type_is_kept_with_its_reason_and_the_model_that_was_wrong(self, client):

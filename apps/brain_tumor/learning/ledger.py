@@ -34,6 +34,7 @@ from brain_tumor.learning.submissions import (
     Review,
     ReviewState,
     Submission,
+    newest_masks,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Review",
     "ReviewState",
     "Submission",
+    "newest_masks",
     "part_of_rank",
 ]
 
@@ -158,18 +160,10 @@ class Ledger:
 
         A reviewed mask goes before a newer one that nobody has reviewed.
         """
-        usable: dict[str, Submission] = {}
-        for one in self.submissions(kind=Kind.MASK):
-            usable_state = one.state in (ReviewState.SUBMITTED, ReviewState.REVIEWED)
-            if one.tag != LEARNT_TAG or not usable_state:
-                continue
-            held = usable.get(one.case_id)
-            replaces = held is None or (
-                held.state is not ReviewState.REVIEWED and one.state is ReviewState.REVIEWED
-            )
-            if replaces:
-                usable[one.case_id] = one
-        return sorted(usable.values(), key=lambda submission: submission.id)
+        masks = [one for one in self.submissions(kind=Kind.MASK) if one.tag == LEARNT_TAG]
+        submitted = newest_masks(m for m in masks if m.state is ReviewState.SUBMITTED)
+        reviewed = newest_masks(m for m in masks if m.state is ReviewState.REVIEWED)
+        return sorted({**submitted, **reviewed}.values(), key=lambda submission: submission.id)
 
     def note_model(
         self, name: str, version: str, event: str, by: str | None, detail: Mapping[str, Any]

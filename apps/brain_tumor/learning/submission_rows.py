@@ -54,7 +54,7 @@ def add_submission(connection: Connection, case: int, new: NewSubmission) -> int
         .values(
             case=case,
             case_id=new.case.case_id,
-            at=now_text(),
+            at=new.at or now_text(),
             annotator=new.annotator,
             kind=new.kind.value,
             state=new.state.value,

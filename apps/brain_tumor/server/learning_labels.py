@@ -72,6 +72,7 @@ class LabelSubmissions:
             NewSubmission(
                 case=self._case_ref(version.image),
                 kind=Kind.MASK,
+                at=version.saved_at,
                 annotator=version.saved_by,
                 state=ReviewState.DRAFT if effort["draft"] else ReviewState.SUBMITTED,
                 tag=version.tag,

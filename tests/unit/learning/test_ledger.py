@@ -22,6 +22,7 @@ from brain_tumor.learning.ledger import (
     NewSubmission,
     Part,
     ReviewState,
+    newest_masks,
     part_of_rank,
 )
 from brain_tumor.learning.ledger_database import MIGRATIONS, LedgerDatabase, ledger_url
@@ -129,6 +130,18 @@ class TestSubmissions:
         ledger.submit(mask("P4", 1, state=ReviewState.DRAFT))
         ledger.submit(replace(mask("P5", 1), tag="second-look"))
         assert [s.id for s in ledger.corrections()] == [newest.id, reviewed.id]
+
+    def test_the_newest_mask_is_that_of_the_highest_version_whenever_it_was_written_down(
+        self, ledger
+    ):
+        newest = ledger.submit(mask("P1", 2, at="2026-03-02T00:00:00.000+00:00"))
+        late = ledger.submit(mask("P1", 1, at="2026-03-01T00:00:00.000+00:00"))
+        assert (late.id > newest.id, late.at) == (True, "2026-03-01T00:00:00.000+00:00")
+        assert [s.label_version for s in ledger.corrections()] == [2]
+        draft = ledger.submit(replace(mask("P1", 1, at="2026-03-03"), tag="second-look"))
+        masks = ledger.submissions(kind=Kind.MASK)
+        assert newest_masks(masks)["P1"] == draft
+        assert newest_masks([m for m in masks if m != draft])["P1"] == newest
 
 
 class TestSplit:
