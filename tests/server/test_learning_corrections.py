@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from brain_tumor.errors import StorageError
+from brain_tumor.learning.corrected_masks import corrected_masks
 
 from tests.helpers.server import MODEL, ThresholdSegmenter, expected_labels, write_label
 from tests.server.conftest import InProcessApp, client_of, refusal
@@ -119,7 +120,7 @@ class TestMasks:
         (row,) = [r for r in client.get("/cases/status").json() if r["id"] == "FULL"]
         assert row["status"] == "reviewed"
         client.post("/corrections/review", json={"submission": late["id"], "decision": "reviewed"})
-        assert [s.label_version for s in app.learning.ledger.corrections()] == [2]
+        assert [s.label_version for s in corrected_masks(app.learning.ledger.submissions())] == [2]
 
     def test_what_another_program_wrote_before_a_save_is_written_down_first(
         self, client, studies, tmp_path

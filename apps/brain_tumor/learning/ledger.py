@@ -155,16 +155,6 @@ class Ledger:
         with self._database.transaction() as connection:
             return read_submissions(connection, conditions, limit)
 
-    def corrections(self) -> list[Submission]:
-        """Masks to learn from: of every case the newest final one, submitted or reviewed.
-
-        A reviewed mask goes before a newer one that nobody has reviewed.
-        """
-        masks = [one for one in self.submissions(kind=Kind.MASK) if one.tag == LEARNT_TAG]
-        submitted = newest_masks(m for m in masks if m.state is ReviewState.SUBMITTED)
-        reviewed = newest_masks(m for m in masks if m.state is ReviewState.REVIEWED)
-        return sorted({**submitted, **reviewed}.values(), key=lambda submission: submission.id)
-
     def note_model(
         self, name: str, version: str, event: str, by: str | None, detail: Mapping[str, Any]
     ) -> None:

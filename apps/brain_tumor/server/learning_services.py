@@ -17,6 +17,7 @@ from brain_tumor.server.learning_jobs import TrainingJobs
 from brain_tumor.server.learning_labels import LabelSubmissions
 from brain_tumor.server.learning_proposals import Proposals
 from brain_tumor.server.learning_requests import TrainingRequests
+from brain_tumor.server.learning_sources import CorrectionSources
 from brain_tumor.server.learning_work import CaseWork
 
 PROPOSALS_FOLDER = "proposals"
@@ -50,7 +51,8 @@ class LearningServices:
         self.ledger = Ledger(LedgerDatabase(ledger_url(os.environ, folder)))
         self.labels = LabelSubmissions(datastore, self.ledger, self.proposals, self.case_ref)
         jobs = TrainingJobs(folder / TRAINING_FOLDER)
-        self.trainings = TrainingRequests(datastore, self.ledger, registry, jobs)
+        sources = CorrectionSources(datastore, self.ledger, self.case_ref)
+        self.trainings = TrainingRequests(datastore, sources, registry, jobs)
         self.work = CaseWork(datastore, self.ledger)
 
     @property
@@ -103,7 +105,7 @@ def summary_of(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=100_000)
 def _file_sha256(path: Path, mtime_ns: int, size: int) -> str:
     """Checksum of a volume; time and size only tell files apart."""
     with path.open("rb") as stream:
