@@ -5,8 +5,17 @@ import pytest
 from brain_tumor.errors import StorageError
 from brain_tumor.learning.corrected_masks import corrected_masks
 
-from tests.helpers.server import MODEL, ThresholdSegmenter, expected_labels, write_label
+from tests.helpers.server import (
+    MODEL,
+    ThresholdSegmenter,
+    expected_labels,
+    parse_reply,
+    write_label,
+)
 from tests.server.conftest import InProcessApp, client_of, refusal
+
+KEYS = {"name": "", "version": "_version", "sha256": "_sha256"}
+"""Keys of a model, by the end of those of a result."""
 
 
 def submit(client, folder, image="FULL", labels=None, tag="final", **params):
@@ -133,14 +142,21 @@ class TestMasks:
 
 
 class TestTypesAndSentences:
-    def test_a_type_is_kept_with_its_reason_and_the_model_that_was_wrong(self, client):
-        client.post("/infer/segmentation?image=LONE")
+    def test_a_type_is_kept_with_its_reason_and_the_classifier_that_was_wrong(self, client):
+        params, _ = parse_reply(client.post("/infer/classification?image=LONE"))
+        client.post("/infer/segmentation?image=LONE")  # says nothing about the type
         body = {"image": "LONE", "type": "meningioma", "reason": "dural tail", "client_id": "anna"}
         reply = client.post("/corrections/type", json=body).json()
         (found,) = listed(client, kind="type")
         assert found == reply
         assert found["payload"] == {"type": "meningioma", "reason": "dural tail"}
-        assert found["proposed_by"] == MODEL.to_json()
+        assert [m["name"] for m in params["models"]] == ["segmentation", "classification"]
+        assert found["proposed_by"] == params["models"][1]
+
+    def test_a_type_of_a_case_that_no_classifier_read_corrects_no_model(self, client):
+        client.post("/infer/segmentation?image=LONE")
+        reply = client.post("/corrections/type", json={"image": "LONE", "type": "glioma"})
+        assert reply.json()["proposed_by"] is None
 
     def test_verdicts_on_sentences_are_kept(self, client):
         sentences = [
@@ -301,6 +317,17 @@ class TestResults:
         assert [r["case"] for r in client.get("/results").json()] == ["LONE", "FULL"]
         assert client.get("/results?version=9.9.9").json() == []
         refusal(client.get("/results?limit=5000"), 400)
+
+    def test_every_model_that_took_part_has_a_row(self, client):
+        params, _ = parse_reply(client.post("/infer/explanation?image=LONE"))
+        rows = client.get("/results?task=explanation").json()
+        told = [{k: r[f"model{p}"] for k, p in KEYS.items()} for r in rows]
+        assert told[::-1] == params["models"]
+        assert len(told) >= 2
+        assert len({(r["at"], r["case"], str(r["summary"])) for r in rows}) == 1
+        classifier = params["models"][1]
+        (found,) = client.get(f"/results?version={classifier['sha256']}").json()
+        assert found["model"] == "classification"
 
     def test_they_survive_the_server(self, client, studies):
         client.post("/infer/segmentation?image=FULL")

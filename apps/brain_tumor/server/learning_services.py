@@ -74,7 +74,7 @@ class LearningServices:
         return CaseRef(image, digest, patient[:128] or image)
 
     def on_result(self, image: str, params: Mapping[str, Any], client: str | None) -> None:
-        """Write down what was inferred for whom by which version.
+        """Write down what was inferred for whom by which versions.
 
         Raises:
             StorageError: If the ledger cannot take it.
@@ -85,7 +85,7 @@ class LearningServices:
             image_sha256=case.image_sha256,
             patient=case.patient,
             task=params["task"],
-            model=params["models"][0],
+            models=params["models"],
             client=client,
             summary=summary_of(params),
         )

@@ -167,7 +167,7 @@ class TestSplit:
             image_sha256="a" * 64,
             patient="P1",
             task="analysis",
-            model=MODEL,
+            models=[MODEL],
             client=None,
             summary={},
         )
@@ -230,7 +230,7 @@ class TestResults:
             image_sha256="a" * 64,
             patient=patient,
             task=task,
-            model=model,
+            models=[model],
             client="anna",
             summary={"volumes_ml": {"WT": 12.5}},
         )

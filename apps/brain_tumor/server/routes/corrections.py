@@ -11,6 +11,7 @@ from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
 from brain_tumor.labels import LabelArray, TumorType
 from brain_tumor.learning.agreement import fleiss_kappa, mask_agreement
+from brain_tumor.learning.job_folder import TYPED_MODEL
 from brain_tumor.learning.ledger import Kind, NewSubmission, ReviewState, Submission
 from brain_tumor.server.learning_labels import EFFORT_PARAMETERS, check_effort
 from brain_tumor.server.replies import json_reply
@@ -23,6 +24,7 @@ JsonBody = Annotated[Any, Body()]
 MAX_NOTE_CHARACTERS = 4000
 MAX_SENTENCES = 200
 MAX_LISTED = 1000
+RESULTS_ASKED = 200
 TYPES = (*(t.value for t in TumorType), "other", "none")
 VERDICTS = ("right", "wrong", "unclear")
 DECISIONS = ("reviewed", "rejected")
@@ -141,14 +143,14 @@ def _submit(app: App, kind: Kind, checked: dict[str, Any], payload: dict[str, An
 
 
 def _proposed_by(app: App, checked: dict[str, Any]) -> dict[str, str] | None:
-    """Model that was corrected: as the client says, else the one of the newest result."""
+    """Model whose words were corrected: as the client says, else the newest result's classifier."""
     model = checked["model"]
     if isinstance(model, dict):
         return {key: str(model.get(key, ""))[:64] for key in ("name", "version", "sha256")}
-    for row in app.learning.ledger.results.search(case_id=checked["image"], limit=50):
-        full_name = f"{row['model']} {row['model_version']}"
-        known_as = (None, "", row["model"], row["task"], full_name)
-        if row["case"] == checked["image"] and model in known_as:
+    for row in app.learning.ledger.results.search(case_id=checked["image"], limit=RESULTS_ASKED):
+        is_named = model in (row["model"], f"{row['model']} {row['model_version']}")
+        is_meant = model in (None, "", row["task"]) and row["model"] == TYPED_MODEL
+        if row["case"] == checked["image"] and (is_named or is_meant):
             return {
                 "name": row["model"],
                 "version": row["model_version"],
