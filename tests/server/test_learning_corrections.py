@@ -318,6 +318,43 @@ class TestResults:
         assert client.get("/results?version=9.9.9").json() == []
         refusal(client.get("/results?limit=5000"), 400)
 
+    def tell(self, client, image, **info):
+        return client.put(f"/datastore/image/info?image={image}", data={"info": json.dumps(info)})
+
+    def test_a_patient_that_is_told_too_late_is_refused(self, client, app, tmp_path):
+        assert self.tell(client, "LONE", patient="Adams").status_code == 200
+        assert self.tell(client, "LONE", patient="Baker").status_code == 200  # nothing happened yet
+        client.post("/infer/segmentation?image=LONE")
+        submit(client, tmp_path)
+        for image, held in (("LONE", "Baker"), ("FULL", "FULL")):
+            message = refusal(self.tell(client, image, patient="Clark"), 400, "bad_input")
+            assert message == (
+                f"case '{image}' was inferred or corrected as one of patient '{held}' already; "
+                "its patient cannot become 'Clark'"
+            )
+        assert app.datastore().get_image_info("LONE")["patient"] == "Baker"
+        assert self.tell(client, "LONE", patient="Baker", site="A").status_code == 200
+        assert self.tell(client, "LONE", site="B").status_code == 200
+        refusal(self.tell(client, "LONE", patient=""), 400, "bad_input")
+        assert [r["case"] for r in client.get("/results?patient=baker").json()] == ["LONE"]
+        assert client.get("/results?patient=clark").json() == []
+
+    def test_neither_can_a_case_come_back_as_another_patient(self, client, studies):
+        client.post("/infer/segmentation?image=LONE")
+        content = (studies / "LONE.nii.gz").read_bytes()
+        client.delete("/datastore/image?id=LONE")
+
+        def add(**info):
+            return client.put(
+                "/datastore/image?image=LONE",
+                files={"file": ("LONE.nii.gz", content)},
+                data={"params": json.dumps(info)},
+            )
+
+        refusal(add(patient="Clark"), 400, "bad_input")
+        assert client.get("/datastore/").json()["total"] == 2
+        assert add().status_code == 200
+
     def test_every_model_that_took_part_has_a_row(self, client):
         params, _ = parse_reply(client.post("/infer/explanation?image=LONE"))
         rows = client.get("/results?task=explanation").json()

@@ -155,6 +155,18 @@ class Ledger:
         with self._database.transaction() as connection:
             return read_submissions(connection, conditions, limit)
 
+    def patient_of(self, case_id: str, image_sha256: str) -> str | None:
+        """Patient under whom a case is kept for good; None if it is not in the ledger yet."""
+        cases, patients = schema.cases, schema.patients
+        query = (
+            sa.select(patients.c.key)
+            .join(cases, cases.c.patient == patients.c.id)
+            .where(cases.c.case_id == case_id, cases.c.image_sha256 == image_sha256)
+        )
+        with self._database.transaction() as connection:
+            found: str | None = connection.execute(query).scalar()
+        return found
+
     def note_model(
         self, name: str, version: str, event: str, by: str | None, detail: Mapping[str, Any]
     ) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from brain_tumor.errors import InputError
 from brain_tumor.learning.ledger import CaseRef, Ledger
 from brain_tumor.learning.ledger_database import LedgerDatabase, ledger_url
 from brain_tumor.learning.registry import ModelRegistry
@@ -69,9 +70,31 @@ class LearningServices:
         path = self._datastore.require_image(image)
         status = path.stat()
         digest = _file_sha256(path, status.st_mtime_ns, status.st_size)
-        told = str(self._datastore.get_image_info(image).get(PATIENT_KEY) or "")
-        patient = "".join(c for c in told if c.isprintable())  # not every database keeps NUL
-        return CaseRef(image, digest, patient[:128] or image)
+        return CaseRef(image, digest, _patient(image, self._datastore.get_image_info(image)))
+
+    def check_patient(self, image: str, info: Mapping[str, Any], volume: Path) -> None:
+        """Refuse information that moves a case to another patient than the ledger has it under.
+
+        Args:
+            image: Case.
+            info: What a client tells about it.
+            volume: File of its reference volume.
+
+        Raises:
+            InputError: If it does.
+        """
+        if PATIENT_KEY not in info:
+            return
+        status = volume.stat()
+        digest = _file_sha256(volume, status.st_mtime_ns, status.st_size)
+        held, told = self.ledger.patient_of(image, digest), _patient(image, info)
+        if held not in (None, told):
+            raise InputError(
+                f"case '{image}' was inferred or corrected as one of patient '{held}' already; "
+                f"its patient cannot become '{told}'",
+                remedy="Tell the patient before the first inference; or add the volume again "
+                "under another id, with its patient.",
+            )
 
     def on_result(self, image: str, params: Mapping[str, Any], client: str | None) -> None:
         """Write down what was inferred for whom by which versions.
@@ -103,6 +126,13 @@ def summary_of(params: Mapping[str, Any]) -> dict[str, Any]:
         "warnings": len(params.get("warnings") or ()),
     }
     return {key: value for key, value in kept.items() if value is not None}
+
+
+def _patient(image: str, info: Mapping[str, Any]) -> str:
+    """Key of the patient that a case's information tells; the case itself where it tells none."""
+    told = str(info.get(PATIENT_KEY) or "")
+    patient = "".join(c for c in told if c.isprintable())  # not every database keeps NUL
+    return patient[:128] or image
 
 
 @lru_cache(maxsize=100_000)
