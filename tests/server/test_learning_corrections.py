@@ -6,12 +6,16 @@ from brain_tumor.errors import StorageError
 from brain_tumor.learning.corrected_masks import corrected_masks
 
 from tests.helpers.server import (
+    AFFINE,
     MODEL,
+    SHAPE,
     ThresholdSegmenter,
+    a_phantom,
     expected_labels,
     parse_reply,
     write_label,
 )
+from tests.helpers.volumes import write_nifti
 from tests.server.conftest import InProcessApp, client_of, refusal
 
 KEYS = {"name": "", "version": "_version", "sha256": "_sha256"}
@@ -241,6 +245,46 @@ class TestAgreement:
         assert pair["annotators"] == ["anna", "ben"]
         assert pair["dice"]["WT"] == pytest.approx(2 * 216 / (216 + 220))
         assert pair["dice"]["ET"] == 1.0
+
+    def test_drafts_rejected_ones_and_other_tags_do_not_count(self, client, tmp_path):
+        submit(client, tmp_path, client_id="anna")
+        submit(client, tmp_path, client_id="ben")
+        empty = np.zeros_like(expected_labels())
+        submit(client, tmp_path, labels=empty, client_id="anna", draft=True)
+        submit(client, tmp_path, labels=empty, client_id="ben", tag="second-look")
+        submit(client, tmp_path, labels=empty, client_id="ben")
+        rejected = listed(client)[0]["id"]
+        client.post("/corrections/review", json={"submission": rejected, "decision": "rejected"})
+        submit(client, tmp_path, client_id="carl", draft=True)
+        found = client.get("/corrections/agreement?image=FULL").json()
+        assert found["annotators"] == ["anna", "ben"]
+        assert found["masks"][0]["dice"]["tumour"] == 1.0
+
+    def test_masks_on_different_grids_are_named(self, client, studies, tmp_path):
+        submit(client, tmp_path, image="LONE", client_id="anna")
+        for number, shift_mm in enumerate((0.0, 5.0)):
+            affine = AFFINE.copy()
+            affine[0, 3] += shift_mm
+            cut = np.s_[: SHAPE[0] - 1 + number]  # first another shape, then another place
+            write_nifti(studies / "LONE.nii.gz", a_phantom()[cut], affine)
+            path = write_label(tmp_path / f"{number}.nii.gz", expected_labels()[cut], affine)
+            client.put(
+                "/datastore/label?image=LONE",
+                files={"label": ("l.nii.gz", path.read_bytes())},
+                data={"params": '{"client_id": "ben"}'},
+            )
+            reply = client.get("/corrections/agreement?image=LONE")
+            assert refusal(reply, 400, "bad_geometry") == (
+                "the masks of anna and ben for case 'LONE' lie on different grids; expected one"
+            )
+
+    def test_a_rejected_type_does_not_count(self, client):
+        for who, answer in (("anna", "glioma"), ("ben", "glioma"), ("ben", "pituitary")):
+            body = {"image": "FULL", "type": answer, "client_id": who}
+            number = client.post("/corrections/type", json=body).json()["id"]
+        client.post("/corrections/review", json={"submission": number, "decision": "rejected"})
+        types = client.get("/corrections/agreement").json()["types"]
+        assert types["answers"] == {"FULL": ["glioma", "glioma"]}
 
     def test_types_have_a_kappa_and_the_last_answer_counts(self, client):
         for who, case, answer in (

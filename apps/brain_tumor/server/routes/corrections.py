@@ -9,10 +9,16 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
-from brain_tumor.labels import LabelArray, TumorType
+from brain_tumor.labels import TumorType
 from brain_tumor.learning.agreement import fleiss_kappa, mask_agreement
 from brain_tumor.learning.job_folder import TYPED_MODEL
-from brain_tumor.learning.ledger import Kind, NewSubmission, ReviewState, Submission
+from brain_tumor.learning.ledger import (
+    LEARNT_TAG,
+    Kind,
+    NewSubmission,
+    ReviewState,
+    Submission,
+)
 from brain_tumor.server.learning_labels import EFFORT_PARAMETERS, check_effort
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
@@ -113,11 +119,9 @@ def agreement(app: App, image: str = "") -> Response:
         }
     }
     if case is not None:
-        masks: dict[str, LabelArray] = {}
-        found = _newest_by_annotator(ledger.submissions(case_id=case, kind=Kind.MASK))
-        for (_, annotator), one in found.items():
-            if one.state is not ReviewState.REJECTED:
-                masks[annotator] = app.learning.labels.labelmap(one)[0]
+        submitted = ledger.submissions(case_id=case, kind=Kind.MASK)
+        found = _newest_by_annotator([one for one in submitted if one.tag == LEARNT_TAG])
+        masks = app.learning.labels.labelmaps({who: one for (_, who), one in found.items()})
         reply["masks"] = mask_agreement(masks)
         reply["annotators"] = sorted(masks)
     return json_reply(reply)
@@ -163,10 +167,13 @@ def _proposed_by(app: App, checked: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _newest_by_annotator(found: list[Submission]) -> dict[tuple[str, str], Submission]:
-    """Newest submission of each annotator for each case; those of nobody do not count."""
+    """Newest submission of each annotator for each case.
+
+    Drafts, rejected ones and those of nobody do not count.
+    """
     newest: dict[tuple[str, str], Submission] = {}
-    for one in found:
-        if one.annotator:
+    for one in sorted(found, key=lambda one: (one.label_version or 0, one.id), reverse=True):
+        if one.annotator and one.state in (ReviewState.SUBMITTED, ReviewState.REVIEWED):
             newest.setdefault((one.case_id, one.annotator), one)
     return newest
 
