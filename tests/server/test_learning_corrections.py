@@ -212,6 +212,23 @@ class TestTypesAndSentences:
         refusal(client.post("/corrections/type", json={"image": "NO", "type": "glioma"}), 404)
 
 
+class TestList:
+    def test_pages_follow_each_other_by_the_last_number(self, client):
+        numbers = []
+        for answer in ("glioma", "meningioma", "pituitary", "other", "none"):
+            body = {"image": "FULL", "type": answer}
+            numbers.append(client.post("/corrections/type", json=body).json()["id"])
+        assert [s["id"] for s in listed(client, limit=2)] == numbers[:2:-1]  # newest first
+        pages, after = [], 0
+        while page := listed(client, after=after, limit=2):
+            pages.append([s["id"] for s in page])
+            after = page[-1]["id"]
+        assert pages == [numbers[:2], numbers[2:4], numbers[4:]]
+        assert listed(client, after=10**30) == []
+        refusal(client.get("/corrections?after=-1"), 400, "bad_input")
+        refusal(client.get("/corrections?after=x"), 400)
+
+
 class TestReviews:
     def test_a_reviewer_decides_and_the_state_follows(self, client, tmp_path):
         submit(client, tmp_path, client_id="anna")

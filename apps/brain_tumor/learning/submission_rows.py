@@ -137,9 +137,14 @@ def read_submission(connection: Connection, number: int) -> Submission:
 
 
 def read_submissions(
-    connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int | None = None
+    connection: Connection,
+    conditions: list[sa.ColumnElement[bool]],
+    limit: int | None = None,
+    *,
+    oldest_first: bool = False,
 ) -> list[Submission]:
-    """Submissions that meet all conditions, newest first."""
+    """Submissions that meet all conditions, newest first unless told otherwise."""
+    number = schema.submissions.c.id
     query = (
         sa.select(
             schema.submissions,
@@ -151,7 +156,7 @@ def read_submissions(
         .join(schema.patients, schema.patients.c.id == schema.cases.c.patient)
         .join(schema.splits, schema.splits.c.patient == schema.patients.c.id)
         .where(*conditions)
-        .order_by(schema.submissions.c.id.desc())
+        .order_by(number if oldest_first else number.desc())
         .limit(limit)
     )
     rows = connection.execute(query).mappings().all()

@@ -119,6 +119,7 @@ class TestSubmissions:
         assert found(state=ReviewState.DRAFT) == [second.id]
         assert found(limit=1) == [third.id]
         assert found(after=second.id) == [third.id]
+        assert found(after=0, limit=2) == [first.id, second.id]
 
     def test_a_model_learns_from_the_newest_mask_unless_an_older_one_is_reviewed(self, ledger):
         ledger.submit(mask("P1", 1))

@@ -40,17 +40,25 @@ _EFFORT = {key: p for key, p in EFFORT_PARAMETERS.items() if key != "draft"}
 _MODEL = {"model": Parameter((str, dict, type(None)))}
 
 
-@router.get("", summary="Corrections, newest first")
+@router.get("", summary="Corrections, newest first, or page by page from the oldest")
 def corrections(
-    app: App, image: str = "", state: str = "", kind: str = "", limit: int = 100
+    app: App,
+    image: str = "",
+    state: str = "",
+    kind: str = "",
+    after: int | None = None,
+    limit: int = 100,
 ) -> Response:
     """Masks, types and sentences that annotators submitted, with what became of them."""
+    if after is not None and after < 0:
+        raise InputError(f"after is {after}; expected 0 or the number of a correction")
     if not 1 <= limit <= MAX_LISTED:
         raise InputError(f"limit is {limit}; expected 1-{MAX_LISTED}")
     found = app.learning.ledger.submissions(
         case_id=check_case_id(image) if image else None,
         state=_one_of(ReviewState, state, "state") if state else None,
         kind=_one_of(Kind, kind, "kind") if kind else None,
+        after=after,
         limit=limit,
     )
     return json_reply([one.to_json() for one in found])
