@@ -352,6 +352,25 @@ class TestCases:
         assert client.delete(f"{query}anna").json()["released"] is True
         assert self.status(client)["reserved_by"] is None
 
+    def test_who_asks_at_the_same_moment_gets_another_case(self, client, app, monkeypatch):
+        reserve, cases = app.learning.ledger.cases.reserve, app.learning.ledger.cases
+        taken = []
+
+        def late(image, who, minutes):
+            if who == "anna" and image in ("FULL", "LONE"):  # ben is a moment faster, twice
+                taken.append(image)
+                reserve(image, "ben", minutes)
+            return reserve(image, who, minutes)
+
+        monkeypatch.setattr(cases, "reserve", late)
+        ask = {"client_id": "anna"}
+        reply = client.post("/activelearning/first", json=ask)
+        assert (reply.status_code, reply.json()["id"], taken) == (200, "SPARE", ["FULL", "LONE"])
+        assert self.status(client, "SPARE")["reserved_by"] == "anna"
+        cases.release("SPARE", "anna")
+        reserve("SPARE", "carl", 30)
+        assert client.post("/activelearning/first", json=ask).json() == {}
+
     @pytest.mark.parametrize(
         "body",
         [

@@ -24,9 +24,15 @@ class CaseWork:
         self._datastore = datastore
         self._ledger = ledger
 
-    def visible_to(self, client: str | None) -> VisibleCases:
-        """The datastore as a client sees it when it asks for the next case."""
-        return VisibleCases(self._datastore, self.hidden_from(client), self.reopened())
+    def visible_to(self, client: str | None, missed: frozenset[str]) -> VisibleCases:
+        """The datastore as a client sees it when it asks for the next case.
+
+        Args:
+            client: Who asks.
+            missed: Cases that others got while it asked.
+        """
+        hidden = self.hidden_from(client) | missed
+        return VisibleCases(self._datastore, hidden, self.reopened())
 
     def reserve_for(self, client: str | None, image: str) -> None:
         """Keep a case that was handed out from being handed to others.
