@@ -3,9 +3,23 @@ import json
 import numpy as np
 import pytest
 from brain_tumor.errors import StorageError
+from brain_tumor.learning.corrected_masks import corrected_masks
 
-from tests.helpers.server import MODEL, ThresholdSegmenter, expected_labels, write_label
+from tests.helpers.server import (
+    AFFINE,
+    MODEL,
+    SHAPE,
+    ThresholdSegmenter,
+    a_phantom,
+    expected_labels,
+    parse_reply,
+    write_label,
+)
+from tests.helpers.volumes import write_nifti
 from tests.server.conftest import InProcessApp, client_of, refusal
+
+KEYS = {"name": "", "version": "_version", "sha256": "_sha256"}
+"""Keys of a model, by the end of those of a result."""
 
 
 def submit(client, folder, image="FULL", labels=None, tag="final", **params):
@@ -97,16 +111,56 @@ class TestMasks:
         (found,) = listed(client)
         assert (found["case_id"], found["annotator"]) == ("LONE", None)
 
+    def test_a_version_that_missed_the_ledger_keeps_its_place_and_time(
+        self, client, app, tmp_path, monkeypatch
+    ):
+        def fail(_new):
+            raise StorageError("the ledger failed: disk I/O error")
+
+        with monkeypatch.context() as failing:
+            failing.setattr(app.learning.ledger, "submit", fail)
+            refusal(submit(client, tmp_path, client_id="anna"), 507, "storage")
+        submit(client, tmp_path, labels=grown_labels(), client_id="ben")
+        (written,) = listed(client)
+        client.post(
+            "/corrections/review", json={"submission": written["id"], "decision": "reviewed"}
+        )
+        assert app.learning.labels.sync() == 1
+        late, newest = listed(client)
+        assert (late["label_version"], newest["label_version"]) == (1, 2)
+        saved = [v.saved_at for v in app.datastore().history.versions("FULL", "final")]
+        assert [late["at"], newest["at"]] == saved
+        (row,) = [r for r in client.get("/cases/status").json() if r["id"] == "FULL"]
+        assert row["status"] == "reviewed"
+        client.post("/corrections/review", json={"submission": late["id"], "decision": "reviewed"})
+        assert [s.label_version for s in corrected_masks(app.learning.ledger.submissions())] == [2]
+
+    def test_what_another_program_wrote_before_a_save_is_written_down_first(
+        self, client, studies, tmp_path
+    ):
+        submit(client, tmp_path, client_id="anna")
+        write_label(studies / "labels" / "final" / "FULL.nii.gz", grown_labels())
+        submit(client, tmp_path, client_id="ben")
+        told = [(s["label_version"], s["annotator"]) for s in listed(client)]
+        assert told == [(3, "ben"), (2, None), (1, "anna")]
+
 
 class TestTypesAndSentences:
-    def test_a_type_is_kept_with_its_reason_and_the_model_that_was_wrong(self, client):
-        client.post("/infer/segmentation?image=LONE")
+    def test_a_type_is_kept_with_its_reason_and_the_classifier_that_was_wrong(self, client):
+        params, _ = parse_reply(client.post("/infer/classification?image=LONE"))
+        client.post("/infer/segmentation?image=LONE")  # says nothing about the type
         body = {"image": "LONE", "type": "meningioma", "reason": "dural tail", "client_id": "anna"}
         reply = client.post("/corrections/type", json=body).json()
         (found,) = listed(client, kind="type")
         assert found == reply
         assert found["payload"] == {"type": "meningioma", "reason": "dural tail"}
-        assert found["proposed_by"] == MODEL.to_json()
+        assert [m["name"] for m in params["models"]] == ["segmentation", "classification"]
+        assert found["proposed_by"] == params["models"][1]
+
+    def test_a_type_of_a_case_that_no_classifier_read_corrects_no_model(self, client):
+        client.post("/infer/segmentation?image=LONE")
+        reply = client.post("/corrections/type", json={"image": "LONE", "type": "glioma"})
+        assert reply.json()["proposed_by"] is None
 
     def test_verdicts_on_sentences_are_kept(self, client):
         sentences = [
@@ -158,6 +212,23 @@ class TestTypesAndSentences:
         refusal(client.post("/corrections/type", json={"image": "NO", "type": "glioma"}), 404)
 
 
+class TestList:
+    def test_pages_follow_each_other_by_the_last_number(self, client):
+        numbers = []
+        for answer in ("glioma", "meningioma", "pituitary", "other", "none"):
+            body = {"image": "FULL", "type": answer}
+            numbers.append(client.post("/corrections/type", json=body).json()["id"])
+        assert [s["id"] for s in listed(client, limit=2)] == numbers[:2:-1]  # newest first
+        pages, after = [], 0
+        while page := listed(client, after=after, limit=2):
+            pages.append([s["id"] for s in page])
+            after = page[-1]["id"]
+        assert pages == [numbers[:2], numbers[2:4], numbers[4:]]
+        assert listed(client, after=10**30) == []
+        refusal(client.get("/corrections?after=-1"), 400, "bad_input")
+        refusal(client.get("/corrections?after=x"), 400)
+
+
 class TestReviews:
     def test_a_reviewer_decides_and_the_state_follows(self, client, tmp_path):
         submit(client, tmp_path, client_id="anna")
@@ -191,6 +262,46 @@ class TestAgreement:
         assert pair["annotators"] == ["anna", "ben"]
         assert pair["dice"]["WT"] == pytest.approx(2 * 216 / (216 + 220))
         assert pair["dice"]["ET"] == 1.0
+
+    def test_drafts_rejected_ones_and_other_tags_do_not_count(self, client, tmp_path):
+        submit(client, tmp_path, client_id="anna")
+        submit(client, tmp_path, client_id="ben")
+        empty = np.zeros_like(expected_labels())
+        submit(client, tmp_path, labels=empty, client_id="anna", draft=True)
+        submit(client, tmp_path, labels=empty, client_id="ben", tag="second-look")
+        submit(client, tmp_path, labels=empty, client_id="ben")
+        rejected = listed(client)[0]["id"]
+        client.post("/corrections/review", json={"submission": rejected, "decision": "rejected"})
+        submit(client, tmp_path, client_id="carl", draft=True)
+        found = client.get("/corrections/agreement?image=FULL").json()
+        assert found["annotators"] == ["anna", "ben"]
+        assert found["masks"][0]["dice"]["tumour"] == 1.0
+
+    def test_masks_on_different_grids_are_named(self, client, studies, tmp_path):
+        submit(client, tmp_path, image="LONE", client_id="anna")
+        for number, shift_mm in enumerate((0.0, 5.0)):
+            affine = AFFINE.copy()
+            affine[0, 3] += shift_mm
+            cut = np.s_[: SHAPE[0] - 1 + number]  # first another shape, then another place
+            write_nifti(studies / "LONE.nii.gz", a_phantom()[cut], affine)
+            path = write_label(tmp_path / f"{number}.nii.gz", expected_labels()[cut], affine)
+            client.put(
+                "/datastore/label?image=LONE",
+                files={"label": ("l.nii.gz", path.read_bytes())},
+                data={"params": '{"client_id": "ben"}'},
+            )
+            reply = client.get("/corrections/agreement?image=LONE")
+            assert refusal(reply, 400, "bad_geometry") == (
+                "the masks of anna and ben for case 'LONE' lie on different grids; expected one"
+            )
+
+    def test_a_rejected_type_does_not_count(self, client):
+        for who, answer in (("anna", "glioma"), ("ben", "glioma"), ("ben", "pituitary")):
+            body = {"image": "FULL", "type": answer, "client_id": who}
+            number = client.post("/corrections/type", json=body).json()["id"]
+        client.post("/corrections/review", json={"submission": number, "decision": "rejected"})
+        types = client.get("/corrections/agreement").json()["types"]
+        assert types["answers"] == {"FULL": ["glioma", "glioma"]}
 
     def test_types_have_a_kappa_and_the_last_answer_counts(self, client):
         for who, case, answer in (
@@ -241,6 +352,25 @@ class TestCases:
         assert client.delete(f"{query}anna").json()["released"] is True
         assert self.status(client)["reserved_by"] is None
 
+    def test_who_asks_at_the_same_moment_gets_another_case(self, client, app, monkeypatch):
+        reserve, cases = app.learning.ledger.cases.reserve, app.learning.ledger.cases
+        taken = []
+
+        def late(image, who, minutes):
+            if who == "anna" and image in ("FULL", "LONE"):  # ben is a moment faster, twice
+                taken.append(image)
+                reserve(image, "ben", minutes)
+            return reserve(image, who, minutes)
+
+        monkeypatch.setattr(cases, "reserve", late)
+        ask = {"client_id": "anna"}
+        reply = client.post("/activelearning/first", json=ask)
+        assert (reply.status_code, reply.json()["id"], taken) == (200, "SPARE", ["FULL", "LONE"])
+        assert self.status(client, "SPARE")["reserved_by"] == "anna"
+        cases.release("SPARE", "anna")
+        reserve("SPARE", "carl", 30)
+        assert client.post("/activelearning/first", json=ask).json() == {}
+
     @pytest.mark.parametrize(
         "body",
         [
@@ -267,6 +397,54 @@ class TestResults:
         assert [r["case"] for r in client.get("/results").json()] == ["LONE", "FULL"]
         assert client.get("/results?version=9.9.9").json() == []
         refusal(client.get("/results?limit=5000"), 400)
+
+    def tell(self, client, image, **info):
+        return client.put(f"/datastore/image/info?image={image}", data={"info": json.dumps(info)})
+
+    def test_a_patient_that_is_told_too_late_is_refused(self, client, app, tmp_path):
+        assert self.tell(client, "LONE", patient="Adams").status_code == 200
+        assert self.tell(client, "LONE", patient="Baker").status_code == 200  # nothing happened yet
+        client.post("/infer/segmentation?image=LONE")
+        submit(client, tmp_path)
+        for image, held in (("LONE", "Baker"), ("FULL", "FULL")):
+            message = refusal(self.tell(client, image, patient="Clark"), 400, "bad_input")
+            assert message == (
+                f"case '{image}' was inferred or corrected as one of patient '{held}' already; "
+                "its patient cannot become 'Clark'"
+            )
+        assert app.datastore().get_image_info("LONE")["patient"] == "Baker"
+        assert self.tell(client, "LONE", patient="Baker", site="A").status_code == 200
+        assert self.tell(client, "LONE", site="B").status_code == 200
+        refusal(self.tell(client, "LONE", patient=""), 400, "bad_input")
+        assert [r["case"] for r in client.get("/results?patient=baker").json()] == ["LONE"]
+        assert client.get("/results?patient=clark").json() == []
+
+    def test_neither_can_a_case_come_back_as_another_patient(self, client, studies):
+        client.post("/infer/segmentation?image=LONE")
+        content = (studies / "LONE.nii.gz").read_bytes()
+        client.delete("/datastore/image?id=LONE")
+
+        def add(**info):
+            return client.put(
+                "/datastore/image?image=LONE",
+                files={"file": ("LONE.nii.gz", content)},
+                data={"params": json.dumps(info)},
+            )
+
+        refusal(add(patient="Clark"), 400, "bad_input")
+        assert client.get("/datastore/").json()["total"] == 2
+        assert add().status_code == 200
+
+    def test_every_model_that_took_part_has_a_row(self, client):
+        params, _ = parse_reply(client.post("/infer/explanation?image=LONE"))
+        rows = client.get("/results?task=explanation").json()
+        told = [{k: r[f"model{p}"] for k, p in KEYS.items()} for r in rows]
+        assert told[::-1] == params["models"]
+        assert len(told) >= 2
+        assert len({(r["at"], r["case"], str(r["summary"])) for r in rows}) == 1
+        classifier = params["models"][1]
+        (found,) = client.get(f"/results?version={classifier['sha256']}").json()
+        assert found["model"] == "classification"
 
     def test_they_survive_the_server(self, client, studies):
         client.post("/infer/segmentation?image=FULL")

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from brain_tumor.bundles import MODELS_ENV, WEIGHTS
 from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.references import NO_SYMPTOMS
 from brain_tumor.labels import TYPES, Label, LabelScheme
-from brain_tumor.learning.job_folder import JobFolder
+from brain_tumor.learning.job_folder import JobFolder, TrainingRequest
 from brain_tumor.learning.training_job import run_job, symptoms_switched_off
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 from brain_tumor.server.app import ServerApp
@@ -176,6 +177,76 @@ def test_only_usable_types_count_and_masks_alone_are_none(client, app, tmp_path)
     assert (request.model, request.learning_rate) == ("classification", 0.002)
 
 
+class TestWhatNoLongerTeaches:
+    """Four patients, so that one is held out and the others teach."""
+
+    @pytest.fixture
+    def request_of(self, app, tmp_path):
+        app.learning.trainings.jobs = NoJobs(tmp_path / "training")
+
+        def ask(client, model):
+            client.post(f"/train/{model}", json={})
+            request = app.learning.jobs.request
+            return {c.case_id: c.label_file for c in request.corrections}, request.left_out
+
+        return ask
+
+    def file(self, number, version):
+        return f"history/S{number}/final/{version:06d}.nii.gz"
+
+    def test_a_mask_that_was_removed(self, client, tmp_path, request_of):
+        for number in (0, 1, 3, 4, 5):
+            outline(client, tmp_path, number)
+        for number in (0, 1):
+            assert client.delete(f"/datastore/label?id=S{number}&tag=final").status_code == 200
+        outline(client, tmp_path, 1)  # drawn anew: version 3 after the removal
+        masks, left_out = request_of(client, "tumor_core")
+        assert masks == {f"S{n}": self.file(n, v) for n, v in ((1, 3), (3, 1), (4, 1), (5, 1))}
+        assert left_out == ("S0: its label was removed",)
+        client.post("/datastore/label/restore?label=S0&tag=final&version=1")
+        assert request_of(client, "tumor_core")[1] == ()
+
+    def test_a_removed_mask_that_was_reviewed_does_not_go_before_a_new_one(
+        self, client, tmp_path, request_of
+    ):
+        for number in (0, 1, 3, 4):
+            outline(client, tmp_path, number)
+        number = client.get("/corrections?image=S0").json()[0]["id"]
+        body = {"submission": number, "decision": "reviewed", "client_id": "ben"}
+        assert client.post("/corrections/review", json=body).status_code == 200
+        client.delete("/datastore/label?id=S0&tag=final")
+        outline(client, tmp_path, 0)
+        masks, left_out = request_of(client, "tumor_core")
+        assert (masks["S0"], left_out) == (self.file(0, 3), ())
+
+    def test_a_mask_and_a_type_of_another_volume(self, client, studies, tmp_path, request_of):
+        for number in (0, 1, 3, 4, 5):
+            outline(client, tmp_path, number)
+            correct(client, number)
+        shutil.copyfile(studies / "S2.nii.gz", studies / "S0.nii.gz")
+        reason = "S0: the volume of its case is another one now"
+        for model in ("tumor_core", "classification"):
+            found, left_out = request_of(client, model)
+            assert sorted(found) == ["S1", "S3", "S4", "S5"]
+            assert left_out == (reason,)
+        outline(client, tmp_path, 0)  # of the new volume
+        assert request_of(client, "tumor_core")[1] == ()
+
+    def test_the_refusal_names_what_was_left_out(self, client, app, tmp_path, request_of):
+        outline(client, tmp_path, 0)
+        client.delete("/datastore/label?id=S0&tag=final")
+        message = refusal(client.post("/train/tumor_core", json={}), 400, "bad_input")
+        assert "0 corrections" in message
+        assert "S0: its label was removed" in message
+
+    def test_the_job_says_so(self, tmp_path):
+        job = JobFolder(tmp_path / "job")
+        left_out = tuple(f"P{n}: its label was removed" for n in range(2))
+        job.create(TrainingRequest("", "m", "s", "m", "m", (), left_out=left_out))
+        assert describe(job)["details"] == [f"left out P{n}: its label was removed" for n in (0, 1)]
+        assert job.request().left_out == left_out
+
+
 def test_the_policy_counts_types_for_the_classifier(app, studies, tmp_path, monkeypatch):
     monkeypatch.setenv("TUMORLENS_RETRAIN", "every 3")
     app = TypedApp(app_dir=str(tmp_path), studies=str(studies), conf={})
@@ -212,7 +283,7 @@ def test_a_new_version_is_no_reason_to_trust_symptoms_read_with_the_old_one(app,
     assert len(reader.versions) == 1
 
 
-def test_scores_are_made_again_when_the_classifier_changes(app, monkeypatch):
+def test_scores_are_made_again_when_volume_or_classifier_changes(app, studies, monkeypatch):
     from brain_tumor.learning.acquisition import CaseScores
     from brain_tumor.server.learning_scorer import CaseScorer
 
@@ -222,6 +293,8 @@ def test_scores_are_made_again_when_the_classifier_changes(app, monkeypatch):
         digest = app.learning.case_ref(image).image_sha256
         app.learning.ledger.scores.add(image, digest, scorer._models(), scores.to_json())
     assert scorer.pending() == []
+    shutil.copyfile(studies / "S2.nii.gz", studies / "S0.nii.gz")
+    assert scorer.pending() == ["S0"]
     task = app.infer_task("explanation")
     other = [type(m)(m.name, "9.9.9", "e" * 64) for m in task.models()]
     monkeypatch.setattr(task, "models", lambda result=None: other)

@@ -83,6 +83,7 @@ class TrainingRequest:
         promote: Whether a candidate that passes the gate becomes active at once.
         seed: Of sampling and augmentation.
         requested_by: Client id of who asked.
+        left_out: Cases whose corrections may not teach, each with the reason.
     """
 
     id: str
@@ -102,6 +103,7 @@ class TrainingRequest:
     promote: bool = True
     seed: int = 7
     requested_by: str = ""
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary."""
@@ -111,7 +113,8 @@ class TrainingRequest:
     def from_json(cls, content: Mapping[str, Any]) -> TrainingRequest:
         """Read what `to_json` wrote."""
         corrections = tuple(Correction(**one) for one in content["corrections"])
-        return cls(**{**content, "corrections": corrections})
+        left_out = tuple(content.get("left_out", ()))
+        return cls(**{**content, "corrections": corrections, "left_out": left_out})
 
 
 @dataclass(frozen=True)

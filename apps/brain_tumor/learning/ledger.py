@@ -17,6 +17,7 @@ from brain_tumor.learning import ledger_schema as schema
 from brain_tumor.learning.ledger_database import LedgerDatabase, now_text
 from brain_tumor.learning.ledger_records import CaseBook, ResultBook, ScoreBook, case_row
 from brain_tumor.learning.submission_rows import (
+    MAX_NUMBER,
     add_submission,
     assign_part,
     held_mask,
@@ -34,6 +35,7 @@ from brain_tumor.learning.submissions import (
     Review,
     ReviewState,
     Submission,
+    newest_masks,
 )
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Review",
     "ReviewState",
     "Submission",
+    "newest_masks",
     "part_of_rank",
 ]
 
@@ -131,19 +134,21 @@ class Ledger:
         case_id: str | None = None,
         state: ReviewState | None = None,
         kind: Kind | None = None,
-        after: int = 0,
+        after: int | None = None,
         limit: int | None = None,
     ) -> list[Submission]:
-        """Submissions, newest first.
+        """Submissions, newest first; oldest first with `after`, so that pages follow each other.
 
         Args:
             case_id: Only of this case.
             state: Only in this state.
             kind: Only of this kind.
-            after: Only with a larger number.
+            after: Only with a larger number, as the last one of the page before; 0 for all.
             limit: At most so many; None for all.
         """
-        conditions = [schema.submissions.c.id > after]
+        conditions: list[sa.ColumnElement[bool]] = []
+        if after is not None:
+            conditions.append(schema.submissions.c.id > min(after, MAX_NUMBER))
         if case_id is not None:
             conditions.append(schema.submissions.c.case_id == case_id)
         if kind is not None:
@@ -151,25 +156,19 @@ class Ledger:
         if state is not None:
             conditions.append(state_now() == state.value)
         with self._database.transaction() as connection:
-            return read_submissions(connection, conditions, limit)
+            return read_submissions(connection, conditions, limit, oldest_first=after is not None)
 
-    def corrections(self) -> list[Submission]:
-        """Masks to learn from: of every case the newest final one, submitted or reviewed.
-
-        A reviewed mask goes before a newer one that nobody has reviewed.
-        """
-        usable: dict[str, Submission] = {}
-        for one in self.submissions(kind=Kind.MASK):
-            usable_state = one.state in (ReviewState.SUBMITTED, ReviewState.REVIEWED)
-            if one.tag != LEARNT_TAG or not usable_state:
-                continue
-            held = usable.get(one.case_id)
-            replaces = held is None or (
-                held.state is not ReviewState.REVIEWED and one.state is ReviewState.REVIEWED
-            )
-            if replaces:
-                usable[one.case_id] = one
-        return sorted(usable.values(), key=lambda submission: submission.id)
+    def patient_of(self, case_id: str, image_sha256: str) -> str | None:
+        """Patient under whom a case is kept for good; None if it is not in the ledger yet."""
+        cases, patients = schema.cases, schema.patients
+        query = (
+            sa.select(patients.c.key)
+            .join(cases, cases.c.patient == patients.c.id)
+            .where(cases.c.case_id == case_id, cases.c.image_sha256 == image_sha256)
+        )
+        with self._database.transaction() as connection:
+            found: str | None = connection.execute(query).scalar()
+        return found
 
     def note_model(
         self, name: str, version: str, event: str, by: str | None, detail: Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -169,29 +169,30 @@ class ResultBook:
         image_sha256: str,
         patient: str,
         task: str,
-        model: Mapping[str, str],
+        models: Iterable[Mapping[str, str]],
         client: str | None,
         summary: Mapping[str, Any],
     ) -> None:
-        """Write a result down.
+        """Write a result down: one row for each model that took part, all or none.
 
         Raises:
             StorageError: If it cannot be written.
         """
         with self._database.transaction(lock="submissions") as connection:
-            row = case_row(connection, case_id, image_sha256, patient)
-            connection.execute(
-                schema.results.insert().values(
-                    case=row,
-                    at=now_text(),
-                    task=task,
-                    model=model["name"],
-                    model_version=model["version"],
-                    model_sha256=model["sha256"],
-                    client=client,
-                    summary=dict(summary),
+            row, at = case_row(connection, case_id, image_sha256, patient), now_text()
+            for model in models:
+                connection.execute(
+                    schema.results.insert().values(
+                        case=row,
+                        at=at,
+                        task=task,
+                        model=model["name"],
+                        model_version=model["version"],
+                        model_sha256=model["sha256"],
+                        client=client,
+                        summary=dict(summary),
+                    )
                 )
-            )
 
     def search(
         self,
@@ -204,7 +205,7 @@ class ResultBook:
         until: str = "",
         limit: int = 100,
     ) -> list[dict[str, Any]]:
-        """Results, newest first.
+        """Results, newest first; one row for each model that took part.
 
         Args:
             patient: Part of the patient's key; case does not matter.

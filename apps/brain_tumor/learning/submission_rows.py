@@ -54,7 +54,7 @@ def add_submission(connection: Connection, case: int, new: NewSubmission) -> int
         .values(
             case=case,
             case_id=new.case.case_id,
-            at=now_text(),
+            at=new.at or now_text(),
             annotator=new.annotator,
             kind=new.kind.value,
             state=new.state.value,
@@ -137,9 +137,14 @@ def read_submission(connection: Connection, number: int) -> Submission:
 
 
 def read_submissions(
-    connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int | None = None
+    connection: Connection,
+    conditions: list[sa.ColumnElement[bool]],
+    limit: int | None = None,
+    *,
+    oldest_first: bool = False,
 ) -> list[Submission]:
-    """Submissions that meet all conditions, newest first."""
+    """Submissions that meet all conditions, newest first unless told otherwise."""
+    number = schema.submissions.c.id
     query = (
         sa.select(
             schema.submissions,
@@ -151,7 +156,7 @@ def read_submissions(
         .join(schema.patients, schema.patients.c.id == schema.cases.c.patient)
         .join(schema.splits, schema.splits.c.patient == schema.patients.c.id)
         .where(*conditions)
-        .order_by(schema.submissions.c.id.desc())
+        .order_by(number if oldest_first else number.desc())
         .limit(limit)
     )
     rows = connection.execute(query).mappings().all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -54,6 +54,7 @@ class NewSubmission:
     Attributes:
         case: What was corrected.
         kind: Mask, type or sentences.
+        at: When it was made, UTC, ISO 8601; None for now.
         annotator: Client id of who did it, if the client told.
         state: Draft or submitted.
         tag: Label tag, for masks.
@@ -69,6 +70,7 @@ class NewSubmission:
 
     case: CaseRef
     kind: Kind
+    at: str | None = None
     annotator: str | None = None
     state: ReviewState = ReviewState.SUBMITTED
     tag: str | None = None
@@ -127,3 +129,24 @@ class Submission:
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for replies and exports."""
         return asdict(self)
+
+
+def newest_masks(masks: Iterable[Submission]) -> dict[str, Submission]:
+    """Newest mask of each case, in whatever order they were written down.
+
+    Of one tag it is the highest version of the label; of several tags the one that was made last.
+
+    Args:
+        masks: Submitted masks.
+    """
+    of_tag: dict[tuple[str, str | None], Submission] = {}
+    for one in masks:
+        held = of_tag.setdefault((one.case_id, one.tag), one)
+        if (one.label_version or 0) > (held.label_version or 0):
+            of_tag[one.case_id, one.tag] = one
+    newest: dict[str, Submission] = {}
+    for one in of_tag.values():
+        held = newest.setdefault(one.case_id, one)
+        if (one.at, one.id) > (held.at, held.id):
+            newest[one.case_id] = one
+    return newest

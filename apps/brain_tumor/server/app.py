@@ -285,12 +285,15 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
                 f"{', '.join(sorted(self._strategies))}",
                 remedy="See 'strategies' in GET /info/.",
             )
-        client = request.get("client_id")
-        chosen = strategy(request, self.learning.work.visible_to(client))
-        if not chosen:
-            return {}
-        self.learning.work.reserve_for(client, chosen["id"])
-        return {**chosen, "path": self.datastore().get_image_uri(chosen["id"])}
+        client, missed = request.get("client_id"), frozenset[str]()
+        while chosen := strategy(request, self.learning.work.visible_to(client, missed)):
+            try:
+                self.learning.work.reserve_for(client, chosen["id"])
+            except BusyError:  # another client got it in this very moment
+                missed |= {chosen["id"]}
+                continue
+            return {**chosen, "path": self.datastore().get_image_uri(chosen["id"])}
+        return {}
 
     # The server's own life; processes started for trainings do not get here.
 

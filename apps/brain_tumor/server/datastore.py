@@ -395,8 +395,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
                 proposed_by=proposal if isinstance(proposal, dict) else None,
                 info=plain,
             )
-            version = self._put_label(image_id, tag, accepted.content, accepted.suffix, new)
-        return self._announced(version)
+            stored = self._put_label(image_id, tag, accepted.content, accepted.suffix, new)
+        return self._announced(stored)
 
     def restore_label(self, image_id: str, tag: str, number: int, by: str | None) -> LabelVersion:
         """Bring a version back as the newest one.
@@ -423,8 +423,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
                 restored_from=number,
                 info=version.info,
             )
-            restored = self._put_label(image_id, tag, content, version.suffix, new)
-        return self._announced(restored)
+            stored = self._put_label(image_id, tag, content, version.suffix, new)
+        return self._announced(stored)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label away; its versions stay in the history.
@@ -488,8 +488,12 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
 
     def _put_label(
         self, image_id: str, tag: str, content: bytes, suffix: str, new: NewVersion
-    ) -> LabelVersion:
-        """Store a label that passed the checks."""
+    ) -> list[LabelVersion]:
+        """Store a label that passed the checks.
+
+        Returns:
+            New versions, oldest first: what another program wrote before, if it did, and the label.
+        """
         label = (image_id, tag)
         with self._index.transaction() as change:
             if image_id not in change.index.objects:
@@ -498,13 +502,14 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             version = self._history.stage(change.batch, label, content, suffix, new, after=found)
             change.put_label(version, content)
         logger.info("stored version %d of label %s of case %s", version.version, tag, image_id)
-        return version
+        return [version] if found is None else [found, version]
 
-    def _announced(self, version: LabelVersion) -> LabelVersion:
-        """Version, once who wants to know of it has written it down."""
+    def _announced(self, stored: list[LabelVersion]) -> LabelVersion:
+        """Newest version, once who wants to know of all has written them down."""
         if self.on_version is not None:
-            self.on_version(version)
-        return version
+            for version in stored:
+                self.on_version(version)
+        return stored[-1]
 
     def _stage_removal(self, change: Change, image_id: str, tag: str) -> None:
         """Stage that a label goes away; its file goes before the index does."""

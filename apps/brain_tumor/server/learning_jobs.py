@@ -246,7 +246,7 @@ def describe(job: JobFolder) -> dict[str, Any]:
         },
         "start_ts": _local(progress.started),
         "end_ts": _local(progress.ended),
-        "details": list(progress.details),
+        "details": [*(f"left out {one}" for one in request.left_out), *progress.details],
         "progress": 1.0 if progress.status is JobStatus.DONE else min(share, 1.0),
         "stage": progress.stage,
         "epoch": progress.epoch,

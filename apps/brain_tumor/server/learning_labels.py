@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.cases.readers import read_labelmap
-from brain_tumor.cases.volume import spacing_from_affine
-from brain_tumor.errors import InputError, StorageError, TumorLensError
+from brain_tumor.cases.volume import Affine, spacing_from_affine
+from brain_tumor.errors import GeometryError, InputError, StorageError, TumorLensError
 from brain_tumor.labels import LabelArray
 from brain_tumor.learning.changes import compare
 from brain_tumor.learning.ledger import (
@@ -23,6 +23,7 @@ from brain_tumor.learning.ledger import (
 )
 from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
 from brain_tumor.server.history import LabelEvent, LabelVersion
+from brain_tumor.server.label_check import check_grid
 from brain_tumor.server.learning_proposals import Proposals
 from brain_tumor.server.validation import Parameter, check_params
 
@@ -72,6 +73,7 @@ class LabelSubmissions:
             NewSubmission(
                 case=self._case_ref(version.image),
                 kind=Kind.MASK,
+                at=version.saved_at,
                 annotator=version.saved_by,
                 state=ReviewState.DRAFT if effort["draft"] else ReviewState.SUBMITTED,
                 tag=version.tag,
@@ -108,17 +110,25 @@ class LabelSubmissions:
             logger.warning("wrote %d label versions down that the ledger did not have", added)
         return added
 
-    def labelmap(self, submission: Submission) -> tuple[LabelArray, tuple[float, float, float]]:
-        """Labelmap of a submitted mask, and its voxel size in mm.
+    def labelmaps(self, masks: Mapping[str, Submission]) -> dict[str, LabelArray]:
+        """Labelmaps of submitted masks of a case, all on one grid.
+
+        Args:
+            masks: Submission by annotator.
 
         Raises:
-            NotFoundError: If the submission has no label.
-            StorageError: If the stored file is damaged.
+            NotFoundError: If a submission has no label.
+            StorageError: If a stored file is damaged.
+            GeometryError: If two lie on different grids.
         """
         history = self._datastore.history
-        tag, number = submission.tag or "", submission.label_version or 0
-        version = history.get(submission.case_id, tag, number)
-        return self._read(version.suffix, history.content(version))
+        read: dict[str, tuple[LabelArray, Affine]] = {}
+        for annotator, one in sorted(masks.items()):
+            version = history.get(one.case_id, one.tag or "", one.label_version or 0)
+            read[annotator] = self._read(version.suffix, history.content(version))
+            first = next(iter(read))
+            _check_one_grid(one.case_id, (first, *read[first]), (annotator, *read[annotator]))
+        return {annotator: labelmap for annotator, (labelmap, _) in read.items()}
 
     def _change(self, version: LabelVersion) -> dict[str, Any] | None:
         """Change against the proposal that the annotator got; None if it is not known."""
@@ -127,14 +137,15 @@ class LabelSubmissions:
             return None
         try:
             content = self._datastore.history.content(version)
-            labelmap, spacing_mm = self._read(version.suffix, content)
+            labelmap, affine = self._read(version.suffix, content)
+            spacing_mm = spacing_from_affine(affine)
             return compare(self._read(*proposal)[0], labelmap, spacing_mm).to_json()
         except TumorLensError:
             logger.warning("could not compare a label with its proposal", exc_info=True)
             return None
 
-    def _read(self, suffix: str, content: bytes) -> tuple[LabelArray, tuple[float, float, float]]:
-        """Labelmap and voxel size from the bytes of a file."""
+    def _read(self, suffix: str, content: bytes) -> tuple[LabelArray, Affine]:
+        """Labelmap and affine from the bytes of a file."""
         return _parse_labelmap(self._datastore.root / PRIVATE_FOLDER, suffix, content)
 
 
@@ -160,15 +171,31 @@ def _effort(info: Mapping[str, Any]) -> dict[str, Any]:
     return check_params(given, EFFORT_PARAMETERS)
 
 
-def _parse_labelmap(
-    folder: Path, suffix: str, content: bytes
-) -> tuple[LabelArray, tuple[float, float, float]]:
-    """Labelmap and voxel size; readers want a file, so one exists for a moment."""
+def _check_one_grid(
+    case: str, first: tuple[str, LabelArray, Affine], other: tuple[str, LabelArray, Affine]
+) -> None:
+    """Refuse masks of two annotators on different grids.
+
+    Raises:
+        GeometryError: If they are.
+    """
+    i, j, k = first[1].shape
+    try:
+        check_grid(other[1].shape, other[2], (i, j, k), first[2])
+    except GeometryError as error:
+        raise GeometryError(
+            f"the masks of {first[0]} and {other[0]} for case '{case}' lie on different grids; "
+            "expected one",
+            remedy="Submit the older mask again: the volume was replaced between the two.",
+        ) from error
+
+
+def _parse_labelmap(folder: Path, suffix: str, content: bytes) -> tuple[LabelArray, Affine]:
+    """Labelmap and affine; readers want a file, so one exists for a moment."""
     try:
         with tempfile.NamedTemporaryFile(suffix=suffix, dir=folder) as stream:
             stream.write(content)
             stream.flush()
-            labelmap, affine = read_labelmap(Path(stream.name))
+            return read_labelmap(Path(stream.name))
     except OSError as error:
         raise StorageError(f"a label cannot be read: {error.strerror}") from error
-    return labelmap, spacing_from_affine(affine)

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from brain_tumor.errors import InputError, NotFoundError
-from brain_tumor.learning.corrected_types import corrected_types
-from brain_tumor.learning.job_folder import TYPED_MODEL, Correction, TrainingRequest
-from brain_tumor.learning.ledger import Kind, Ledger, Part
+from brain_tumor.errors import InputError
+from brain_tumor.learning.job_folder import TYPED_MODEL, TrainingRequest
 from brain_tumor.learning.registry import ModelRegistry
 from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, parse_policy
 from brain_tumor.server.datastore import StudyDatastore
-from brain_tumor.server.history import HISTORY_FOLDER
 from brain_tumor.server.learning_jobs import TrainingJobs
+from brain_tumor.server.learning_sources import CorrectionSources
 from brain_tumor.server.learning_trainers import check_training_options
 
 logger = logging.getLogger(__name__)
@@ -30,7 +28,7 @@ class TrainingRequests:
 
     Args:
         datastore: The studies folder.
-        ledger: Corrections.
+        sources: Corrections.
         registry: Versions of the models.
         jobs: Trainings.
 
@@ -44,13 +42,13 @@ class TrainingRequests:
     def __init__(
         self,
         datastore: StudyDatastore,
-        ledger: Ledger,
+        sources: CorrectionSources,
         registry: ModelRegistry,
         jobs: TrainingJobs,
     ) -> None:
         self._policy = parse_policy(os.environ.get(TRIGGER_ENV, "manual"))
         self._datastore = datastore
-        self._ledger = ledger
+        self._sources = sources
         self._registry = registry
         self.jobs = jobs
 
@@ -69,10 +67,12 @@ class TrainingRequests:
         """
         checked = check_training_options(model, options)
         parent = self._registry.active_record(model).version
-        corrections = self._corrections(model)
+        corrections, left_out = self._sources.select(model)
         if all(one.held_out for one in corrections):
+            named = f"; left out: {', '.join(left_out)}" if left_out else ""
             raise InputError(
-                f"there are {len(corrections)} corrections, none of which may be learnt from",
+                f"there are {len(corrections)} corrections, none of which may be learnt from"
+                f"{named}",
                 remedy="Correct more cases; one in four patients is held out for the gate.",
             )
         request = TrainingRequest(
@@ -85,6 +85,7 @@ class TrainingRequests:
             parent=parent,
             replay=os.environ.get(REPLAY_ENV, ""),
             requested_by=client,
+            left_out=left_out,
             **checked,
         )
         return self.jobs.start(request)
@@ -105,45 +106,10 @@ class TrainingRequests:
             if found is not None:
                 last = datetime.fromtimestamp(found[1].started).astimezone()
                 seen = max((c.submission for c in found[0].corrections), default=0)
-            new = [c for c in self._corrections(model) if c.submission > seen and not c.held_out]
+            usable = [c for c in self._sources.select(model)[0] if not c.held_out]
+            new = [c for c in usable if c.submission > seen]
             if is_due(self._policy, now, last, len(new)):
                 logger.info("%d new corrections: retraining %s", len(new), model)
                 self.train(model, {}, "policy")
                 return model
         return None
-
-    def _corrections(self, model: str) -> list[Correction]:
-        """What a model learns from or is measured on: types for the classifier, else masks."""
-        return self._corrected_types() if model == TYPED_MODEL else self._corrected_masks()
-
-    def _corrected_types(self) -> list[Correction]:
-        """Types, each with the annotator's mask of the case if there is one."""
-        masks = {mask.case_id: mask for mask in self._corrected_masks()}
-        images = set(self._datastore.list_images())
-        found = []
-        for one, kind in corrected_types(self._ledger.submissions(kind=Kind.TYPE)):
-            if one.case_id not in images:
-                continue
-            held_out, mask = one.part is Part.HOLD_OUT, masks.get(one.case_id)
-            file, digest = (mask.label_file, mask.label_sha256) if mask else ("", "")
-            found.append(
-                Correction(one.id, one.case_id, one.patient, held_out, file, digest, kind.value)
-            )
-        return found
-
-    def _corrected_masks(self) -> list[Correction]:
-        """Masks; those without a file are passed over."""
-        found = []
-        for one in self._ledger.corrections():
-            history = self._datastore.history
-            try:
-                version = history.get(one.case_id, one.tag or "", one.label_version or 0)
-                self._datastore.require_image(one.case_id)
-            except NotFoundError:
-                continue
-            file = f"{HISTORY_FOLDER}/{one.case_id}/{one.tag}/{version.file}"
-            held_out = one.part is Part.HOLD_OUT
-            found.append(
-                Correction(one.id, one.case_id, one.patient, held_out, file, version.sha256)
-            )
-        return found

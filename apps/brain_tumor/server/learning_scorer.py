@@ -86,8 +86,7 @@ class CaseScorer:
         for image in app.datastore().get_unlabeled_images():
             if now - self._failed.get(image, -FAILED_PAUSE_S) < FAILED_PAUSE_S:
                 continue
-            row = held.get(image)
-            if row is None or row["model_sha256"] != models:
+            if not self._is_current(image, held.get(image), models):
                 waiting.append(image)
         return waiting
 
@@ -107,6 +106,13 @@ class CaseScorer:
         ref = app.learning.case_ref(image)
         app.learning.ledger.scores.add(image, ref.image_sha256, models, scores.to_json())
         return scores
+
+    def _is_current(self, image: str, row: Mapping[str, Any] | None, models: str) -> bool:
+        """Whether scores are of the present models and volume, which is read only if need be."""
+        if row is None or row["model_sha256"] != models:
+            return False
+        digest: str = self._app.learning.case_ref(image).image_sha256
+        return bool(row["image_sha256"] == digest)
 
     def _models(self) -> str:
         """Checksum of the models behind the scores: segmentation and, if there are, of the type."""

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from brain_tumor.errors import InputError
 from brain_tumor.learning.ledger import CaseRef, Ledger
 from brain_tumor.learning.ledger_database import LedgerDatabase, ledger_url
 from brain_tumor.learning.registry import ModelRegistry
@@ -17,6 +18,7 @@ from brain_tumor.server.learning_jobs import TrainingJobs
 from brain_tumor.server.learning_labels import LabelSubmissions
 from brain_tumor.server.learning_proposals import Proposals
 from brain_tumor.server.learning_requests import TrainingRequests
+from brain_tumor.server.learning_sources import CorrectionSources
 from brain_tumor.server.learning_work import CaseWork
 
 PROPOSALS_FOLDER = "proposals"
@@ -50,7 +52,8 @@ class LearningServices:
         self.ledger = Ledger(LedgerDatabase(ledger_url(os.environ, folder)))
         self.labels = LabelSubmissions(datastore, self.ledger, self.proposals, self.case_ref)
         jobs = TrainingJobs(folder / TRAINING_FOLDER)
-        self.trainings = TrainingRequests(datastore, self.ledger, registry, jobs)
+        sources = CorrectionSources(datastore, self.ledger, self.case_ref)
+        self.trainings = TrainingRequests(datastore, sources, registry, jobs)
         self.work = CaseWork(datastore, self.ledger)
 
     @property
@@ -67,12 +70,34 @@ class LearningServices:
         path = self._datastore.require_image(image)
         status = path.stat()
         digest = _file_sha256(path, status.st_mtime_ns, status.st_size)
-        told = str(self._datastore.get_image_info(image).get(PATIENT_KEY) or "")
-        patient = "".join(c for c in told if c.isprintable())  # not every database keeps NUL
-        return CaseRef(image, digest, patient[:128] or image)
+        return CaseRef(image, digest, _patient(image, self._datastore.get_image_info(image)))
+
+    def check_patient(self, image: str, info: Mapping[str, Any], volume: Path) -> None:
+        """Refuse information that moves a case to another patient than the ledger has it under.
+
+        Args:
+            image: Case.
+            info: What a client tells about it.
+            volume: File of its reference volume.
+
+        Raises:
+            InputError: If it does.
+        """
+        if PATIENT_KEY not in info:
+            return
+        status = volume.stat()
+        digest = _file_sha256(volume, status.st_mtime_ns, status.st_size)
+        held, told = self.ledger.patient_of(image, digest), _patient(image, info)
+        if held not in (None, told):
+            raise InputError(
+                f"case '{image}' was inferred or corrected as one of patient '{held}' already; "
+                f"its patient cannot become '{told}'",
+                remedy="Tell the patient before the first inference; or add the volume again "
+                "under another id, with its patient.",
+            )
 
     def on_result(self, image: str, params: Mapping[str, Any], client: str | None) -> None:
-        """Write down what was inferred for whom by which version.
+        """Write down what was inferred for whom by which versions.
 
         Raises:
             StorageError: If the ledger cannot take it.
@@ -83,7 +108,7 @@ class LearningServices:
             image_sha256=case.image_sha256,
             patient=case.patient,
             task=params["task"],
-            model=params["models"][0],
+            models=params["models"],
             client=client,
             summary=summary_of(params),
         )
@@ -103,7 +128,14 @@ def summary_of(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kept.items() if value is not None}
 
 
-@lru_cache(maxsize=4096)
+def _patient(image: str, info: Mapping[str, Any]) -> str:
+    """Key of the patient that a case's information tells; the case itself where it tells none."""
+    told = str(info.get(PATIENT_KEY) or "")
+    patient = "".join(c for c in told if c.isprintable())  # not every database keeps NUL
+    return patient[:128] or image
+
+
+@lru_cache(maxsize=100_000)
 def _file_sha256(path: Path, mtime_ns: int, size: int) -> str:
     """Checksum of a volume; time and size only tell files apart."""
     with path.open("rb") as stream:

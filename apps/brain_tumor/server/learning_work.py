@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_tumor.learning.ledger import Kind, Ledger, ReviewState, Submission
+from brain_tumor.learning.ledger import Kind, Ledger, ReviewState, Submission, newest_masks
 from brain_tumor.learning.ledger_records import CaseState
 from brain_tumor.server.datastore import ORIGINAL, StudyDatastore
 from brain_tumor.server.learning_strategies import VisibleCases
@@ -24,9 +24,15 @@ class CaseWork:
         self._datastore = datastore
         self._ledger = ledger
 
-    def visible_to(self, client: str | None) -> VisibleCases:
-        """The datastore as a client sees it when it asks for the next case."""
-        return VisibleCases(self._datastore, self.hidden_from(client), self.reopened())
+    def visible_to(self, client: str | None, missed: frozenset[str]) -> VisibleCases:
+        """The datastore as a client sees it when it asks for the next case.
+
+        Args:
+            client: Who asks.
+            missed: Cases that others got while it asked.
+        """
+        hidden = self.hidden_from(client) | missed
+        return VisibleCases(self._datastore, hidden, self.reopened())
 
     def reserve_for(self, client: str | None, image: str) -> None:
         """Keep a case that was handed out from being handed to others.
@@ -44,23 +50,20 @@ class CaseWork:
 
     def reopened(self) -> frozenset[str]:
         """Labelled cases that are to be corrected again: reopened after the last submission."""
-        newest: dict[str, str] = {}
-        for one in self._ledger.submissions(kind=Kind.MASK):
-            newest.setdefault(one.case_id, one.at)
+        masks = newest_masks(self._ledger.submissions(kind=Kind.MASK))
         states = self._ledger.cases.states()
         return frozenset(
             case
             for case, state in states.items()
-            if state.reopened_at is not None and state.reopened_at >= newest.get(case, "")
+            if state.reopened_at is not None
+            and (case not in masks or state.reopened_at >= masks[case].at)
         )
 
     def statuses(self) -> list[dict[str, Any]]:
         """Status of every case: `new`, `predicted`, `corrected`, `submitted` or `reviewed`."""
         events = self._ledger.cases.states()
         results = self._ledger.results.newest()
-        masks: dict[str, Submission] = {}
-        for one in self._ledger.submissions(kind=Kind.MASK):
-            masks.setdefault(one.case_id, one)
+        masks = newest_masks(self._ledger.submissions(kind=Kind.MASK))
         rows = []
         for image in self._datastore.list_images():
             state, mask = events.get(image, CaseState()), masks.get(image)

@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
+from brain_tumor.learning.corrected_masks import corrected_masks
 from brain_tumor.learning.ledger import (
     CaseRef,
     Kind,
@@ -22,6 +23,7 @@ from brain_tumor.learning.ledger import (
     NewSubmission,
     Part,
     ReviewState,
+    newest_masks,
     part_of_rank,
 )
 from brain_tumor.learning.ledger_database import MIGRATIONS, LedgerDatabase, ledger_url
@@ -117,6 +119,7 @@ class TestSubmissions:
         assert found(state=ReviewState.DRAFT) == [second.id]
         assert found(limit=1) == [third.id]
         assert found(after=second.id) == [third.id]
+        assert found(after=0, limit=2) == [first.id, second.id]
 
     def test_a_model_learns_from_the_newest_mask_unless_an_older_one_is_reviewed(self, ledger):
         ledger.submit(mask("P1", 1))
@@ -128,7 +131,19 @@ class TestSubmissions:
         ledger.review(rejected.id, ReviewState.REJECTED, "carl")
         ledger.submit(mask("P4", 1, state=ReviewState.DRAFT))
         ledger.submit(replace(mask("P5", 1), tag="second-look"))
-        assert [s.id for s in ledger.corrections()] == [newest.id, reviewed.id]
+        assert [s.id for s in corrected_masks(ledger.submissions())] == [newest.id, reviewed.id]
+
+    def test_the_newest_mask_is_that_of_the_highest_version_whenever_it_was_written_down(
+        self, ledger
+    ):
+        newest = ledger.submit(mask("P1", 2, at="2026-03-02T00:00:00.000+00:00"))
+        late = ledger.submit(mask("P1", 1, at="2026-03-01T00:00:00.000+00:00"))
+        assert (late.id > newest.id, late.at) == (True, "2026-03-01T00:00:00.000+00:00")
+        assert [s.label_version for s in corrected_masks(ledger.submissions())] == [2]
+        draft = ledger.submit(replace(mask("P1", 1, at="2026-03-03"), tag="second-look"))
+        masks = ledger.submissions(kind=Kind.MASK)
+        assert newest_masks(masks)["P1"] == draft
+        assert newest_masks([m for m in masks if m != draft])["P1"] == newest
 
 
 class TestSplit:
@@ -153,13 +168,13 @@ class TestSplit:
             image_sha256="a" * 64,
             patient="P1",
             task="analysis",
-            model=MODEL,
+            models=[MODEL],
             client=None,
             summary={},
         )
         written = ledger.submit(mask("P1", patient="told later"))
         assert (written.id, written.patient) == (1, "P1")
-        assert [s.case_id for s in ledger.corrections()] == ["P1"]
+        assert [s.case_id for s in corrected_masks(ledger.submissions())] == ["P1"]
 
     def test_the_place_in_a_block_varies(self):
         places = {n % 4 for n in range(200) if part_of_rank(n) is Part.HOLD_OUT}
@@ -216,7 +231,7 @@ class TestResults:
             image_sha256="a" * 64,
             patient=patient,
             task=task,
-            model=model,
+            models=[model],
             client="anna",
             summary={"volumes_ml": {"WT": 12.5}},
         )

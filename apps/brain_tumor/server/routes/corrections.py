@@ -9,9 +9,16 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
-from brain_tumor.labels import LabelArray, TumorType
+from brain_tumor.labels import TumorType
 from brain_tumor.learning.agreement import fleiss_kappa, mask_agreement
-from brain_tumor.learning.ledger import Kind, NewSubmission, ReviewState, Submission
+from brain_tumor.learning.job_folder import TYPED_MODEL
+from brain_tumor.learning.ledger import (
+    LEARNT_TAG,
+    Kind,
+    NewSubmission,
+    ReviewState,
+    Submission,
+)
 from brain_tumor.server.learning_labels import EFFORT_PARAMETERS, check_effort
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
@@ -23,6 +30,7 @@ JsonBody = Annotated[Any, Body()]
 MAX_NOTE_CHARACTERS = 4000
 MAX_SENTENCES = 200
 MAX_LISTED = 1000
+RESULTS_ASKED = 200
 TYPES = (*(t.value for t in TumorType), "other", "none")
 VERDICTS = ("right", "wrong", "unclear")
 DECISIONS = ("reviewed", "rejected")
@@ -32,17 +40,25 @@ _EFFORT = {key: p for key, p in EFFORT_PARAMETERS.items() if key != "draft"}
 _MODEL = {"model": Parameter((str, dict, type(None)))}
 
 
-@router.get("", summary="Corrections, newest first")
+@router.get("", summary="Corrections, newest first, or page by page from the oldest")
 def corrections(
-    app: App, image: str = "", state: str = "", kind: str = "", limit: int = 100
+    app: App,
+    image: str = "",
+    state: str = "",
+    kind: str = "",
+    after: int | None = None,
+    limit: int = 100,
 ) -> Response:
     """Masks, types and sentences that annotators submitted, with what became of them."""
+    if after is not None and after < 0:
+        raise InputError(f"after is {after}; expected 0 or the number of a correction")
     if not 1 <= limit <= MAX_LISTED:
         raise InputError(f"limit is {limit}; expected 1-{MAX_LISTED}")
     found = app.learning.ledger.submissions(
         case_id=check_case_id(image) if image else None,
         state=_one_of(ReviewState, state, "state") if state else None,
         kind=_one_of(Kind, kind, "kind") if kind else None,
+        after=after,
         limit=limit,
     )
     return json_reply([one.to_json() for one in found])
@@ -111,11 +127,9 @@ def agreement(app: App, image: str = "") -> Response:
         }
     }
     if case is not None:
-        masks: dict[str, LabelArray] = {}
-        found = _newest_by_annotator(ledger.submissions(case_id=case, kind=Kind.MASK))
-        for (_, annotator), one in found.items():
-            if one.state is not ReviewState.REJECTED:
-                masks[annotator] = app.learning.labels.labelmap(one)[0]
+        submitted = ledger.submissions(case_id=case, kind=Kind.MASK)
+        found = _newest_by_annotator([one for one in submitted if one.tag == LEARNT_TAG])
+        masks = app.learning.labels.labelmaps({who: one for (_, who), one in found.items()})
         reply["masks"] = mask_agreement(masks)
         reply["annotators"] = sorted(masks)
     return json_reply(reply)
@@ -141,14 +155,14 @@ def _submit(app: App, kind: Kind, checked: dict[str, Any], payload: dict[str, An
 
 
 def _proposed_by(app: App, checked: dict[str, Any]) -> dict[str, str] | None:
-    """Model that was corrected: as the client says, else the one of the newest result."""
+    """Model whose words were corrected: as the client says, else the newest result's classifier."""
     model = checked["model"]
     if isinstance(model, dict):
         return {key: str(model.get(key, ""))[:64] for key in ("name", "version", "sha256")}
-    for row in app.learning.ledger.results.search(case_id=checked["image"], limit=50):
-        full_name = f"{row['model']} {row['model_version']}"
-        known_as = (None, "", row["model"], row["task"], full_name)
-        if row["case"] == checked["image"] and model in known_as:
+    for row in app.learning.ledger.results.search(case_id=checked["image"], limit=RESULTS_ASKED):
+        is_named = model in (row["model"], f"{row['model']} {row['model_version']}")
+        is_meant = model in (None, "", row["task"]) and row["model"] == TYPED_MODEL
+        if row["case"] == checked["image"] and (is_named or is_meant):
             return {
                 "name": row["model"],
                 "version": row["model_version"],
@@ -161,10 +175,13 @@ def _proposed_by(app: App, checked: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _newest_by_annotator(found: list[Submission]) -> dict[tuple[str, str], Submission]:
-    """Newest submission of each annotator for each case; those of nobody do not count."""
+    """Newest submission of each annotator for each case.
+
+    Drafts, rejected ones and those of nobody do not count.
+    """
     newest: dict[tuple[str, str], Submission] = {}
-    for one in found:
-        if one.annotator:
+    for one in sorted(found, key=lambda one: (one.label_version or 0, one.id), reverse=True):
+        if one.annotator and one.state in (ReviewState.SUBMITTED, ReviewState.REVIEWED):
             newest.setdefault((one.case_id, one.annotator), one)
     return newest
 

@@ -55,6 +55,7 @@ def add_image(
     case = check_case_id(image or name[: -len(suffix)])
     with staging_folder(app) as folder:
         path = receive_file(file, folder / f"image{suffix}")
+        app.learning.check_patient(case, info, path)
         return json_reply({"image": app.datastore().add_image(case, str(path), info)})
 
 
@@ -95,8 +96,9 @@ def get_image_info(app: App, image: str) -> Response:
 
 @router.put("/image/info", summary="Add information to a case")
 def put_image_info(app: App, image: str, info: Annotated[str, Form()] = "{}") -> Response:
-    """Merge keys; those that the server writes are refused."""
+    """Merge keys; those that the server writes are refused, and a patient that is told too late."""
     checked = check_info(parse_object(info, "info"), "info")
+    app.learning.check_patient(image, checked, app.datastore().require_image(image))
     app.datastore().update_image_info(image, checked)
     return json_reply({})
 
