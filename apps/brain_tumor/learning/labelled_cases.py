@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def corrected_cases(request: TrainingRequest) -> list[LabelledCase]:
     outlines = _Outlines(request)
     return [
         LabelledCase(
-            f"{c.case_id}-{c.submission}",
+            c.name,
             c.patient,
             Source.CORRECTIONS,
             c.held_out,
@@ -236,7 +237,10 @@ def _brats_cases(folder: Path) -> Iterator[LabelledCase]:
 
 def _brats_loader(path: Path) -> Load:
     def load() -> tuple[Case, Truth]:
-        volumes, labels, _ = native_case(path)
+        try:
+            volumes, labels, _ = native_case(path)
+        except (BadZipFile, EOFError, KeyError, ValueError) as error:
+            raise FileFormatError(f"{path.name} is no BraTS case ({error})") from error
         known = {_CHANNELS[name]: volume for name, volume in volumes.items()}
         reference = Sequence.T1C if Sequence.T1C in known else next(iter(known))
         return Case(path.stem, reference, known), Truth(labels, TumorType.GLIOMA)

@@ -113,6 +113,7 @@ class GateReport:
         checks: Every comparison, the decisive one first.
         scores: What was compared, case by case.
         rules: What was demanded.
+        left_out: Held-out cases that could not be used, each with its reason.
     """
 
     model: str
@@ -123,6 +124,7 @@ class GateReport:
     checks: tuple[Check, ...]
     scores: tuple[CaseScore, ...]
     rules: GateRules
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for the registry, replies and the page."""
@@ -136,6 +138,7 @@ class GateReport:
             "checks": [check.to_json() for check in self.checks],
             "scores": [{**asdict(score), "source": score.source.value} for score in self.scores],
             "rules": asdict(self.rules),
+            "left_out": list(self.left_out),
         }
 
     def summary(self) -> dict[str, float]:
@@ -156,6 +159,7 @@ def judge(
     current: str,
     candidate: str,
     rules: GateRules | None = None,
+    left_out: Sequence[str] = (),
 ) -> GateReport:
     """Judge a candidate.
 
@@ -165,6 +169,7 @@ def judge(
         current: Version that answers requests.
         candidate: Version to judge.
         rules: What to demand.
+        left_out: Held-out cases that could not be used, each with its reason.
 
     Raises:
         InputError: If the two versions have different metrics on a case, or none.
@@ -183,7 +188,15 @@ def judge(
     failed = tuple(check.reason for check in checks if not check.passed)
     reasons = failed or (_sentence(checks[0]),)
     return GateReport(
-        model, current, candidate, not failed, reasons, tuple(checks), tuple(scores), rules
+        model,
+        current,
+        candidate,
+        not failed,
+        reasons,
+        tuple(checks),
+        tuple(scores),
+        rules,
+        tuple(left_out),
     )
 
 

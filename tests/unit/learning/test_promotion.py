@@ -191,6 +191,12 @@ class TestReport:
         assert "segmentation 0.1.1 may be promoted" in reader.text
         assert "<script>" not in page
 
+    def test_it_names_what_could_not_be_used(self):
+        bad = ["P2-3 (no <volume>)"]
+        report = judge([], model="m", current="1", candidate="2", left_out=bad).to_json()
+        assert report["left_out"] == bad
+        assert "<li>left out: P2-3 (no &lt;volume&gt;)</li>" in gate_page(report)
+
     def test_a_page_without_any_comparison(self):
         page = gate_page(gate().to_json())
         assert "is kept back" in page

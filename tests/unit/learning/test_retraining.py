@@ -274,7 +274,7 @@ def test_a_training_that_nobody_corrected_for_says_so(tmp_path):
 
 
 def test_a_label_that_was_tampered_with_teaches_nothing(tmp_path):
-    job = write_job(tmp_path)
+    job = write_job(tmp_path, count=2)  # one of them is held out
     path = tmp_path / "studies/history/P0/final/000001.nii.gz"
     path.write_bytes(path.read_bytes() + b"x")
     assert run_job(job.path) is JobStatus.ERROR
