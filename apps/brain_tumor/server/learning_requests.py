@@ -10,10 +10,15 @@ from typing import Any
 
 from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.learning.corrected_types import corrected_types
-from brain_tumor.learning.job_folder import TYPED_MODEL, Correction, TrainingRequest
+from brain_tumor.learning.job_folder import (
+    TYPED_MODEL,
+    Correction,
+    JobStatus,
+    TrainingRequest,
+)
 from brain_tumor.learning.ledger import Kind, Ledger, Part
 from brain_tumor.learning.registry import ModelRegistry
-from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, parse_policy
+from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, last_turn, parse_policy
 from brain_tumor.server.datastore import StudyDatastore
 from brain_tumor.server.history import HISTORY_FOLDER
 from brain_tumor.server.learning_jobs import TrainingJobs
@@ -99,13 +104,15 @@ class TrainingRequests:
             return None
         now = datetime.now().astimezone()
         known = self._registry.names()
+        turn = last_turn(self._policy, now)
+        made = {s.id for s in self._ledger.submissions() if datetime.fromisoformat(s.at) <= turn}
         for model in (name for name in TRAINABLE if name in known):
             found = self.jobs.newest_of(model)
-            last, seen = None, 0
-            if found is not None:
-                last = datetime.fromtimestamp(found[1].started).astimezone()
-                seen = max((c.submission for c in found[0].corrections), default=0)
-            new = [c for c in self._corrections(model) if c.submission > seen and not c.held_out]
+            last = datetime.fromtimestamp(found[1].started).astimezone() if found else None
+            done = self.jobs.newest_of(model, JobStatus.DONE)
+            used = {c.submission for c in done[0].corrections} if done else set()
+            usable = {c.submission for c in self._corrections(model) if not c.held_out}
+            new = (usable & made) - used
             if is_due(self._policy, now, last, len(new)):
                 logger.info("%d new corrections: retraining %s", len(new), model)
                 self.train(model, {}, "policy")
