@@ -37,6 +37,7 @@ from brain_tumor.learning.job_folder import (
     JobStatus,
     TrainingRequest,
 )
+from brain_tumor.learning.job_ledger import PROMOTED, confirmed_cases, note_promotion
 from brain_tumor.learning.labelled_cases import LabelledCase, base_cases, corrected_cases
 from brain_tumor.learning.left_out import LeftOut
 from brain_tumor.learning.promotion import GateReport, judge, promote_if_accepted
@@ -141,7 +142,9 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     held_out = [case for case in cases if case.held_out]
     current = registry.active_record(request.model)  # may be another one than the parent by now
     scorers = tuner.scorer(current.path), tuner.scorer(job.candidate)
-    scores = score_versions(*scorers, held_out, left_out, lambda: job.shall_stop)
+    scores = score_versions(
+        *scorers, held_out, left_out, lambda: job.shall_stop, _confirmed(job, request)
+    )
     if job.shall_stop:
         _stop(job)
         return
@@ -184,8 +187,17 @@ def _finish_switched(registry: ModelRegistry, job: JobFolder, request: TrainingR
     if not was_switched or record.sha256 != read_bundle(job.candidate).version.sha256:
         return False
     decision = registry.decision(name, version) or {}
-    _finish(registry, job, name, "promoted", decision.get("reasons", [""])[0])
+    _finish(registry, job, request, "promoted", decision.get("reasons", [""])[0])
     return True
+
+
+def _confirmed(job: JobFolder, request: TrainingRequest) -> set[str]:
+    """Cases that a second reader has reviewed; none if nobody can tell."""
+    try:
+        return confirmed_cases(request)
+    except TumorLensError as error:
+        _update(job, f"reviews do not count: {error.message}")
+        return set()
 
 
 def _keep(
@@ -205,16 +217,27 @@ def _keep(
         return
     promoted = report.promote and request.promote
     if promoted:
-        by = request.requested_by or "training"
-        promote_if_accepted(registry, name, version, by=by)
-    verdict = "promoted" if promoted else "may be promoted" if report.promote else "kept back"
-    _finish(registry, job, name, verdict, report.reasons[0])
+        promote_if_accepted(registry, name, version, by=_who(request))
+    verdict = PROMOTED if promoted else "may be promoted" if report.promote else "kept back"
+    _finish(registry, job, request, verdict, report.reasons[0])
 
 
-def _finish(registry: ModelRegistry, job: JobFolder, name: str, verdict: str, reason: str) -> None:
-    """Tell how the training ended."""
-    promoted = verdict == "promoted"
-    message = f"{name} {job.progress().version} {verdict}: {reason}"
+def _who(request: TrainingRequest) -> str:
+    return request.requested_by or "training"
+
+
+def _finish(
+    registry: ModelRegistry, job: JobFolder, request: TrainingRequest, verdict: str, reason: str
+) -> None:
+    """Tell how the training ended, the ledger of a promotion, too."""
+    name, version = request.model, job.progress().version or ""
+    promoted = verdict == PROMOTED
+    if promoted:
+        try:
+            note_promotion(request, registry.get(name, version), _who(request))
+        except TumorLensError as error:
+            _update(job, f"the promotion is not in the ledger: {error.message}")
+    message = f"{name} {version} {verdict}: {reason}"
     if promoted and name == TYPED_MODEL:
         message += symptoms_switched_off(registry)
     done = JobStatus.DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from brain_tumor.errors import InputError
 from brain_tumor.learning.labelled_cases import LabelledCase, groups_of
@@ -17,6 +17,7 @@ def score_versions(
     cases: Sequence[LabelledCase],
     left_out: LeftOut,
     shall_stop: Callable[[], bool],
+    confirmed: Collection[str] = (),
 ) -> list[CaseScore]:
     """Scores of two versions; cases that the model does not read say nothing.
 
@@ -26,6 +27,7 @@ def score_versions(
         cases: Held-out cases.
         left_out: Takes those that cannot be used.
         shall_stop: Asked before each case; the scores are then incomplete.
+        confirmed: Names of the cases that somebody other than the annotator has reviewed.
 
     Raises:
         InputError: If the candidate fails on a case that the active version can read.
@@ -46,5 +48,6 @@ def score_versions(
         if before:
             after = candidate(case, truth)
             groups = {**groups_of(case), **one.groups}
-            scores.append(CaseScore(one.name, one.patient, one.source, before, after, groups))
+            names = one.name, one.patient, one.source
+            scores.append(CaseScore(*names, before, after, groups, one.name in confirmed))
     return scores

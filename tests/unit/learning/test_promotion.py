@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -147,6 +148,28 @@ class TestGate:
         report = ask(GateRules(least_current=0.5))
         assert not report.promote
         assert "the corrections are doubtful: the active version scores 0.400" in report.reasons[0]
+
+    def test_corrections_that_a_second_reader_has_reviewed_are_not_doubted(self):
+        gains = [0.5, 0.52, 0.48, 0.51, 0.49, 0.5]
+        rules = GateRules(least_current=0.3)
+
+        def ask(*starts, confirmed):
+            found = [
+                replace(scores(Source.CORRECTIONS, [gain], start=start)[0], case=f"c{n}")
+                for n, (start, gain) in enumerate(zip(starts, gains, strict=True))
+            ]
+            found = [replace(s, patient=s.case, confirmed=s.case in confirmed) for s in found]
+            return judge([*found, *KEPT], model="m", current="1", candidate="2", rules=rules)
+
+        everybody = {f"c{n}" for n in range(6)}
+        assert "doubtful" in ask(*[0.1] * 6, confirmed=()).reasons[0]
+        assert ask(*[0.1] * 6, confirmed=everybody).promote
+        # two that nobody else has seen: (0.1 + 0.4) / 2 is doubtful, (0.3 + 0.4) / 2 is not
+        four = {f"c{n}" for n in range(2, 6)}
+        report = ask(0.1, 0.4, *[0.1] * 4, confirmed=four)
+        assert "the active version scores 0.250 on those held out" in report.reasons[0]
+        assert "2 patients" in report.reasons[0]
+        assert ask(0.3, 0.4, *[0.1] * 4, confirmed=four).promote
 
     @pytest.mark.parametrize("tuner", [CoreTuner, SegmentationTuner])
     def test_outlines_at_the_wrong_place_are_doubted_however_well_they_are_learnt(self, tuner):

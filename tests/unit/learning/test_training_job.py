@@ -1,10 +1,14 @@
 """What a training's process does around the training: stops, crashes, cases that cannot be read."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from brain_tumor.bundles import read_bundle
 from brain_tumor.learning import training_job
 from brain_tumor.learning.job_folder import JobStatus
+from brain_tumor.learning.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
+from brain_tumor.learning.ledger_database import LEDGER_ENV, LedgerDatabase, ledger_url
 from brain_tumor.learning.promotion import GateRules
 from brain_tumor.learning.registry import ModelRegistry
 from brain_tumor.learning.training_job import run_job
@@ -145,6 +149,92 @@ class TestCrashAfterThePromotion:
         registry_of(tmp_path).rollback("segmentation", by="anna")
         assert run_job(job.path) is JobStatus.DONE
         assert registry_of(tmp_path).active_record("segmentation").version == "0.1.0"
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    """Ledger of the job's studies folder, with a mask of each of P0, P1 and P2 by anna."""
+    monkeypatch.delenv(LEDGER_ENV, raising=False)
+    ledger = Ledger(LedgerDatabase(ledger_url({}, tmp_path)))
+    for n in range(3):
+        case = CaseRef(f"P{n}", "a" * 64, f"P{n}")
+        mask = NewSubmission(
+            case, Kind.MASK, "anna", tag="final", label_version=1, label_sha256="b"
+        )
+        assert ledger.submit(mask).id == n + 1
+    yield ledger
+    ledger.close()
+
+
+class TestSecondReader:
+    @pytest.fixture(autouse=True)
+    def doubting(self, use_tuner):
+        class Doubting(StubTuner):
+            rules = replace(LENIENT, least_current=0.6)  # the active version scores 0.5
+
+        use_tuner(Doubting)
+
+    @pytest.mark.parametrize(
+        ("reviewer", "promoted"), [("ben", True), ("anna", False), (" Anna", False), (None, False)]
+    )
+    def test_only_somebody_else_lifts_the_doubt(self, tmp_path, ledger, reviewer, promoted):
+        ledger.review(3, ReviewState.REVIEWED, reviewer)  # P2 is held out
+        job = a_job(tmp_path)
+        assert run_job(job.path) is JobStatus.DONE
+        assert job.progress().promoted is promoted
+        decision = registry_of(tmp_path).decision("segmentation", "0.1.1")
+        confirmed = {s["case"]: s["confirmed"] for s in decision["scores"]}
+        assert confirmed == {"P2-3": promoted, "phantom-72000": False}
+
+    def test_a_review_that_was_taken_back_does_not(self, ledger):
+        ledger.review(3, ReviewState.REVIEWED, "ben")
+        assert ledger.submission(3).is_confirmed
+        ledger.review(3, ReviewState.REVIEWED, "anna")
+        assert ledger.submission(3).is_confirmed  # ben still stands by it
+        ledger.review(3, ReviewState.REJECTED, "carl")
+        ledger.review(3, ReviewState.REVIEWED, "anna")
+        assert not ledger.submission(3).is_confirmed
+
+
+class TestPromotionInTheLedger:
+    def test_it_is_noted_once(self, tmp_path, ledger, use_tuner):
+        job = a_job(tmp_path, requested_by="policy")
+        assert run_job(job.path) is JobStatus.DONE
+        (event,) = ledger.model_events("segmentation")
+        assert (event["version"], event["event"], event["by"]) == ("0.1.1", "promoted", "policy")
+        sha256 = registry_of(tmp_path).active_record("segmentation").sha256
+        assert event["detail"] == {"sha256": sha256, "training": "job"}
+
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_also_if_the_process_is_killed_beside_it(
+        self, tmp_path, ledger, use_tuner, monkeypatch, moment
+    ):
+        job, note = a_job(tmp_path), training_job.note_promotion
+
+        def note_and_die(*arguments):
+            if moment == "after":
+                note(*arguments)
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training_job, "note_promotion", note_and_die)
+            with pytest.raises(Killed):
+                run_job(job.path)
+        assert run_job(job.path) is JobStatus.DONE
+        assert [e["event"] for e in ledger.model_events("segmentation")] == ["promoted"]
+
+    def test_a_candidate_that_is_kept_back_is_no_event(self, tmp_path, ledger, use_tuner):
+        assert run_job(a_job(tmp_path, promote=False).path) is JobStatus.DONE
+        assert ledger.model_events("segmentation") == []
+
+    def test_a_ledger_that_is_away_does_not_undo_the_promotion(
+        self, tmp_path, use_tuner, monkeypatch
+    ):
+        monkeypatch.setenv(LEDGER_ENV, f"sqlite:///{tmp_path}/nowhere/ledger.sqlite3")
+        job = a_job(tmp_path)
+        assert run_job(job.path) is JobStatus.DONE
+        assert job.progress().promoted
+        assert "the promotion is not in the ledger" in " ".join(job.progress().details)
 
 
 class TestBadCases:
