@@ -16,6 +16,7 @@ from brain_tumor.server.learning_jobs import TrainingJobs
 from brain_tumor.server.learning_scorer import (
     CaseScorer,
     TypeOpinions,
+    rest_s,
     score_case,
     scoring_budget,
     type_opinions,
@@ -349,3 +350,41 @@ class TestScores:
         for text in ("2", "fast", "-1", "nan"):
             with pytest.raises(ValueError, match="TUMORLENS_SCORING_BUDGET"):
                 scoring_budget({"TUMORLENS_SCORING_BUDGET": text})
+
+    def test_the_budget_counts_every_thread(self):
+        assert rest_s(10, 10, 0.2) == 40  # one thread: 10 s of 50 s
+        assert rest_s(10, 20, 0.2) == 90  # two threads: 20 s of 100 s
+        assert rest_s(10, 10, 1.0) == 0
+        assert rest_s(10, 4, 1.0) == 0  # it waited; there is no time to give back
+        assert rest_s(10, 4, 0.5) == 0
+
+    def test_the_scorer_rests_by_processor_time(self, app, monkeypatch):
+        pauses = []
+
+        class Clock:
+            """10 s of work on two threads."""
+
+            now = 0.0
+
+            def monotonic(self):
+                return self.now
+
+            def process_time(self):
+                return 2 * self.now
+
+            def sleep(self, seconds):
+                pauses.append(seconds)
+                if len(pauses) == 2:
+                    raise SystemExit
+
+        clock = Clock()
+        scorer = CaseScorer(app, budget=0.2)
+
+        def work(image):
+            clock.now += 10
+
+        monkeypatch.setattr("brain_tumor.server.learning_scorer.time", clock)
+        monkeypatch.setattr(scorer, "_try", work)
+        with pytest.raises(SystemExit):
+            scorer._run()
+        assert pauses == [60, 90]

@@ -11,7 +11,6 @@ from brain_tumor.learning.acquisition import (
     distance_to_known,
     diversity,
     fit_minutes,
-    k_centre_order,
     normalised_entropy,
     ranks,
     standardised,
@@ -60,12 +59,6 @@ class TestUncertainty:
 
 
 class TestDiversity:
-    def test_it_takes_the_farthest_from_all_before(self):
-        points = np.array([[0.0, 0.0], [10.0, 0.0], [9.0, 0.0], [0.0, 6.0]])
-        assert k_centre_order(points, points[:1], 3) == [1, 3, 2]
-        assert k_centre_order(points, points, 4)[0] == 0
-        assert k_centre_order(points, np.empty((0, 2)), 1) == [3]  # farthest from (4.75, 1.5)
-
     def test_distances_by_hand(self):
         points = np.array([[3.0, 4.0], [0.0, 1.0]])
         assert distance_to_known(points, np.zeros((1, 2))).tolist() == [5.0, 1.0]
