@@ -88,9 +88,9 @@ def test_korean_sentences_have_the_values_of_the_english_ones():
         ),
         (
             "the gate refused segmentation 0.1.2: no base data to measure forgetting on; loses "
-            "more than 0.3 on 1 cases: A, B",
+            "more than 0.3 on 1 patients: A, B",
             "승격 기준이 segmentation 0.1.2을(를) 거절했습니다: "
-            "잊음을 측정할 기본 자료가 없습니다; 1개 증례에서 0.3보다 많이 잃습니다: A, B",
+            "잊음을 측정할 기본 자료가 없습니다; 환자 1명에서 0.3보다 많이 잃습니다: A, B",
         ),
         (
             "t1: the header gives no orientation; left and right may be exchanged",

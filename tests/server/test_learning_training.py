@@ -16,6 +16,7 @@ from brain_tumor.server.learning_jobs import TrainingJobs
 from brain_tumor.server.learning_scorer import (
     CaseScorer,
     TypeOpinions,
+    rest_s,
     score_case,
     scoring_budget,
     type_opinions,
@@ -205,6 +206,51 @@ class TestTrainRoutes:
         assert app.learning.jobs.wait(DEADLINE_S)
         assert app.learning.trainings.retrain_if_due() is None
 
+    def test_only_a_finished_training_uses_corrections_up(
+        self, studies, segmenter, tmp_path, monkeypatch
+    ):
+        app, client = self.app_with("every 2", studies, segmenter, monkeypatch)
+        for image in ("FULL", "LONE", "SPARE"):
+            submit(client, tmp_path, image)
+        trainings = app.learning.trainings
+        for way, model in (("fails", "segmentation"), ("ends", "tumor_core")):
+            trainings.jobs = TrainingJobs(tmp_path / "training", a_command(way))
+            assert trainings.retrain_if_due() == model
+            assert trainings.jobs.wait(DEADLINE_S)
+        assert trainings.retrain_if_due() is None  # never twice within an hour
+        for job in trainings.jobs.jobs():
+            job.update(started=time.time() - 3700)
+        assert trainings.retrain_if_due() == "segmentation"
+        assert trainings.jobs.wait(DEADLINE_S)
+        assert trainings.retrain_if_due() is None
+
+    def test_a_night_lasts_until_every_model_has_had_its_turn(
+        self, studies, segmenter, tmp_path, monkeypatch
+    ):
+        past = (datetime.now().astimezone() - timedelta(hours=5)).strftime("%H:%M")
+        app, client = self.app_with(f"nightly {past}", studies, segmenter, monkeypatch)
+        trainings = app.learning.trainings
+        trainings.jobs = TrainingJobs(tmp_path / "training", a_command("ends"))
+        for image in ("FULL", "LONE", "SPARE"):
+            submit(client, tmp_path, image)
+        assert trainings.retrain_if_due() is None  # made after the turn: waits for the next
+        before = [
+            replace(s, at=(datetime.now(UTC) - timedelta(hours=6)).isoformat())
+            for s in app.learning.ledger.submissions()
+        ]
+        monkeypatch.setattr(app.learning.ledger, "submissions", lambda **_: before)
+        for model in ("segmentation", "tumor_core"):  # hours after the set time
+            assert trainings.retrain_if_due() == model
+            assert trainings.jobs.wait(DEADLINE_S)
+        assert trainings.retrain_if_due() is None
+
+    def app_with(self, policy, studies, segmenter, monkeypatch):
+        from tests.server.conftest import InProcessApp, client_of
+
+        monkeypatch.setenv("TUMORLENS_RETRAIN", policy)
+        app = InProcessApp(studies, segmenter)
+        return app, client_of(app)
+
 
 class TestNextCase:
     def next_case(self, client, who=None, strategy="first"):
@@ -304,3 +350,41 @@ class TestScores:
         for text in ("2", "fast", "-1", "nan"):
             with pytest.raises(ValueError, match="TUMORLENS_SCORING_BUDGET"):
                 scoring_budget({"TUMORLENS_SCORING_BUDGET": text})
+
+    def test_the_budget_counts_every_thread(self):
+        assert rest_s(10, 10, 0.2) == 40  # one thread: 10 s of 50 s
+        assert rest_s(10, 20, 0.2) == 90  # two threads: 20 s of 100 s
+        assert rest_s(10, 10, 1.0) == 0
+        assert rest_s(10, 4, 1.0) == 0  # it waited; there is no time to give back
+        assert rest_s(10, 4, 0.5) == 0
+
+    def test_the_scorer_rests_by_processor_time(self, app, monkeypatch):
+        pauses = []
+
+        class Clock:
+            """10 s of work on two threads."""
+
+            now = 0.0
+
+            def monotonic(self):
+                return self.now
+
+            def process_time(self):
+                return 2 * self.now
+
+            def sleep(self, seconds):
+                pauses.append(seconds)
+                if len(pauses) == 2:
+                    raise SystemExit
+
+        clock = Clock()
+        scorer = CaseScorer(app, budget=0.2)
+
+        def work(image):
+            clock.now += 10
+
+        monkeypatch.setattr("brain_tumor.server.learning_scorer.time", clock)
+        monkeypatch.setattr(scorer, "_try", work)
+        with pytest.raises(SystemExit):
+            scorer._run()
+        assert pauses == [60, 90]

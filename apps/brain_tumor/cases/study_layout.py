@@ -20,11 +20,14 @@ from brain_tumor.cases.readers import volume_suffix
 from brain_tumor.cases.sequences import Sequence, recognise_sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.cases.writers import lossless
-from brain_tumor.errors import InputError, NotFoundError, StorageError
+from brain_tumor.errors import FileFormatError, InputError, NotFoundError, StorageError
 
 SEQUENCES_FOLDER = "sequences"
 RECORD_NAME = "case.json"
 RECORD_FORMAT = 1
+INDEX_NAME = "datastore_v2.json"
+"""What a server writes beside the volumes; a folder filled by hand has none."""
+PATIENT_KEY = "patient"
 REFERENCE_SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 """Endings of reference volumes, the preferred first."""
 
@@ -97,6 +100,30 @@ def reference_of(studies: Path, case_id: str) -> Path:
     if path is None:
         raise NotFoundError(f"case {case_id!r:.80} is not in the studies folder")
     return path
+
+
+def told_patients(studies: Path) -> dict[str, str]:
+    """Patient of each case for which the index of a studies folder tells one.
+
+    Raises:
+        FileFormatError: If there is an index that cannot be read.
+    """
+    try:
+        index: Any = json.loads((studies / INDEX_NAME).read_text(encoding="utf-8"))
+        told = {
+            case: clean_patient(str(entry["image"]["info"].get(PATIENT_KEY) or ""))
+            for case, entry in index["objects"].items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"{INDEX_NAME} of '{studies.name}' is unusable: {error!r}") from error
+    return {case: patient for case, patient in told.items() if patient}
+
+
+def clean_patient(told: str) -> str:
+    """Key of a patient as it is kept: printable (not every database keeps NUL), not too long."""
+    return "".join(c for c in told if c.isprintable())[:128]
 
 
 def find_siblings(studies: Path, case_id: str) -> dict[Sequence, Path]:

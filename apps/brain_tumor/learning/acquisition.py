@@ -176,32 +176,6 @@ def distance_to_known(features: FloatArray, known: FloatArray) -> FloatArray:
     return nearest
 
 
-def k_centre_order(features: FloatArray, known: FloatArray, count: int) -> list[int]:
-    """Cases that cover the feature space: each next one is farthest from all before and known.
-
-    Args:
-        features: Cases to choose from, shape (N, F).
-        known: Corrected cases, shape (M, F).
-        count: How many to choose.
-
-    References:
-        Sener and Savarese 2018, arXiv:1708.00489 (core-set selection by greedy k-centre).
-
-    Example:
-        >>> points = np.array([[0.0], [1.0], [10.0], [5.0]])
-        >>> k_centre_order(points, np.array([[0.0]]), 3)
-        [2, 3, 1]
-    """
-    nearest = distance_to_known(features, known)
-    order: list[int] = []
-    for _ in range(min(count, len(features))):
-        pick = int(np.argmax(nearest))
-        order.append(pick)
-        nearest = np.minimum(nearest, np.linalg.norm(features - features[pick], axis=1))
-        nearest[order] = -1.0
-    return order
-
-
 def ranks(values: Sequence[float | None]) -> FloatArray:
     """Ranks from 0 to 1, ties shared; what is not known gets the middle.
 

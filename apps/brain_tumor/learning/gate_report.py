@@ -27,12 +27,13 @@ def gate_page(report: Mapping[str, Any]) -> str:
     kind = "good" if report["promote"] else "bad"
     title = f"{report['model']} {report['candidate']} {verdict}"
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in report["reasons"])
+    left_out = "".join(f"<li>left out: {escape(case)}</li>" for case in report["left_out"])
     checks = report["checks"]
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style><h1 class={kind}>{escape(title)}</h1>"
         f"<p>Compared with {escape(report['current'])} on the same held-out patients.</p>"
-        f"<ul>{reasons}</ul><h2>Differences with 95 % intervals</h2>{_forest(checks)}"
+        f"<ul>{reasons}{left_out}</ul><h2>Differences with 95 % intervals</h2>{_forest(checks)}"
         f"<h2>Checks</h2>{_checks(checks)}<h2>Cases</h2>{_cases(report['scores'])}"
         "<p><small>Research use only; not a medical device.</small></p></html>\n"
     )

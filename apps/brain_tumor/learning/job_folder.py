@@ -60,6 +60,11 @@ class Correction:
     label_sha256: str
     tumor_type: str = ""
 
+    @property
+    def name(self) -> str:
+        """Name of the corrected case, unique in a training."""
+        return f"{self.case_id}-{self.submission}"
+
 
 @dataclass(frozen=True)
 class TrainingRequest:

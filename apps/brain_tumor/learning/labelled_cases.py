@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,10 @@ from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.readers import read_labelmap
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import resolve_case
-from brain_tumor.cases.study_layout import REFERENCE_SUFFIXES
+from brain_tumor.cases.study_layout import REFERENCE_SUFFIXES, find_reference, told_patients
 from brain_tumor.errors import FileFormatError, GeometryError, InputError, StorageError
 from brain_tumor.labels import Label, LabelArray, TumorType
+from brain_tumor.learning.corrected_volumes import CorrectedVolumes
 from brain_tumor.learning.holder import active_segmenter
 from brain_tumor.learning.job_folder import TYPED_MODEL, Correction, TrainingRequest
 from brain_tumor.learning.promotion import Source
@@ -77,7 +79,7 @@ def corrected_cases(request: TrainingRequest) -> list[LabelledCase]:
     outlines = _Outlines(request)
     return [
         LabelledCase(
-            f"{c.case_id}-{c.submission}",
+            c.name,
             c.patient,
             Source.CORRECTIONS,
             c.held_out,
@@ -92,9 +94,12 @@ def base_cases(request: TrainingRequest) -> list[LabelledCase]:
     """Base data: what the model must not forget.
 
     The researcher's folder, a fifth of its patients held out by a hash of their names; else
-    phantoms. A folder holds `glioma3d/*.npz` (all of them gliomas), or volumes with
-    `labels/final/` as in a studies folder and, for the tumour type, `types.csv`; for the type also
-    `cheng/`, pictures with type and outline.
+    phantoms. Cases that are corrected here, by the checksum of their volume or by the patient that
+    the folder's index tells, are no base data: one of them could be held out.
+
+    A folder holds `glioma3d/*.npz` (all of them gliomas), or volumes with `labels/final/` as in a
+    studies folder and, for the tumour type, `types.csv`; for the type also `cheng/`, pictures with
+    type and outline.
 
     Raises:
         InputError: If the folder holds no case that says something to the model.
@@ -102,13 +107,14 @@ def base_cases(request: TrainingRequest) -> list[LabelledCase]:
     if not request.replay:
         return list(_phantoms(request))
     folder = Path(request.replay)
-    found = [*_brats_cases(folder), *_studies_cases(folder)]
+    found = [*_brats_cases(folder), *_studies_cases(folder, CorrectedVolumes(request))]
     if request.model == TYPED_MODEL:
         found = [*(one for one in found if one.groups), *_picture_cases(folder)]
     if not found:
         what = f"{PICTURES_FILE} or {TYPES_FILE}, or " if request.model == TYPED_MODEL else ""
         raise InputError(
-            f"replay folder '{folder.name}' holds no labelled case; expected {what}"
+            f"replay folder '{folder.name}' holds no labelled case beside corrected ones; "
+            f"expected {what}"
             f"{BRATS_FOLDER}/*.npz or volumes with {LABELS_FOLDER}/",
             remedy="Name another folder, or none to replay phantoms.",
         )
@@ -236,7 +242,10 @@ def _brats_cases(folder: Path) -> Iterator[LabelledCase]:
 
 def _brats_loader(path: Path) -> Load:
     def load() -> tuple[Case, Truth]:
-        volumes, labels, _ = native_case(path)
+        try:
+            volumes, labels, _ = native_case(path)
+        except (BadZipFile, EOFError, KeyError, ValueError) as error:
+            raise FileFormatError(f"{path.name} is no BraTS case ({error})") from error
         known = {_CHANNELS[name]: volume for name, volume in volumes.items()}
         reference = Sequence.T1C if Sequence.T1C in known else next(iter(known))
         return Case(path.stem, reference, known), Truth(labels, TumorType.GLIOMA)
@@ -244,15 +253,15 @@ def _brats_loader(path: Path) -> Load:
     return load
 
 
-def _studies_cases(folder: Path) -> Iterator[LabelledCase]:
-    types = _read_types(folder / TYPES_FILE)
+def _studies_cases(folder: Path, corrected: CorrectedVolumes) -> Iterator[LabelledCase]:
+    types, patients = _read_types(folder / TYPES_FILE), told_patients(folder)
     for path in sorted((folder / LABELS_FOLDER).glob("*")):
         suffix = next((s for s in REFERENCE_SUFFIXES if path.name.endswith(s)), None)
         if suffix is not None and not path.name.startswith("."):
             name = path.name[: -len(suffix)]
-            yield _base(
-                name, name, _studies_loader(folder, path, name, types.get(name)), types.get(name)
-            )
+            patient, kind = patients.get(name, ""), types.get(name)
+            if not corrected.holds(find_reference(folder, name), patient):
+                yield _base(name, patient or name, _studies_loader(folder, path, name, kind), kind)
 
 
 def _studies_loader(folder: Path, path: Path, name: str, kind: TumorType | None) -> Load:

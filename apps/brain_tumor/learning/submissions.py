@@ -126,6 +126,20 @@ class Submission:
     payload: Mapping[str, Any] | None
     reviews: tuple[Review, ...] = field(default_factory=tuple)
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether somebody other than the annotator has reviewed it, and nobody objected since.
+
+        Both must have told who they are: else it could be the annotator's own review.
+        """
+        annotator = _person(self.annotator)
+        for review in reversed(self.reviews):
+            if review.decision is not ReviewState.REVIEWED:
+                return False
+            if annotator and _person(review.reviewer) not in ("", annotator):
+                return True
+        return False
+
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for replies and exports."""
         return asdict(self)
@@ -150,3 +164,8 @@ def newest_masks(masks: Iterable[Submission]) -> dict[str, Submission]:
         if (one.at, one.id) > (held.at, held.id):
             newest[one.case_id] = one
     return newest
+
+
+def _person(client: str | None) -> str:
+    """Name of a client for comparing."""
+    return (client or "").strip().casefold()

@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -29,19 +30,23 @@ from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.learning.candidates import data_fingerprint, write_candidate
 from brain_tumor.learning.core_tuner import CoreTuner
-from brain_tumor.learning.job_folder import TYPED_MODEL, JobFolder, JobStatus, TrainingRequest
-from brain_tumor.learning.labelled_cases import (
-    LabelledCase,
-    base_cases,
-    corrected_cases,
-    groups_of,
+from brain_tumor.learning.job_folder import (
+    TYPED_MODEL,
+    Correction,
+    JobFolder,
+    JobStatus,
+    TrainingRequest,
 )
-from brain_tumor.learning.promotion import CaseScore, GateReport, judge, promote_if_accepted
-from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.learning.job_ledger import PROMOTED, confirmed_cases, note_promotion
+from brain_tumor.learning.labelled_cases import LabelledCase, base_cases, corrected_cases
+from brain_tumor.learning.left_out import LeftOut
+from brain_tumor.learning.promotion import GateReport, judge, promote_if_accepted
+from brain_tumor.learning.registry import ModelRegistry, VersionState
 from brain_tumor.learning.retraining import Schedule, StepReport, fine_tune
 from brain_tumor.learning.segmentation_tuner import SegmentationTuner
 from brain_tumor.learning.tuners import Examples, FineTuner, Scorer
 from brain_tumor.learning.type_tuner import TypeTuner
+from brain_tumor.learning.version_scores import score_versions
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +101,8 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     registry = ModelRegistry(Path(request.shipped), Path(request.store))
     if request.model not in TUNERS:
         raise InputError(f"'{request.model}' cannot be retrained; expected one of {sorted(TUNERS)}")
+    if _finish_switched(registry, job, request):
+        return
     parent = (
         registry.get(request.model, request.parent)
         if request.parent
@@ -103,27 +110,28 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     )
     tuner = TUNERS[request.model](parent.path)
     cases = [*corrected_cases(request), *base_cases(request)]
-    examples = _prepare(job, tuner, cases)
+    left_out = LeftOut()
+    examples = _prepare(job, tuner, cases, left_out)
     steps = request.steps_per_epoch or len(examples.corrections)
     schedule = Schedule(request.max_epochs, steps, request.learning_rate, request.seed)
     _update(job, f"training on {len(examples.corrections)} corrections", stage="train")
-    if not _train(job, tuner, examples, schedule, cases):
+    if not _train(job, tuner, examples, schedule, cases, left_out):
         if job.shall_stop:
-            _update(job, "stopped", status=JobStatus.STOPPED, ended=time.time())
+            _stop(job)
         else:
             _update(job, "interrupted; goes on when the server starts again")
         return
     if not _is_first():
         return
     _update(job, stage="export")
-    learnt = [c for c in request.corrections if not c.held_out]
+    learnt = _learnt(request, examples)
     data = {
         "what": tuner.learns_from,
         "corrections": len(examples.corrections),
         "patients": len({c.patient for c in learnt}),
         "held_out": sum(c.held_out for c in request.corrections),
         "replay": Path(request.replay).name if request.replay else "distilled phantoms",
-        "fingerprint": data_fingerprint(request),
+        "fingerprint": data_fingerprint(replace(request, corrections=learnt)),
     }
     version = job.progress().version or registry.next_version(request.model)
     _update(job, version=version)
@@ -133,15 +141,63 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     _update(job, f"asking the gate about {request.model} {version}", stage="gate")
     held_out = [case for case in cases if case.held_out]
     current = registry.active_record(request.model)  # may be another one than the parent by now
-    scores = score_versions(tuner.scorer(current.path), tuner.scorer(job.candidate), held_out)
+    scorers = tuner.scorer(current.path), tuner.scorer(job.candidate)
+    scores = score_versions(
+        *scorers, held_out, left_out, lambda: job.shall_stop, _confirmed(job, request)
+    )
+    if job.shall_stop:
+        _stop(job)
+        return
     report = judge(
         scores,
         model=request.model,
         current=current.version,
         candidate=version,
         rules=tuner.rules,
+        left_out=left_out.of(held_out),
     )
+    named = left_out.of(cases)
+    if named:
+        _update(job, f"left out: {'; '.join(named)}")
     _keep(registry, job, request, report, {**data, "parent": parent.version})
+
+
+def _stop(job: JobFolder, message: str = "stopped") -> None:
+    _update(job, message, status=JobStatus.STOPPED, stage="", ended=time.time())
+
+
+def _learnt(request: TrainingRequest, examples: Examples) -> tuple[Correction, ...]:
+    """Corrections that became examples."""
+    names = {path.stem for path in examples.corrections}
+    return tuple(c for c in request.corrections if c.name in names)
+
+
+def _finish_switched(registry: ModelRegistry, job: JobFolder, request: TrainingRequest) -> bool:
+    """Finish a job that was killed after its candidate had become active, if it is one.
+
+    The candidate is not judged again: that would be against itself, or against what a person has
+    gone back to meanwhile.
+    """
+    name, version = request.model, job.progress().version
+    known = {v.version: v for v in registry.versions(name)}
+    if version is None or version not in known or not job.candidate.is_dir():
+        return False
+    record = known[version]
+    was_switched = record.state in (VersionState.ACTIVE, VersionState.RETIRED)
+    if not was_switched or record.sha256 != read_bundle(job.candidate).version.sha256:
+        return False
+    decision = registry.decision(name, version) or {}
+    _finish(registry, job, request, "promoted", decision.get("reasons", [""])[0])
+    return True
+
+
+def _confirmed(job: JobFolder, request: TrainingRequest) -> set[str]:
+    """Cases that a second reader has reviewed; none if nobody can tell."""
+    try:
+        return confirmed_cases(request)
+    except TumorLensError as error:
+        _update(job, f"reviews do not count: {error.message}")
+        return set()
 
 
 def _keep(
@@ -156,12 +212,32 @@ def _keep(
     parent = str(data["parent"])
     registry.add(job.candidate, data=data, metrics=report.summary(), parent=parent)
     registry.record_decision(name, version, report.to_json())
+    if job.shall_stop:
+        _stop(job, f"stopped; {name} {version} is kept, but not promoted")
+        return
     promoted = report.promote and request.promote
     if promoted:
-        by = request.requested_by or "training"
-        promote_if_accepted(registry, name, version, by=by)
-    verdict = "promoted" if promoted else "may be promoted" if report.promote else "kept back"
-    message = f"{name} {version} {verdict}: {report.reasons[0]}"
+        promote_if_accepted(registry, name, version, by=_who(request))
+    verdict = PROMOTED if promoted else "may be promoted" if report.promote else "kept back"
+    _finish(registry, job, request, verdict, report.reasons[0])
+
+
+def _who(request: TrainingRequest) -> str:
+    return request.requested_by or "training"
+
+
+def _finish(
+    registry: ModelRegistry, job: JobFolder, request: TrainingRequest, verdict: str, reason: str
+) -> None:
+    """Tell how the training ended, the ledger of a promotion, too."""
+    name, version = request.model, job.progress().version or ""
+    promoted = verdict == PROMOTED
+    if promoted:
+        try:
+            note_promotion(request, registry.get(name, version), _who(request))
+        except TumorLensError as error:
+            _update(job, f"the promotion is not in the ledger: {error.message}")
+    message = f"{name} {version} {verdict}: {reason}"
     if promoted and name == TYPED_MODEL:
         message += symptoms_switched_off(registry)
     done = JobStatus.DONE
@@ -185,29 +261,9 @@ def symptoms_switched_off(registry: ModelRegistry) -> str:
     )
 
 
-def score_versions(
-    current: Scorer, candidate: Scorer, cases: Sequence[LabelledCase]
-) -> list[CaseScore]:
-    """Scores of two versions on the same cases; cases that the model does not read are left out."""
-    scores = []
-    for one in cases:
-        case, truth = one.load()
-        before = current(case, truth)
-        if before:
-            scores.append(
-                CaseScore(
-                    one.name,
-                    one.patient,
-                    one.source,
-                    before,
-                    candidate(case, truth),
-                    {**groups_of(case), **one.groups},
-                )
-            )
-    return scores
-
-
-def _prepare(job: JobFolder, tuner: FineTuner, cases: Sequence[LabelledCase]) -> Examples:
+def _prepare(
+    job: JobFolder, tuner: FineTuner, cases: Sequence[LabelledCase], left_out: LeftOut
+) -> Examples:
     """Examples of everything that may be learnt from; those on disk already are kept.
 
     Raises:
@@ -218,17 +274,31 @@ def _prepare(job: JobFolder, tuner: FineTuner, cases: Sequence[LabelledCase]) ->
         path = job.prepared / f"{one.name}.npz"
         if one.held_out or job.shall_stop:
             continue
-        if path.exists() or (_is_first() and tuner.prepare(*one.load(), path)):
+        if path.exists() or (_is_first() and _prepare_one(tuner, one, path, left_out)):
             found[one.source.value].append(path)
     if _is_parallel():
         dist.barrier()
         found |= _files_by_source(job, cases)
     if len(found["corrections"]) < LEAST_CORRECTIONS and not job.shall_stop:
+        named = "; ".join(left_out.of([*cases]))
         raise InputError(
-            f"no correction that '{tuner.name}' can learn from",
+            f"no correction that '{tuner.name}' can learn from"
+            + (f"; left out: {named}" if named else ""),
             remedy="Correct more cases; one in four patients is held out for the gate.",
         )
     return Examples(found["corrections"], found["base"])
+
+
+def _prepare_one(tuner: FineTuner, one: LabelledCase, path: Path, left_out: LeftOut) -> bool:
+    """Write the example of a case; False if there is nothing in it, or it cannot be used."""
+    loaded = left_out.load(one)
+    if loaded is None:
+        return False
+    try:
+        return tuner.prepare(*loaded, path)
+    except InputError as error:
+        left_out.note(one, error)
+        return False
 
 
 def _files_by_source(job: JobFolder, cases: Sequence[LabelledCase]) -> dict[str, list[Path]]:
@@ -247,6 +317,7 @@ def _train(
     examples: Examples,
     schedule: Schedule,
     cases: Sequence[LabelledCase],
+    left_out: LeftOut,
 ) -> bool:
     """Run the schedule with honest progress; False if it was stopped."""
     held_out = [c for c in cases if c.held_out and c.source.value == "corrections"]
@@ -270,7 +341,9 @@ def _train(
     def on_epoch(epoch: int, network: nn.Module) -> None:
         if not _is_first():
             return
-        score = _validate(tuner.scorer_of(network), held_out) if epoch % every == 0 else None
+        score = (
+            _validate(tuner.scorer_of(network), held_out, left_out) if epoch % every == 0 else None
+        )
         known = {} if score is None else {"validation": round(score, 4)}
         shown = "" if score is None else f", validation {score:.3f}"
         progress = job.progress()
@@ -291,10 +364,14 @@ def _train(
     )
 
 
-def _validate(scorer: Scorer, cases: Sequence[LabelledCase]) -> float | None:
+def _validate(scorer: Scorer, cases: Sequence[LabelledCase], left_out: LeftOut) -> float | None:
     """Mean score on held-out corrections; it decides nothing."""
-    scores = [scorer(*one.load()) for one in cases]
-    means = [fmean(score.values()) for score in scores if score]
+    means = []
+    for one in cases:
+        loaded = left_out.load(one)
+        with suppress(InputError):  # whose fault that is, the gate finds out
+            score = scorer(*loaded) if loaded else {}
+            means += [fmean(score.values())] if score else []
     return fmean(means) if means else None
 
 

@@ -70,7 +70,8 @@ def is_due(policy: Policy, now: datetime, last: datetime | None, new_corrections
         policy: Policy.
         now: Local time.
         last: Start of the last training of the model, local time; None if there was none.
-        new_corrections: Corrections since then that the model may learn from.
+        new_corrections: Corrections that it may learn from and has not learnt from, of those made
+            before `last_turn`.
     """
     if new_corrections < 1 or policy.trigger is Trigger.MANUAL:
         return False
@@ -78,7 +79,15 @@ def is_due(policy: Policy, now: datetime, last: datetime | None, new_corrections
         return False
     if policy.trigger is Trigger.EVERY:
         return new_corrections >= policy.corrections
+    return last is None or last < last_turn(policy, now)
+
+
+def last_turn(policy: Policy, now: datetime) -> datetime:
+    """When corrections were last counted: of a nightly policy the newest set time, else now.
+
+    A night's turn stays open until the next one, so that every model has it, one after the other.
+    """
+    if policy.trigger is not Trigger.NIGHTLY:
+        return now
     turn = datetime.combine(now.date(), policy.at, tzinfo=now.tzinfo)
-    if turn > now:
-        turn -= timedelta(days=1)
-    return now - turn < LEAST_INTERVAL and (last is None or last < turn)
+    return turn if turn <= now else turn - timedelta(days=1)

@@ -18,6 +18,7 @@ from monailabel.datastore.local import DataModel, LocalDatastoreModel
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.cases.durable import storage_errors
+from brain_tumor.cases.study_layout import INDEX_NAME
 from brain_tumor.errors import BusyError, InputError
 from brain_tumor.server.atomic import FileBatch, file_batch
 from brain_tumor.server.history import LabelVersion
@@ -25,8 +26,8 @@ from brain_tumor.server.validation import VOLUME_SUFFIXES, check_tag
 
 logger = logging.getLogger(__name__)
 
-CONFIG = "datastore_v2.json"
-BACKUP = "datastore_v2.json.bak"
+CONFIG = INDEX_NAME
+BACKUP = f"{INDEX_NAME}.bak"
 LABELS_FOLDER = "labels"
 STOCK_LOCK = ".lock"
 LOCK_PATIENCE_S = 30.0

@@ -137,12 +137,16 @@ class TrainingJobs:
         paths = self._folder.glob("*/job.json") if self._folder.is_dir() else ()
         return [JobFolder(path.parent) for path in sorted(paths)]
 
-    def newest_of(self, model: str) -> tuple[TrainingRequest, Progress] | None:
-        """Newest training of a model."""
+    def newest_of(
+        self, model: str, status: JobStatus | None = None
+    ) -> tuple[TrainingRequest, Progress] | None:
+        """Newest training of a model; with a status, the newest that is in it."""
         for job in reversed(self.jobs()):
             request = self._request(job)
             if request is not None and request.model == model:
-                return request, job.progress()
+                progress = job.progress()
+                if status in (None, progress.status):
+                    return request, progress
         return None
 
     def _request(self, job: JobFolder) -> TrainingRequest | None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from brain_tumor.errors import InputError
-from brain_tumor.learning.job_folder import TYPED_MODEL, TrainingRequest
+from brain_tumor.learning.job_folder import TYPED_MODEL, JobStatus, TrainingRequest
 from brain_tumor.learning.registry import ModelRegistry
-from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, parse_policy
+from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, last_turn, parse_policy
 from brain_tumor.server.datastore import StudyDatastore
 from brain_tumor.server.learning_jobs import TrainingJobs
 from brain_tumor.server.learning_sources import CorrectionSources
@@ -100,14 +100,15 @@ class TrainingRequests:
             return None
         now = datetime.now().astimezone()
         known = self._registry.names()
+        turn = last_turn(self._policy, now)
+        made = self._sources.made_until(turn)
         for model in (name for name in TRAINABLE if name in known):
             found = self.jobs.newest_of(model)
-            last, seen = None, 0
-            if found is not None:
-                last = datetime.fromtimestamp(found[1].started).astimezone()
-                seen = max((c.submission for c in found[0].corrections), default=0)
-            usable = [c for c in self._sources.select(model)[0] if not c.held_out]
-            new = [c for c in usable if c.submission > seen]
+            last = datetime.fromtimestamp(found[1].started).astimezone() if found else None
+            done = self.jobs.newest_of(model, JobStatus.DONE)
+            used = {c.submission for c in done[0].corrections} if done else set()
+            usable = {c.submission for c in self._sources.select(model)[0] if not c.held_out}
+            new = (usable & made) - used
             if is_due(self._policy, now, last, len(new)):
                 logger.info("%d new corrections: retraining %s", len(new), model)
                 self.train(model, {}, "policy")

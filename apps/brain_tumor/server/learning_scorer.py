@@ -55,12 +55,28 @@ def scoring_budget(environ: Mapping[str, str]) -> float:
     return budget
 
 
+def rest_s(worked_s: float, processor_s: float, budget: float) -> float:
+    """Pause after which work has taken its share of one processor.
+
+    Args:
+        worked_s: Time that the work took, s.
+        processor_s: Processor time of all threads meanwhile, s; what else the server computed
+            counts, too, so that scoring makes room for it.
+        budget: Share of one processor, above 0 and at most 1.
+
+    Example:
+        >>> rest_s(10.0, 20.0, 0.2)  # two threads: 20 s of 100 s
+        90.0
+    """
+    return max(0.0, processor_s / budget - worked_s)
+
+
 class CaseScorer:
     """Scores one case after the other, and rests in between.
 
     Args:
         app: The server.
-        budget: Share of the time in which it works.
+        budget: Share of one processor that it takes.
 
     Raises:
         InputError: If the budget in the environment makes no sense.
@@ -143,7 +159,7 @@ class CaseScorer:
     def _run(self) -> None:
         time.sleep(FIRST_PAUSE_S)
         while True:
-            started = time.monotonic()
+            started, used = time.monotonic(), time.process_time()
             try:
                 waiting = self.pending()
                 if waiting:
@@ -151,8 +167,8 @@ class CaseScorer:
             except Exception:
                 logger.exception("scoring cases failed")
                 waiting = []
-            worked = time.monotonic() - started
-            time.sleep(worked * (1 / self._budget - 1) if waiting else IDLE_PAUSE_S)
+            worked_s, used_s = time.monotonic() - started, time.process_time() - used
+            time.sleep(rest_s(worked_s, used_s, self._budget) if waiting else IDLE_PAUSE_S)
 
     def _try(self, image: str) -> None:
         try:

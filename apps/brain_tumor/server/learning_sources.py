@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from brain_tumor.learning.corrected_masks import corrected_masks
 from brain_tumor.learning.corrected_types import corrected_types
@@ -40,6 +41,12 @@ class CorrectionSources:
             the studies folder are not named.
         """
         return self._types() if model == TYPED_MODEL else self._masks()
+
+    def made_until(self, moment: datetime) -> set[int]:
+        """Numbers of the corrections that were made up to a moment."""
+        return {
+            one.id for one in self._ledger.submissions() if datetime.fromisoformat(one.at) <= moment
+        }
 
     def _masks(self) -> tuple[list[Correction], tuple[str, ...]]:
         submitted, faults = self._submitted(Kind.MASK)

@@ -76,6 +76,9 @@ ERRORS: dict[str, str] = {
         "'{model}'은(는) 다시 학습할 수 없습니다. 가능한 모델: {known}"
     ),
     "no correction that '{model}' can learn from": "'{model}'이(가) 학습할 수 있는 교정이 없습니다",
+    "no correction that '{model}' can learn from; left out: {cases}": (
+        "'{model}'이(가) 학습할 수 있는 교정이 없습니다. 제외한 증례: {cases}"
+    ),
     "Correct more cases; one in four patients is held out for the gate": (
         "더 많은 증례를 교정하십시오. 환자 네 명 중 한 명은 승격 평가용으로 남깁니다"
     ),

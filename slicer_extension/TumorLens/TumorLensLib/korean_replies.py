@@ -161,18 +161,19 @@ REPLIES: dict[str, str] = {
         "평가용으로 남긴 교정 환자가 {count}명입니다. 더 나음을 보이려면 최소 {least}명이 "
         "필요합니다"
     ),
-    "the corrections are doubtful: the active version scores {score} on those held out, expected "
-    "at least {least}; let a second reader review them": (
-        "교정이 의심스럽습니다. 사용 중인 버전이 평가용에서 {score}점입니다(최소 {least} 필요). "
-        "다른 판독자가 검토하게 하십시오"
+    "the corrections are doubtful: the active version scores {score} on those held out that only "
+    "their annotator has seen ({count} patients), expected at least {least}; let a second reader "
+    "review them, then retrain": (
+        "교정이 의심스럽습니다. 작성자만 본 평가용 교정(환자 {count}명)에서 사용 중인 버전이 "
+        "{score}점입니다(최소 {least} 필요). 다른 판독자가 검토하게 한 뒤 다시 학습하십시오"
     ),
     "not shown to be better on held-out corrections: {numbers}": (
         "평가용 교정에서 더 낫다고 보이지 못했습니다: {numbers}"
     ),
     "no base data to measure forgetting on": "잊음을 측정할 기본 자료가 없습니다",
     "forgets base data: {numbers}": "기본 자료를 잊습니다: {numbers}",
-    "loses more than {margin} on {count} cases: {cases}": (
-        "{count}개 증례에서 {margin}보다 많이 잃습니다: {cases}"
+    "loses more than {margin} on {count} patients: {patients}": (
+        "환자 {count}명에서 {margin}보다 많이 잃습니다: {patients}"
     ),
     "clearly worse on {name}: {numbers}": "'{name}'에서 분명히 나쁩니다: {numbers}",
     "better on held-out corrections, nowhere clearly worse: {numbers}": (
@@ -199,6 +200,12 @@ REPLIES: dict[str, str] = {
     ),
     "training on {count} corrections": "교정 {count}개로 학습 중",
     "stopped": "중지됨",
+    "stopped; {model} is kept, but not promoted": (
+        "중지됨. {model}은(는) 보관하지만 승격하지 않습니다"
+    ),
+    "left out: {cases}": "제외한 증례: {cases}",
+    "reviews do not count: {reason}": "검토를 반영하지 못합니다: {reason}",
+    "the promotion is not in the ledger: {reason}": "승격이 원장에 기록되지 않았습니다: {reason}",
     "interrupted; goes on when the server starts again": "중단됨. 서버가 다시 시작되면 이어집니다",
     "asking the gate about {model}": "{model}을(를) 승격 기준으로 확인하는 중",
     "epoch {epoch}: loss {loss}": "에포크 {epoch}: 손실 {loss}",

@@ -11,14 +11,13 @@ from brain_tumor.learning.acquisition import (
     distance_to_known,
     diversity,
     fit_minutes,
-    k_centre_order,
     normalised_entropy,
     ranks,
     standardised,
     tumour_uncertainty,
     unsure_ml,
 )
-from brain_tumor.learning.triggers import Policy, Trigger, is_due, parse_policy
+from brain_tumor.learning.triggers import Policy, Trigger, is_due, last_turn, parse_policy
 
 from tests.helpers.phantoms import a_glioma_phantom, a_healthy_phantom, a_meningioma_phantom
 
@@ -60,12 +59,6 @@ class TestUncertainty:
 
 
 class TestDiversity:
-    def test_it_takes_the_farthest_from_all_before(self):
-        points = np.array([[0.0, 0.0], [10.0, 0.0], [9.0, 0.0], [0.0, 6.0]])
-        assert k_centre_order(points, points[:1], 3) == [1, 3, 2]
-        assert k_centre_order(points, points, 4)[0] == 0
-        assert k_centre_order(points, np.empty((0, 2)), 1) == [3]  # farthest from (4.75, 1.5)
-
     def test_distances_by_hand(self):
         points = np.array([[3.0, 4.0], [0.0, 1.0]])
         assert distance_to_known(points, np.zeros((1, 2))).tolist() == [5.0, 1.0]
@@ -155,7 +148,19 @@ class TestTriggers:
         assert is_due(policy, self.NOW, self.NOW - timedelta(days=1), 1)
         assert not is_due(policy, self.NOW, self.NOW - timedelta(days=1), 0)
         assert not is_due(policy, self.NOW, self.NOW - timedelta(minutes=5), 1)
-        assert not is_due(policy, self.NOW - timedelta(minutes=20), None, 1)  # 02:20
-        assert not is_due(policy, self.NOW + timedelta(hours=2), None, 1)  # 04:40
+        early = self.NOW - timedelta(minutes=20)  # 02:20 belongs to the night before
+        assert not is_due(policy, early, self.NOW - timedelta(days=1), 1)
+        assert is_due(policy, self.NOW + timedelta(hours=2), None, 1)  # 04:40, others went first
+        assert is_due(policy, self.NOW + timedelta(hours=2), self.NOW - timedelta(days=1), 1)
+        next_turn = self.NOW + timedelta(hours=23, minutes=49)  # 02:29 of the next night
+        assert not is_due(policy, next_turn, self.NOW, 1)
+        assert is_due(policy, next_turn + timedelta(minutes=1), self.NOW, 1)
         late = parse_policy("nightly 23:45")
         assert is_due(late, datetime(2026, 5, 5, 0, 10, tzinfo=UTC), None, 1)
+
+    def test_the_turn_is_the_newest_set_time(self):
+        policy = parse_policy("nightly 02:30")
+        assert last_turn(policy, self.NOW) == datetime(2026, 5, 4, 2, 30, tzinfo=UTC)
+        earlier = self.NOW - timedelta(minutes=20)
+        assert last_turn(policy, earlier) == datetime(2026, 5, 3, 2, 30, tzinfo=UTC)
+        assert last_turn(parse_policy("every 20"), self.NOW) == self.NOW

@@ -16,6 +16,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.preprocessing import to_working_grid
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
+from brain_tumor.errors import InputError
 from brain_tumor.learning.core_tuner import core_slices, draw_slices
 from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingRequest
 from brain_tumor.learning.labelled_cases import base_cases, corrected_cases, groups_of
@@ -37,8 +38,9 @@ from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from torch import nn
 
 from tests.helpers.learning import write_job
-from tests.helpers.phantoms import a_glioma_phantom
+from tests.helpers.phantoms import a_glioma_phantom, a_phantom, coarse_spec
 from tests.helpers.server import REPOSITORY
+from tests.helpers.volumes import write_nifti
 
 
 @pytest.fixture(autouse=True)
@@ -232,25 +234,62 @@ class TestExamples:
         assert len({c.name for c in base}) == 5
         assert {c.source for c in base} == {Source.BASE}
 
-    def test_the_researchers_folder_takes_the_place_of_phantoms(self, tmp_path):
-        write_job(tmp_path)
+    def base_folder(self, tmp_path, count=12):
+        """Replay folder of other volumes than those corrected: coarse phantoms of other seeds."""
         folder = tmp_path / "base"
-        for name in [f"R{n}" for n in range(12)]:
-            for source in ("P0.nii.gz", "sequences/P0/flair.nii.gz"):
-                path = folder / source.replace("P0", name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes((tmp_path / "studies" / source).read_bytes())
-            label = folder / "labels/final" / f"{name}.nii.gz"
-            label.parent.mkdir(parents=True, exist_ok=True)
-            file = tmp_path / "studies/history/P0/final/000001.nii.gz"
-            label.write_bytes(file.read_bytes())
-        request = write_job(tmp_path, replay=str(folder)).request()
-        base = base_cases(request)
+        for n in range(count):
+            phantom = a_phantom(coarse_spec(seed=50 + n % 2))
+            for sequence, volume in phantom.case.volumes.items():
+                if sequence in (Sequence.T1C, Sequence.FLAIR):
+                    place = "" if sequence is Sequence.T1C else f"sequences/R{n}/"
+                    name = f"R{n}" if sequence is Sequence.T1C else sequence.value
+                    write_nifti(folder / f"{place}{name}.nii.gz", volume.array, volume.affine)
+            label = folder / f"labels/final/R{n}.nii.gz"
+            write_nifti(label, phantom.labelmap, phantom.case.affine)
+        return folder
+
+    def test_the_researchers_folder_takes_the_place_of_phantoms(self, tmp_path):
+        folder = self.base_folder(tmp_path)
+        base = base_cases(write_job(tmp_path, replay=str(folder)).request())
         assert len(base) == 12
         assert 0 < sum(c.held_out for c in base) < 12
         case, truth = base[0].load()
         assert truth.labels.shape == case.shape
         assert groups_of(case) == {"sequences": "t1c+flair", "slices": "thick"}
+
+    def test_base_cases_that_are_corrected_ones_are_left_out(self, tmp_path):
+        folder = self.base_folder(tmp_path, count=4)
+        request = write_job(tmp_path, replay=str(folder)).request()  # corrects P0, P1 and P2
+        for copy, corrected in (("R0", "P0"), ("R1", "P2")):  # P2 is held out
+            content = (tmp_path / f"studies/{corrected}.nii.gz").read_bytes()
+            (folder / f"{copy}.nii.gz").write_bytes(content)
+        assert [c.name for c in base_cases(request)] == ["base-R2", "base-R3"]
+        tell_patients(folder, R2="P1")  # another volume of a corrected patient
+        assert [c.name for c in base_cases(request)] == ["base-R3"]
+        tell_patients(folder, R2="P1", R3="P1")
+        with pytest.raises(InputError, match="no labelled case beside corrected ones"):
+            base_cases(request)
+
+    def test_base_cases_of_one_patient_are_on_one_side(self, tmp_path):
+        folder = self.base_folder(tmp_path, count=6)
+        request = write_job(tmp_path, replay=str(folder)).request()
+        assert len({c.held_out for c in base_cases(request)}) == 2  # else this shows nothing
+        tell_patients(folder, **{f"R{n}": "anna" for n in range(6)})
+        base = base_cases(request)
+        assert {c.patient for c in base} == {"base-anna"}
+        assert len({c.held_out for c in base}) == 1
+        (folder / "datastore_v2.json").write_text("{")
+        with pytest.raises(InputError, match=r"datastore_v2\.json of 'base' is unusable"):
+            base_cases(request)
+
+
+def tell_patients(folder, **patients):
+    """Index of a studies folder, as a server writes it."""
+    objects = {
+        case: {"image": {"ext": ".nii.gz", "info": {"patient": patient}}, "labels": {}}
+        for case, patient in patients.items()
+    }
+    (folder / "datastore_v2.json").write_text(json.dumps({"name": "s", "objects": objects}))
 
 
 @pytest.mark.parametrize("model", ["segmentation", "tumor_core"])
@@ -288,7 +327,7 @@ def test_a_training_that_nobody_corrected_for_says_so(tmp_path):
 
 
 def test_a_label_that_was_tampered_with_teaches_nothing(tmp_path):
-    job = write_job(tmp_path)
+    job = write_job(tmp_path, count=2)  # one of them is held out
     path = tmp_path / "studies/history/P0/final/000001.nii.gz"
     path.write_bytes(path.read_bytes() + b"x")
     assert run_job(job.path) is JobStatus.ERROR

@@ -315,7 +315,7 @@ class TestBase:
     def test_a_folder_without_types_is_refused(self, tmp_path):
         (tmp_path / "empty").mkdir()
         request = write_type_job(tmp_path, replay=str(tmp_path / "empty")).request()
-        with pytest.raises(ValueError, match="holds no labelled case; expected cheng"):
+        with pytest.raises(ValueError, match=r"holds no labelled case .*; expected cheng"):
             base_cases(request)
 
 
