@@ -236,7 +236,7 @@ class Counterfactual:
     Attributes:
         feature: Feature id.
         from_value: Measured value.
-        to_value: Nearest value at which the other type wins, inside the reference.
+        to_value: Nearest number, as it is written, at which the other type wins.
         tumor: The other type.
     """
 

@@ -50,7 +50,7 @@ from brain_tumor.explanation.feature_families import family_of, is_inside, is_vi
 from brain_tumor.explanation.numbers import WrittenNumber, written
 from brain_tumor.explanation.reference import TYPICAL_RANGE
 from brain_tumor.explanation.statements import Form, Kind, Statement
-from brain_tumor.explanation.wording import PERCENT_FEATURES
+from brain_tumor.explanation.wording import written_value
 from brain_tumor.labels import TumorType
 
 MOST_FOR, MOST_AGAINST, MOST_NEUTRAL = 3, 2, 2
@@ -86,7 +86,7 @@ def value_of(item: EvidenceItem, value: float | None = None) -> WrittenNumber:
     number = item.value if value is None else value
     if number is None:
         raise ValueError(f"{item.feature} has no value")
-    return written(number, item.unit, percent=item.feature in PERCENT_FEATURES)
+    return written_value(item.feature, number, item.unit)
 
 
 def comparison(item: EvidenceItem, tumor: TumorType) -> tuple[Claim, ...]:

@@ -3,6 +3,7 @@
 import pytest
 from brain_tumor.explanation.composer import compose
 from brain_tumor.explanation.facts import (
+    Counterfactual,
     CounterfactualSearch,
     Facts,
     HeatFacts,
@@ -256,6 +257,31 @@ def test_agreement_with_an_unfaithful_heatmap_is_refused():
     text = "Heatmap and measurements agree on the place."
     assert "faithfulness" in verify([text], facts, Language.ENGLISH).problems[0].reason
     assert not verify([text], facts_of(), Language.ENGLISH).problems
+
+
+@pytest.mark.parametrize(
+    ("told", "tumor"),
+    [
+        (Counterfactual("ring_enhancement_index", 1.31, 0.97, G), "glioma"),
+        (Counterfactual("ring_enhancement_index", 1.308, 1.312, M), "meningioma"),
+    ],
+)
+def test_a_counterfactual_that_changes_nothing_is_refused(told, tumor):
+    facts = facts_of(counterfactual=CounterfactualSearch(told.tumor, told))
+    lie = (
+        f"If the ring-enhancement index were {told.to_value:.2f} instead of 1.31, a {tumor} would "
+        "be the most probable type."
+    )
+    assert "already" in verify([lie], facts, Language.ENGLISH).problems[0].reason
+
+
+def test_it_is_not_said_that_nothing_makes_the_predicted_type_win():
+    facts = facts_of(counterfactual=CounterfactualSearch(G, None))
+    lie = (
+        "No single measurement, changed within the range of the training patients, would make a "
+        "glioma the most probable type."
+    )
+    assert "already" in verify([lie], facts, Language.ENGLISH).problems[0].reason
 
 
 def test_without_heat_nothing_is_said_about_heat():
