@@ -150,10 +150,8 @@ def _heat_target(reading: Reading, m: Match[str]) -> bool:
 
 def _heat_share(reading: Reading, m: Match[str]) -> bool:
     target = TumorType(m["c"]) if m["c"] else reading.heat_target
-    reading.add(c.HeatShareClaim(reading.number(m["n"]), target))
-    if "peak" in m[0]:
-        reading.add(c.HeatPeakClaim(inside=True))
-    return True
+    peak = (c.HeatPeakClaim(inside=True),) if "peak" in m[0] else ()
+    return reading.add(c.HeatShareClaim(reading.number(m["n"]), target), *peak)
 
 
 def _peak(reading: Reading, m: Match[str]) -> bool:
@@ -185,10 +183,9 @@ def _not_relied_on(reading: Reading, _: Match[str]) -> bool:
 
 
 def _counterfactual(reading: Reading, m: Match[str]) -> bool:
-    reading.add(c.CounterfactualClaim(m["f"], reading.number(m["n"]), TumorType(m["c"])))
-    if m["n2"]:
-        reading.add(c.ValueClaim(m["f"], reading.number(m["n2"])))
-    return True
+    value = (c.ValueClaim(m["f"], reading.number(m["n2"])),) if m["n2"] else ()
+    would = c.CounterfactualClaim(m["f"], reading.number(m["n"]), TumorType(m["c"]))
+    return reading.add(would, *value)
 
 
 def _no_counterfactual(reading: Reading, m: Match[str]) -> bool:

@@ -71,10 +71,8 @@ def _probability(reading: Reading, m: Match[str]) -> bool:
 
 def _second(reading: Reading, m: Match[str]) -> bool:
     reading.tumor = TumorType(m["c"])
-    reading.add(c.RunnerUpClaim(reading.tumor))
-    if m["n"]:
-        reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"])))
-    return True
+    share = (c.ProbabilityClaim(reading.tumor, reading.number(m["n"])),) if m["n"] else ()
+    return reading.add(c.RunnerUpClaim(reading.tumor), *share)
 
 
 def _set(reading: Reading, m: Match[str]) -> bool:

@@ -141,6 +141,28 @@ ENGLISH_LIES = {
     "number words": "The ring-enhancement index is two.",
     "possible and impossible": "A pituitary tumour is the next possibility (5 %).",
     "doctor": "Consult a neurosurgeon immediately.",
+    "claim borrowed from a missing finding": (
+        "The midline shift and the ring-enhancement index supports a glioma."
+    ),
+    "claim borrowed from a finding against": (
+        "The share of the outline at the dura and the necrotic share speaks for a glioma."
+    ),
+    "finding tagged on": "The ring-enhancement index is 1.31, with the midline shift.",
+    "finding before a number": "The midline shift and the ring-enhancement index is 1.31.",
+    "finding before another fact": "The midline shift, the heatmap passed its faithfulness test.",
+    "finding before a heat": (
+        "The midline shift, and the heatmap is high at the place of the ring-enhancement index."
+    ),
+    "finding before a type": "The midline shift, so the most probable type is a glioma.",
+    "finding after a type": "The most probable type is a glioma, with the midline shift.",
+    "finding before a waiting type": "The midline shift, speaking for a glioma.",
+    "finding before a share": "The midline shift, and 82 % of the heat lies inside the tumour.",
+    "missing finding among measured ones": (
+        "The ring-enhancement index, the midline shift could not be measured."
+    ),
+    "finding named twice with one claim": (
+        "Speaking for a glioma, the midline shift and the necrotic share is 34 %."
+    ),
 }
 
 KOREAN_LIES = {
@@ -172,6 +194,10 @@ KOREAN_LIES = {
     "true clause with a tail": "괴사 비율은 34 %로, 교종을 뒷받침하며 수술이 필요합니다.",
     "undetermined": "종양의 유형은 판정하지 않았습니다.",
     "negation": "괴사 비율은 34 %로, 교종을 뒷받침하지 않습니다.",
+    "borrowed claim": "정중선 이동, 고리 조영증강 지수는 교종을 뒷받침합니다.",
+    "finding before a number": "정중선 이동, 괴사 비율은 34 %입니다.",
+    "finding tagged on": "괴사 비율은 34 %로, 정중선 이동.",
+    "finding before another fact": "정중선 이동, 열의 82 %가 종양 안에 있습니다.",
 }
 
 
