@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from brain_tumor.explanation.attribution import ClassTarget
+from brain_tumor.explanation.facts import LEAST_INSIDE_SHARE
 from brain_tumor.explanation.faithfulness_curves import (
     PerturbationCurves,
     Score,
@@ -35,8 +36,6 @@ from brain_tumor.explanation.heatmap import (
 )
 from brain_tumor.labels import Region
 
-LEAST_INSIDE_SHARE = 0.5
-"""Share of the heat that has to lie within 5 mm of the tumour."""
 LEAST_EFFECT_LOG_ODDS = 0.3
 """If blurring the slices costs less than this, the pictures hardly decide: nothing to follow."""
 MARGIN_OVER_RANDOM = 0.05

@@ -14,6 +14,7 @@ from brain_tumor.explanation.claims import (
     HeatAgreementClaim,
     HeatNearClaim,
     HeatPeakClaim,
+    HeatPeakNearClaim,
     HeatShareClaim,
     NoCounterfactualClaim,
     NotMeasuredClaim,
@@ -47,6 +48,7 @@ from brain_tumor.explanation.facts import (
     UndeterminedReason,
 )
 from brain_tumor.explanation.feature_families import family_of, is_inside, is_view
+from brain_tumor.explanation.heatmap import DILATION_MM
 from brain_tumor.explanation.numbers import WrittenNumber, written
 from brain_tumor.explanation.reference import TYPICAL_RANGE
 from brain_tumor.explanation.statements import Form, Kind, Statement
@@ -227,7 +229,9 @@ def _heat(facts: Facts) -> Iterator[Statement]:
         apart = (HeatAgreementClaim(agrees=False), share, peak)
         yield Statement(Form.HEAT_CONFLICT, Kind.CONFLICT, apart)
     else:
-        yield Statement(Form.HEAT_AGREES, Kind.LOCATION, (share, peak), required=False)
+        reach = HeatPeakNearClaim(WrittenNumber(DILATION_MM, 0, "mm"))
+        place = share, peak if heat.peak_inside else reach
+        yield Statement(Form.HEAT_AGREES, Kind.LOCATION, place, required=False)
     predicted = facts.decision.prediction
     if predicted is None or heat.target is not predicted:
         return

@@ -161,6 +161,10 @@ def _peak(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.HeatPeakClaim(inside))
 
 
+def _peak_near(reading: Reading, m: Match[str]) -> bool:
+    return reading.add(c.HeatPeakNearClaim(reading.number(m["n"])))
+
+
 def _agreement(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.HeatAgreementClaim(m["what"] == "agree"))
 
@@ -266,6 +270,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"{N} of heat(?: (?:of|for) {C})? and its peak lie inside tumour", _heat_share),
     rule(r"so does its peak", _peak),
     rule(r"(?:its |heatmap )?peak lies (?P<where>inside|outside)(?: tumour| it)?", _peak),
+    rule(r"(?:its |heatmap )?peak lies within {N} of (?:tumour|it)", _peak_near),
     rule(r"heatmap and measurements (?P<what>agree|disagree)(?: on place)?", _agreement),
     rule(r"heatmap is (?P<level>low|high)(?: \( {N}(?: of its maximum)? \))? at its place", _near),
     rule(

@@ -16,7 +16,13 @@ from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain
 from brain_tumor.explanation.checked_heat import CheckedHeat
 from brain_tumor.explanation.facts import HeatFacts
 from brain_tumor.explanation.faithfulness import TestedSlice, case_faithfulness
-from brain_tumor.explanation.heatmap import BoolArray, HeatVolume, heat_volume, peak_ras
+from brain_tumor.explanation.heatmap import (
+    BoolArray,
+    HeatVolume,
+    heat_volume,
+    peak_inside,
+    peak_ras,
+)
 from brain_tumor.explanation.options import PREDICTION, RUNNER_UP
 from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices
 from brain_tumor.labels import TYPES, TumorType
@@ -54,9 +60,11 @@ def explain_type(
         facts = HeatFacts(
             target=target,
             inside_share=report.inside_share,
-            peak_inside=report.peak_inside,
+            peak_inside=peak_inside(heat, tumour, reach_mm=0.0),
             faithful=report.passed,
             peak_ras=peak_ras(heat),
+            near_share=report.near_share,
+            peak_near=report.peak_inside,
         )
     timings = {"heatmap": heated - started, "faithfulness": checked - heated}
     return CheckedHeat(heat, report, facts, timings)

@@ -16,6 +16,7 @@ from brain_tumor.explanation.claims import (
     HeatAgreementClaim,
     HeatNearClaim,
     HeatPeakClaim,
+    HeatPeakNearClaim,
     HeatShareClaim,
     NoCounterfactualClaim,
     NotMeasuredClaim,
@@ -204,7 +205,10 @@ def _kind(claims: tuple[Claim, ...], composed: tuple[ComposedSentence, ...]) -> 
     for kinds, kind in (
         ((TypeClaim,), Kind.CLASS),
         ((CounterfactualClaim, NoCounterfactualClaim), Kind.COUNTERFACTUAL),
-        ((PlaceClaim, HeatShareClaim, HeatPeakClaim, HeatAgreementClaim), Kind.LOCATION),
+        (
+            (PlaceClaim, HeatShareClaim, HeatPeakClaim, HeatPeakNearClaim, HeatAgreementClaim),
+            Kind.LOCATION,
+        ),
         ((HeatNearClaim,), Kind.FINDING),
     ):
         if any(isinstance(claim, kinds) for claim in claims):

@@ -310,6 +310,22 @@ def test_it_is_not_said_that_nothing_makes_the_predicted_type_win():
     assert "already" in verify([lie], facts, Language.ENGLISH).problems[0].reason
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "The heatmap peak lies inside the tumour.",
+        "44 % of the heat lies inside the tumour, and so does its peak.",
+        "The heatmap peak lies within 3 mm of the tumour.",
+        "Heatmap and measurements disagree on the place.",
+    ],
+)
+def test_a_peak_at_the_rim_is_not_said_to_lie_inside(lie):
+    facts = facts_of(heat=HeatFacts(G, 0.44, False, True, near_share=0.71, peak_near=True))
+    assert verify([lie], facts, Language.ENGLISH).problems[0].text == lie
+    true = "The heatmap peak lies within 5 mm of the tumour."
+    assert not verify([true], facts, Language.ENGLISH).problems
+
+
 def test_without_heat_nothing_is_said_about_heat():
     facts = facts_of(heat=None, heat_near=None, counterfactual=CounterfactualSearch(M, None))
     for lie in ("heat share wrong", "heat low", "heat failed", "heat peak outside"):
