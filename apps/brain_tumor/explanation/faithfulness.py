@@ -2,8 +2,9 @@
 
 A heatmap passes if it lies on the tumour and if the network's answer follows it: taking the hot
 pixels out of the slices weakens the answer faster, and putting them in restores it sooner, than
-random maps and than a blob in the middle of the head do. Clients grey out a map that fails, and
-show why.
+random maps do, and hardly less so than a blob in the middle of the head does: a central tumour lies
+under that blob, so the map may fall behind it by `BLOB_TOLERANCE`. Clients grey out a map that
+fails, and show why.
 """
 
 from __future__ import annotations
