@@ -181,6 +181,10 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "version": ("Version", "버전"),
         "checksum": ("SHA-256", "SHA-256"),
         "card": ("Model card", "모델 카드"),
+        "card_place": (
+            "in the TumorLens installation: models/{name}/docs/README.md",
+            "TumorLens 설치 폴더의 models/{name}/docs/README.md",
+        ),
         "timings": ("Times", "소요 시간"),
         "seconds": ("{value} s", "{value}초"),
     }
