@@ -1,10 +1,12 @@
 """Heat volumes: scale, places in mm and shares, worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from brain_tumor.errors import GeometryError, InputError, VolumeError
 from brain_tumor.explanation import type_heat
-from brain_tumor.explanation.attribution import HeatMethod
+from brain_tumor.explanation.attribution import ClassTarget, HeatMethod
 from brain_tumor.explanation.heatmap import (
     dilate_mm,
     heat_near,
@@ -177,13 +179,31 @@ def test_words_on_heat_of_a_type_tell_inside_from_near(monkeypatch):
     tumour = np.zeros(SHAPE, dtype=bool)
     tumour[4, 9, 4] = True
     heat = volume({(4, 5, 4): 1.0, (4, 9, 4): 0.5})  # the peak is 4 mm away
+    nothing = SimpleNamespace(likeliest=None)
     monkeypatch.setattr(type_heat, "_case_heat", lambda *_: (heat, ()))
-    found = type_heat.explain_type(None, None, tumour, None, TumorType.GLIOMA, HeatMethod.GRADCAM)
+    found = type_heat.explain_type(None, None, tumour, nothing, "glioma", HeatMethod.GRADCAM)
     facts = found.facts
     assert (facts.peak_inside, facts.peak_near) == (False, True)
     assert facts.inside_share == pytest.approx(1 / 3)
     assert facts.near_share == pytest.approx(1.0)
     assert facts.agrees
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        ("prediction", ClassTarget(1)),
+        ("runner_up", ClassTarget(0, against=1)),  # glioma rather than meningioma
+        ("glioma", ClassTarget(0)),
+        ("pituitary", ClassTarget(2)),
+    ],
+)
+def test_heat_of_the_runner_up_is_what_it_has_over_the_most_probable_type(asked, target):
+    glioma, meningioma, pituitary = TumorType
+    probabilities = {glioma: 0.3, meningioma: 0.6, pituitary: 0.1}
+    found = SimpleNamespace(probabilities=probabilities, likeliest=meningioma)
+    kind = type_heat.choose_type(found, asked)
+    assert type_heat.class_target(found, kind, asked) == target
 
 
 def test_a_mask_on_another_grid_is_refused():
