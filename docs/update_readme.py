@@ -127,11 +127,14 @@ def _heat(result: dict[str, Any]) -> str:
     found = result["faithfulness"]["gradcam++"]
     lost = result["patients_without_outline"]
     folds = ", ".join(str(fold) for fold in result["folds"])
+    tested = round(found["measurable"] * found["patients"])
     return (
         f"Heat (Grad-CAM++, one slice of each of {found['patients'] + lost} patients of fold "
         f"{folds}, outlined by `tumor_core`): {lost} got no outline and so no heat; of the others "
-        f"the hottest point lies in the tumour in {found['pointing_game']:.0%}, "
-        f"{found['near_share']:.0%} of the heat within 5 mm of it. Deleting and inserting by heat "
+        f"the hottest point lies in the tumour or within 5 mm of it in "
+        f"{found['pointing_game']:.0%}, and {found['near_share']:.0%} of the heat. In {tested} of "
+        f"{found['patients']} blurring the slice moves the answer enough to measure; of these, "
+        f"deleting and inserting by heat "
         f"beats random maps in {found['beats_random']:.0%}, a blob in the middle of the head in "
         f"{found['beats_blob']:.0%} (pituitary tumours, which lie under the blob: "
         f"{found['beats_blob_by_type']['pituitary']:.0%})."

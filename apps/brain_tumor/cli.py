@@ -238,6 +238,7 @@ def _read_type(
     from brain_tumor.explanation.attribution import HeatMethod
     from brain_tumor.explanation.case_report import CaseResults
     from brain_tumor.explanation.facts import Language
+    from brain_tumor.explanation.language_models import provider_of_environment
     from brain_tumor.explanation.options import ExplanationOptions
     from brain_tumor.explanation.references import load_type_reader
 
@@ -249,6 +250,7 @@ def _read_type(
             Language(arguments.language),
             arguments.provider,
         )
+        provider_of_environment(options.provider)
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
     segmentation = analyst.segment(case)

@@ -123,7 +123,7 @@ def nothing_measured() -> dict[str, Measurement]:
 
 
 def diverse_facts() -> dict[str, Facts]:
-    """Twenty cases by name, each different in what there is to say."""
+    """Cases by name, each different in what there is to say."""
     flipped = {
         "ring_enhancement_index": {G: -0.55, M: 0.6, P: -0.05},
         "border_contact_ratio": {G: -0.3, M: 0.44, P: -0.14},
@@ -193,6 +193,9 @@ def diverse_facts() -> dict[str, Facts]:
         "heat elsewhere": facts_of(heat=HeatFacts(G, 0.31, False, True)),
         "heat peak outside": facts_of(heat=HeatFacts(G, 0.64, False, True)),
         "heat spread": facts_of(heat=HeatFacts(G, 0.31, True, True)),
+        "heat peak at the rim": facts_of(
+            heat=HeatFacts(G, 0.44, False, True, near_share=0.71, peak_near=True)
+        ),
         "heat low at ring": facts_of(heat_near=lambda _: 0.05),
         "unfaithful heat": facts_of(heat=HeatFacts(G, 0.82, True, False)),
         "heat of runner-up": facts_of(heat=HeatFacts(M, 0.55, True, True)),

@@ -9,9 +9,13 @@ import jsonschema
 import numpy as np
 import pytest
 from brain_tumor.cases.readers import read_labelmap, read_volume
+from brain_tumor.explanation import analyst
+from brain_tumor.explanation.rationale import explain_in_words
 from brain_tumor.labels import label_names
 from brain_tumor.server.admission import InferenceGate
+from brain_tumor.server.explanation_task import ExplanationTask
 from brain_tumor.server.tasks import TaskServices
+from brain_tumor.server.validation import Parameter
 
 from tests.helpers.region_network import ByContrast
 from tests.helpers.server import AFFINE, MODEL, Gate, ThresholdSegmenter, expected_labels
@@ -420,6 +424,34 @@ class TestExplanation:
     def test_an_unknown_choice_is_refused_by_name(self, client, params):
         message = refusal(run(client, "explanation", params=params), 400, "bad_input")
         assert next(iter(params)) in message
+
+    def test_words_that_stand_in_for_a_failed_provider_are_not_kept(self, client, monkeypatch):
+        def failed(*arguments):
+            return replace(explain_in_words(*arguments), notes=("endpoint: no answer",))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(analyst, "explain_in_words", failed)
+            for _ in range(2):
+                params, _files = parse(run(client, "explanation"))
+                assert params["cached"] is False
+                assert params["rationale"]["checks"]["problems"] == ["endpoint: no answer"]
+        params, _files = parse(run(client, "explanation"))
+        assert (params["cached"], params["rationale"]["checks"]["problems"]) == (False, [])
+        params, _files = parse(run(client, "explanation"))
+        assert params["cached"] is True
+
+    def test_a_provider_that_is_set_up_wrongly_is_refused_before_the_work(
+        self, client, segmenter, monkeypatch
+    ):
+        parameters = {
+            **ExplanationTask.parameters,
+            "provider": Parameter((str,), default="composer", choices=("composer", "endpoint")),
+        }
+        monkeypatch.setattr(ExplanationTask, "parameters", parameters)
+        monkeypatch.setenv("TUMORLENS_LLM_URL", "localhost:11434")
+        reply = run(client, "explanation", params={"provider": "endpoint"})
+        assert "is not usable; expected http(s)" in refusal(reply, 400, "bad_input")
+        assert segmenter.calls == 0
 
     def test_a_case_without_a_tumour_is_undetermined_and_says_so(self, client, studies):
         flat = np.full(expected_labels().shape, 50.0, dtype=np.float32)

@@ -1,6 +1,11 @@
 """The command line lists its choices without loading what they choose from; they must agree."""
 
-from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS
+import argparse
+from pathlib import Path
+
+import pytest
+from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS, _read_type
+from brain_tumor.errors import InputError
 from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.options import TARGETS
 from brain_tumor.segmentation.losses import CrossEntropy
@@ -10,6 +15,14 @@ def test_the_choices_of_the_command_line_are_those_of_the_explanation():
     assert tuple(method.value for method in HeatMethod) == HEAT_METHODS
     assert HEAT_METHODS[0] == DEFAULT_METHOD.value
     assert HEAT_TARGETS == TARGETS
+
+
+def test_a_mistyped_provider_is_refused_before_anything_is_read_or_computed():
+    arguments = argparse.Namespace(
+        depth="explain", method=None, target="prediction", language="en", provider="componser"
+    )
+    with pytest.raises(InputError, match="provider 'componser' is not set up"):
+        _read_type(arguments, Path("no models"), None, None)
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_loss():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from brain_tumor.cli import build_parser
 
-from docs.update_readme import results, updated
+from docs.update_readme import _heat, results, updated
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,6 +14,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_results_are_those_of_the_metrics_files():
     assert updated(README, results()) == README
+
+
+def test_shares_of_measurable_slices_name_their_number():
+    found = {"patients": 8, "measurable": 0.75, "pointing_game": 1.0, "near_share": 0.5}
+    shares = {"beats_random": 1.0, "beats_blob": 0.5, "beats_blob_by_type": {"pituitary": 0.25}}
+    result = {"patients_without_outline": 2, "folds": [0]}
+    said = _heat({**result, "faithfulness": {"gradcam++": {**found, **shares}}})
+    assert "one slice of each of 10 patients" in said
+    assert "In 6 of 8 blurring the slice moves the answer enough to measure; of these" in said
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))

@@ -21,7 +21,7 @@ from brain_tumor.explanation.options import ExplanationOptions
 from brain_tumor.explanation.rationale import Rationale, explain_in_words
 from brain_tumor.explanation.references import TypeReader
 from brain_tumor.explanation.region_heat import explain_region
-from brain_tumor.explanation.type_heat import choose_type, explain_type
+from brain_tumor.explanation.type_heat import explain_type
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 
 
@@ -169,6 +169,6 @@ def _checked_heat(
         case,
         segmentation.labelmap > 0,
         classification,
-        choose_type(classification, options.target),
+        options.target,
         options.type_method,
     )

@@ -1,9 +1,8 @@
 """One door to all heatmap methods of a slice classifier.
 
-Guided backpropagation and guided Grad-CAM are left out on purpose: their maps hardly change when
-the network's weights are shuffled (see `sanity` and benchmarks/explanation_heat.py), so they show
-the picture's edges, not the network's reasons; and they rewrite the backward pass of the shared
-network.
+Guided backpropagation and guided Grad-CAM are left out on purpose: Adebayo et al. found that their
+maps hardly change when a network's weights are shuffled, so they show the picture's edges, not the
+network's reasons; and they rewrite the backward pass of the shared network.
 
 References:
     Adebayo et al. 2018, arXiv:1810.03292 (sanity checks for saliency maps).
@@ -64,25 +63,6 @@ class ClassTarget:
                 raise InputError(f"target names class {index}; the network has {classes} classes")
         own = logits[:, self.index]
         return own if self.against is None else own - logits[:, self.against]
-
-
-def contrast(scores: Sequence[float]) -> ClassTarget:
-    """The best class against the runner-up.
-
-    Args:
-        scores: Probabilities or logits of the case, at least two.
-
-    Raises:
-        InputError: If there are fewer than two classes.
-
-    Example:
-        >>> contrast([0.2, 0.7, 0.1])
-        ClassTarget(index=1, against=0)
-    """
-    if len(scores) < 2:
-        raise InputError(f"{len(scores)} class has no runner-up; expected at least two classes")
-    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
-    return ClassTarget(int(order[0]), int(order[1]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,7 @@ The score of a region is the sum of its log-odds over the voxels that the networ
 sure the network is of the region it drew, against everything else each voxel could have been.
 Layer-CAM then says which places of a layer carry that. It is the only rule here that does: in a
 segmenter each place has its own gradient, and Grad-CAM and Grad-CAM++, which take one weight a
-channel, left 2 to 12 % of the heat within 5 mm of the region where Layer-CAM left 88 to 92 % (two
-whole cases, three regions, layer at level 1).
+channel, spread the heat far beyond the region.
 
 References:
     Jiang et al. 2021, doi:10.1109/TIP.2021.3089943 (Layer-CAM).

@@ -18,6 +18,7 @@ from brain_tumor.classification.classifier import (
 )
 from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.explanation.atlas import BrainAtlas
+from brain_tumor.explanation.changed_measurement import probabilities_if_changed
 from brain_tumor.explanation.counterfactual import find_counterfactual
 from brain_tumor.explanation.evidence import CaseMeasurements, PixelToRas, build_facts
 from brain_tumor.explanation.facts import Decision, Facts, HeatFacts, PointMm
@@ -42,7 +43,8 @@ def case_facts(
 ) -> Facts:
     """Everything that may be said about a case.
 
-    Measurements are those of the slice with the largest cross-section.
+    Measurements are those of the slice with the largest cross-section; what would change the type
+    is asked of the whole case.
 
     Args:
         case: Case.
@@ -70,9 +72,9 @@ def case_facts(
         return build_facts(nothing)
     classifier = reader.classifier
     measurements = main.features.measurements
-
-    def probabilities(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        return classifier.probabilities_of(main, values)
+    if_changed = probabilities_if_changed(
+        classification, main, classifier, classifier.inputs(main.features)
+    )
 
     def near(point: PointMm) -> float | None:
         return heat_near(heat, point)
@@ -89,7 +91,7 @@ def case_facts(
             heat=heat_facts,
             heat_near=near if heat_facts is not None else None,
             counterfactual=find_counterfactual(
-                measurements, classifier.features, probabilities, reader.reference
+                measurements, classifier.features, if_changed, reader.reference
             ),
             similar=similar_cases(measurements, reader.patients),
         )

@@ -33,6 +33,7 @@ from brain_tumor.explanation.claims_heat import (
     HeatAgreementClaim,
     HeatNearClaim,
     HeatPeakClaim,
+    HeatPeakNearClaim,
     HeatShareClaim,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "HeatAgreementClaim",
     "HeatNearClaim",
     "HeatPeakClaim",
+    "HeatPeakNearClaim",
     "HeatShareClaim",
     "NoCounterfactualClaim",
     "NotMeasuredClaim",

@@ -197,6 +197,10 @@ class CounterfactualClaim:
         item = facts.item(self.feature)
         if found is None or item is None or found.feature != self.feature:
             return f"no counterfactual on {self.feature} was found"
+        if facts.decision.prediction is self.tumor:
+            return f"{self.tumor.value} is the prediction already"
+        if item.value is not None and self.to.states(item.value, item.unit):
+            return f"{self.feature} is {item.value:.4g} already"
         if found.tumor is not self.tumor or not self.to.states(found.to_value, item.unit):
             return f"{found.tumor.value} would win at {found.to_value:.4g}"
         return ""
@@ -216,6 +220,8 @@ class NoCounterfactualClaim:
     def problem(self, facts: Facts) -> str:
         """Why the facts do not bear it out; empty if they do."""
         search = facts.counterfactual
+        if facts.decision.prediction is self.tumor:
+            return f"{self.tumor.value} is the prediction already"
         if search is None or search.found is not None or search.tumor is not self.tumor:
             return "the search for a counterfactual says otherwise"
         return ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from brain_tumor.explanation.claims_base import FeatureClaim
 from brain_tumor.explanation.facts import HEAT_INSIDE, HIGH_HEAT, LOW_HEAT, Facts
+from brain_tumor.explanation.heatmap import DILATION_MM
 from brain_tumor.explanation.numbers import WrittenNumber
 from brain_tumor.labels import TumorType
 
@@ -49,6 +50,21 @@ class HeatPeakClaim(_OnHeat):
         if facts.heat is None:
             return "there is no heatmap"
         return "" if facts.heat.peak_inside is self.inside else "the peak lies elsewhere"
+
+
+@dataclass(frozen=True)
+class HeatPeakNearClaim(_OnHeat):
+    """The hottest point lies inside the tumour or within a distance of it."""
+
+    reach: WrittenNumber
+
+    def problem(self, facts: Facts) -> str:
+        """Why the facts do not bear it out; empty if they do."""
+        if facts.heat is None or facts.heat.peak_near is None:
+            return "it is not known how near to the tumour the peak lies"
+        if not self.reach.states(DILATION_MM, "mm"):
+            return f"the peak was looked for within {DILATION_MM:g} mm"
+        return "" if facts.heat.peak_near else "the peak lies farther away"
 
 
 @dataclass(frozen=True)

@@ -198,6 +198,12 @@ def _heat_agrees(statement: Statement) -> list[str]:
     share = claims_of(statement, c.HeatShareClaim)[0]
     of = f" for {_a(share.target)}" if share.target else ""
     shown = number_text(share.number)
+    for near in claims_of(statement, c.HeatPeakNearClaim):
+        reach = number_text(near.reach)
+        return [
+            f"{shown} of the heat{of} lies inside the tumour, and its peak lies within {reach} of "
+            "the tumour"
+        ]
     return [
         f"in the heatmap{of}, {shown} of the heat and its peak lie inside the tumour",
         f"{shown} of the heat{of} lies inside the tumour, and so does its peak",

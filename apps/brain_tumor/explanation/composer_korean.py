@@ -227,6 +227,11 @@ def _heat_of(share: c.HeatShareClaim) -> str:
 def _heat_agrees(statement: Statement) -> list[str]:
     share = claims_of(statement, c.HeatShareClaim)[0]
     number = number_text(share.number)
+    for near in claims_of(statement, c.HeatPeakNearClaim):
+        reach = number_text(near.reach)
+        return [
+            f"{_heat_of(share)}의 {number}가 종양 안에 있고 정점은 종양에서 {reach} 이내에 있습니다"
+        ]
     return [f"{_heat_of(share)}의 {number}가 종양 안에 있고 정점도 종양 안에 있습니다"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts import Counterfactual, CounterfactualSearch
 from brain_tumor.explanation.feature_families import is_view
 from brain_tumor.explanation.reference import FeatureReference
+from brain_tumor.explanation.wording import written_value
 from brain_tumor.labels import TYPES, TumorType
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,11 +35,12 @@ def find_counterfactual(
     reference: FeatureReference,
     *,
     types: Sequence[TumorType] = TYPES,
-) -> CounterfactualSearch:
+) -> CounterfactualSearch | None:
     """Search every measured feature alone, within the 1st to 99th percentile of the patients.
 
     The change that counts as smallest is the one that is smallest relative to that range. Features
-    of the view of the slice are left out, since they are no property of the tumour.
+    of the view of the slice are left out, since they are no property of the tumour. What is found
+    is the number that a sentence shows: rounded, and asked once more.
 
     Args:
         measurements: Of the case, by feature id.
@@ -47,7 +51,9 @@ def find_counterfactual(
         types: Order of the columns of the probabilities.
 
     Returns:
-        The second most probable type, and the smallest change that lets it win, or None.
+        The second most probable type, and the smallest change that lets it win, or None if none
+        does. No outcome at all if there is a change that cannot be told: one that nobody would
+        see, or that is lost when it is rounded.
 
     Raises:
         InputError: If the probabilities have another shape.
@@ -55,7 +61,7 @@ def find_counterfactual(
     start = np.array([measurements[name].value for name in features], dtype=np.float32)
     first = _ask(probabilities, start[None, :], len(types))[0]
     order = np.argsort(-first, kind="stable")
-    winner, target = int(order[0]), int(order[1])
+    target = int(order[1])
     trials: list[tuple[int, float, float]] = []
     for column, name in enumerate(features):
         limits = reference.limits(name)
@@ -76,43 +82,60 @@ def find_counterfactual(
     batch = np.repeat(start[None, :], len(trials), axis=0)
     for row, (column, value, _) in enumerate(trials):
         batch[row, column] = value
-    wins = _ask(probabilities, batch, len(types)).argmax(axis=1) == target
-    best: tuple[float, int, float] | None = None
-    for row in np.flatnonzero(wins):
-        column, value, width = trials[row]
-        distance = abs(value - float(start[column])) / width
-        if distance >= VISIBLE_SHARE and (best is None or distance < best[0]):
-            best = distance, column, value
-    if best is None or winner == target:
+    winning = _ask(probabilities, batch, len(types)).argmax(axis=1) == target
+    if not winning.any():
         return CounterfactualSearch(tumor, None)
-    _, column, value = best
-    limits = reference.limits(features[column])
-    step = (limits[1] - limits[0]) / STEPS if limits else 0.0
-    nearest = _nearest_win(probabilities, start, column, value, step, target, len(types))
-    found = Counterfactual(features[column], float(start[column]), nearest, tumor)
-    return CounterfactualSearch(tumor, found)
+
+    def wins(column: int, value: float) -> bool:
+        changed = start[None, :].copy()
+        changed[0, column] = value
+        return int(_ask(probabilities, changed, len(types))[0].argmax()) == target
+
+    nearest: dict[tuple[int, bool], tuple[float, float, float]] = {}
+    for row in np.flatnonzero(winning):
+        column, value, width = trials[row]
+        change = value - float(start[column])
+        candidate = abs(change) / width, value, width
+        if candidate[0] >= VISIBLE_SHARE:
+            key = column, change > 0
+            nearest[key] = min(nearest.get(key, candidate), candidate)
+    for (column, _), (_, value, width) in sorted(nearest.items(), key=lambda entry: entry[1][0]):
+        measured = measurements[features[column]]
+        own = partial(wins, column)
+        exact = _nearest_win(own, measured.value, value, width / STEPS)
+        told = _written_win(own, features[column], measured, exact)
+        if told is not None:
+            found = Counterfactual(features[column], measured.value, told, tumor)
+            return CounterfactualSearch(tumor, found)
+    return None
 
 
 def _nearest_win(
-    probabilities: Probabilities,
-    start: npt.NDArray[np.float32],
-    column: int,
-    winning: float,
-    step: float,
-    target: int,
-    count: int,
+    wins: Callable[[float], bool], measured: float, winning: float, step: float
 ) -> float:
     """Bisect between a winning value and its losing neighbour towards the measured value."""
-    measured = float(start[column])
     direction = np.sign(winning - measured)
     losing = winning - direction * min(step, abs(winning - measured))
     for _ in range(BISECTIONS):
         middle = 0.5 * (winning + losing)
-        trial = start.copy()
-        trial[column] = middle
-        wins = int(_ask(probabilities, trial[None, :], count)[0].argmax()) == target
-        winning, losing = (middle, losing) if wins else (winning, middle)
+        winning, losing = (middle, losing) if wins(middle) else (winning, middle)
     return float(winning)
+
+
+def _written_win(
+    wins: Callable[[float], bool], feature: str, measured: Measurement, exact: float
+) -> float | None:
+    """The number that is written for a winning value, or the next one, if it wins as well.
+
+    None if neither does, or if it would be written as the measured value is.
+    """
+    plain = written_value(feature, exact, measured.unit)
+    digit = replace(plain, value=10.0**-plain.decimals).fact
+    further = plain.fact + (digit if exact > measured.value else -digit)
+    for number in (plain, written_value(feature, further, measured.unit)):
+        if not number.states(measured.value, measured.unit) and wins(number.fact):
+            return number.fact
+    return None
 
 
 def _ask(probabilities: Probabilities, batch: npt.NDArray[np.float32], count: int) -> FloatArray:

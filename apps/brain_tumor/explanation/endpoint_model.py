@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -72,8 +72,8 @@ class EndpointProvider:
             text = answer["choices"][0]["message"]["content"]
         except TimeoutError as error:
             raise ProviderError(f"no answer within {self._timeout_s:g} s") from error
-        except (OSError, urllib.error.URLError) as error:
-            reason = getattr(error, "reason", error)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error) or type(error).__name__
             raise ProviderError(f"the endpoint cannot be used ({reason})") from error
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise ProviderError("the endpoint's answer is no chat completion") from error

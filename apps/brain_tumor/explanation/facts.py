@@ -29,7 +29,7 @@ CLEAR_CONTRIBUTION = 0.05
 LOW_HEAT, HIGH_HEAT = 0.2, 0.5
 """Mean heat near a place below which the heatmap is low there, and from which it is high."""
 LEAST_INSIDE_SHARE = 0.5
-"""With less of the heat inside the tumour, heatmap and measurements disagree on the place."""
+"""With less of the heat in or near the tumour, heatmap and measurements disagree on the place."""
 THIN_SHARE = 0.6
 """With a smaller share of the measurements made, the evidence is thin."""
 
@@ -212,9 +212,12 @@ class HeatFacts:
     Attributes:
         target: Type whose decision the heatmap explains.
         inside_share: Share of the heat inside the tumour, 0-1.
-        peak_inside: Whether the hottest point lies inside the tumour.
+        peak_inside: Whether the hottest point lies inside the tumour, not only near it.
         faithful: Whether the faithfulness test was passed; None if it was not made.
         peak_ras: Hottest point in RAS mm.
+        near_share: Share of the heat within 5 mm of the tumour; None if only the outline itself was
+            looked at.
+        peak_near: Whether the hottest point lies within 5 mm of the tumour; None as above.
     """
 
     target: TumorType
@@ -222,11 +225,14 @@ class HeatFacts:
     peak_inside: bool
     faithful: bool | None = None
     peak_ras: PointMm | None = None
+    near_share: float | None = None
+    peak_near: bool | None = None
 
     @property
     def agrees(self) -> bool:
-        """Whether the heat lies where the tumour was measured."""
-        return self.peak_inside and self.inside_share >= LEAST_INSIDE_SHARE
+        """Whether the heat lies where the tumour was measured, as the faithfulness test has it."""
+        share = self.inside_share if self.near_share is None else self.near_share
+        return share >= LEAST_INSIDE_SHARE and (self.peak_inside or bool(self.peak_near))
 
 
 @dataclass(frozen=True)
@@ -236,7 +242,7 @@ class Counterfactual:
     Attributes:
         feature: Feature id.
         from_value: Measured value.
-        to_value: Nearest value at which the other type wins, inside the reference.
+        to_value: Nearest number, as it is written, at which the other type wins.
         tumor: The other type.
     """
 

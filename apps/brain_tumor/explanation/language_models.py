@@ -6,6 +6,7 @@ the scan, a file name, a case id or anything else about the patient.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -114,6 +115,15 @@ def make_provider(name: str, settings: ProviderSettings | None = None) -> TextPr
     from brain_tumor.explanation.folder_model import FolderProvider
 
     return FolderProvider(given.model_folder or "")
+
+
+def provider_of_environment(name: str) -> TextProvider:
+    """Provider as the environment sets it up; ask for it before anything long is computed.
+
+    Raises:
+        InputError: If the name is not known, or what it needs is missing or unusable.
+    """
+    return make_provider(name, ProviderSettings.from_environment(os.environ))
 
 
 def available_providers(settings: ProviderSettings | None = None) -> tuple[str, ...]:

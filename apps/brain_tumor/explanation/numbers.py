@@ -35,6 +35,11 @@ class WrittenNumber:
     decimals: int = 0
     unit: str = ""
 
+    @property
+    def fact(self) -> float:
+        """The written number in the unit of the facts."""
+        return self.value * UNIT_FACTORS[self.unit][1]
+
     def states(self, fact: float, unit: str) -> bool:
         """Whether this is the fact, rounded to the written digits and not more coarsely than 5 %.
 

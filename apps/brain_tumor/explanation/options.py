@@ -24,8 +24,8 @@ class ExplanationOptions:
     Attributes:
         method: How the heat is made; None is `DEFAULT_METHOD` for a type and `REGION_METHOD` for
             a region.
-        target: "prediction" (the most probable type), "runner_up", a type, or a region ("WT",
-            "TC", "ET") whose outline is explained.
+        target: "prediction" (the most probable type), "runner_up" (what the second type has over
+            the first), a type, or a region ("WT", "TC", "ET") whose outline is explained.
         language: Of the rationale.
         provider: Who phrases the rationale.
 

@@ -68,12 +68,12 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "열의 {share}가 종양 안에 있습니다.",
         ),
         "peak_inside": (
-            "The hottest place ({place}) lies inside the tumour.",
-            "가장 뜨거운 곳({place})은 종양 안에 있습니다.",
+            "The hottest place ({place}) lies inside the tumour or within 5 mm of it.",
+            "가장 뜨거운 곳({place})은 종양 안이나 종양에서 5 mm 이내에 있습니다.",
         ),
         "peak_outside": (
-            "The hottest place ({place}) lies outside the tumour.",
-            "가장 뜨거운 곳({place})은 종양 밖에 있습니다.",
+            "The hottest place ({place}) lies more than 5 mm outside the tumour.",
+            "가장 뜨거운 곳({place})은 종양에서 5 mm 넘게 떨어져 있습니다.",
         ),
         "faithful": (
             "The heatmap passed its test: hiding the hottest places changes the answer faster than "
@@ -181,6 +181,10 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "version": ("Version", "버전"),
         "checksum": ("SHA-256", "SHA-256"),
         "card": ("Model card", "모델 카드"),
+        "card_place": (
+            "in the TumorLens installation: models/{name}/docs/README.md",
+            "TumorLens 설치 폴더의 models/{name}/docs/README.md",
+        ),
         "timings": ("Times", "소요 시간"),
         "seconds": ("{value} s", "{value}초"),
     }

@@ -322,7 +322,7 @@ def models(view: ReportView, texts: Texts) -> Markup | None:
             str(model.get("name") or NONE),
             str(model.get("version") or NONE),
             element("code", str(model.get("sha256") or NONE)),
-            element("code", f"models/{model.get('name')}/docs/README.md"),
+            texts("card_place", name=model.get("name") or NONE),
         )
         for model in mappings(view.report.get("models"))
     ]

@@ -14,6 +14,7 @@ from brain_tumor.explanation.claims import (
     HeatAgreementClaim,
     HeatNearClaim,
     HeatPeakClaim,
+    HeatPeakNearClaim,
     HeatShareClaim,
     NoCounterfactualClaim,
     NotMeasuredClaim,
@@ -47,10 +48,11 @@ from brain_tumor.explanation.facts import (
     UndeterminedReason,
 )
 from brain_tumor.explanation.feature_families import family_of, is_inside, is_view
+from brain_tumor.explanation.heatmap import DILATION_MM
 from brain_tumor.explanation.numbers import WrittenNumber, written
 from brain_tumor.explanation.reference import TYPICAL_RANGE
 from brain_tumor.explanation.statements import Form, Kind, Statement
-from brain_tumor.explanation.wording import PERCENT_FEATURES
+from brain_tumor.explanation.wording import written_value
 from brain_tumor.labels import TumorType
 
 MOST_FOR, MOST_AGAINST, MOST_NEUTRAL = 3, 2, 2
@@ -86,7 +88,7 @@ def value_of(item: EvidenceItem, value: float | None = None) -> WrittenNumber:
     number = item.value if value is None else value
     if number is None:
         raise ValueError(f"{item.feature} has no value")
-    return written(number, item.unit, percent=item.feature in PERCENT_FEATURES)
+    return written_value(item.feature, number, item.unit)
 
 
 def comparison(item: EvidenceItem, tumor: TumorType) -> tuple[Claim, ...]:
@@ -227,7 +229,9 @@ def _heat(facts: Facts) -> Iterator[Statement]:
         apart = (HeatAgreementClaim(agrees=False), share, peak)
         yield Statement(Form.HEAT_CONFLICT, Kind.CONFLICT, apart)
     else:
-        yield Statement(Form.HEAT_AGREES, Kind.LOCATION, (share, peak), required=False)
+        reach = HeatPeakNearClaim(WrittenNumber(DILATION_MM, 0, "mm"))
+        place = share, peak if heat.peak_inside else reach
+        yield Statement(Form.HEAT_AGREES, Kind.LOCATION, place, required=False)
     predicted = facts.decision.prediction
     if predicted is None or heat.target is not predicted:
         return

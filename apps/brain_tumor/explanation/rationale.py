@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from brain_tumor.explanation.facts import Facts, Language
 from brain_tumor.explanation.language_models import (
     COMPOSER,
     ProviderError,
-    ProviderSettings,
     TextProvider,
-    make_provider,
+    provider_of_environment,
 )
 from brain_tumor.explanation.verifier import CheckedSentence, VerifiedText, verify
 
@@ -97,18 +95,23 @@ def explain_in_words(
     """
     spoken = as_language(language)
     if isinstance(provider, str):
-        provider = make_provider(provider, ProviderSettings.from_environment(os.environ))
+        provider = provider_of_environment(provider)
     begun = time.perf_counter()
     notes: tuple[str, ...] = ()
     used = COMPOSER
     texts: Sequence[str] = ()
     if provider is not None and provider.name != COMPOSER:
         try:
-            texts = provider.phrase(facts, spoken)
+            texts = tuple(provider.phrase(facts, spoken))
             used = provider.name
         except ProviderError as error:
             logger.warning("provider %s failed: %s", provider.name, error.message)
             notes = (f"{provider.name}: {error.message}; the composer's text is shown",)
+        except Exception as error:
+            # Whatever a library throws, the rest of the request is worth keeping.
+            logger.exception("provider %s failed unexpectedly", provider.name)
+            reason = f"it failed ({type(error).__name__})"
+            notes = (f"{provider.name}: {reason}; the composer's text is shown",)
     text = verify(texts, facts, spoken) if used != COMPOSER else None
     if text is not None and not _own_words(texts, text):
         logger.warning("provider %s said nothing that holds", used)

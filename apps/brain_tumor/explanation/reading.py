@@ -38,7 +38,8 @@ class Reading:
         marked: The sentence.
         claims: What it asserts so far.
         subject: Feature that a clause without its own subject speaks of.
-        open_mentions: Features that were named and of which nothing was said yet.
+        open_mentions: Features that were named and of which nothing was said yet; more than one
+            only where a list follows of what was not measured.
         tumor: Type that a probability without its own type belongs to.
         pending: Types and polarities that wait for a subject ("speaking for glioma, ...").
         heat_target: Type of the heatmap that the sentence names.
@@ -66,14 +67,22 @@ class Reading:
         return int(number.value)
 
     def add(self, *claims: Claim) -> bool:
-        """Note claims; always true, so that a rule can end with it."""
+        """Note claims; false, and nothing noted, if a finding named before has no part in them.
+
+        Without this "the shift and the index support a glioma" would lend the claim of the index
+        to the shift.
+        """
+        if not set(self.open_mentions) <= {name for claim in claims for name in claim.features}:
+            return False
         self.claims.extend(claims)
         self.open_mentions.clear()
         return True
 
     def mention(self, feature: str) -> None:
-        """Note a subject; a waiting polarity belongs to it."""
+        """Note a subject; a waiting polarity belongs to it, else it waits for a claim."""
         self.subject = feature
+        if not self.pending:
+            self.open_mentions.append(feature)
         self.claims += [SupportClaim(feature, tumor, favours) for tumor, favours in self.pending]
         self.pending.clear()
 
@@ -163,6 +172,8 @@ def read(marked: MarkedText, rules: Sequence[Rule], connectors: re.Pattern[str])
         rest = rest[step:].lstrip()
     if reading.pending:
         return ParsedSentence((), "a type is supported by nothing", named)
+    if reading.open_mentions and reading.claims:
+        return ParsedSentence((), f"nothing is said of {', '.join(reading.open_mentions)}", named)
     if not reading.claims:
         return ParsedSentence((), "asserts nothing that a fact could bear out", named)
     return ParsedSentence(tuple(dict.fromkeys(reading.claims)), "", named)

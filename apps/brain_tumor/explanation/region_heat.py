@@ -23,8 +23,8 @@ from brain_tumor.explanation.cam_regions import (
     heat_on_reference_grid,
 )
 from brain_tumor.explanation.checked_heat import CheckedHeat
+from brain_tumor.explanation.facts import LEAST_INSIDE_SHARE
 from brain_tumor.explanation.faithfulness import (
-    LEAST_INSIDE_SHARE,
     FaithfulnessReport,
     RegionChecks,
 )

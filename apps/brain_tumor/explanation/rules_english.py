@@ -150,10 +150,8 @@ def _heat_target(reading: Reading, m: Match[str]) -> bool:
 
 def _heat_share(reading: Reading, m: Match[str]) -> bool:
     target = TumorType(m["c"]) if m["c"] else reading.heat_target
-    reading.add(c.HeatShareClaim(reading.number(m["n"]), target))
-    if "peak" in m[0]:
-        reading.add(c.HeatPeakClaim(inside=True))
-    return True
+    peak = (c.HeatPeakClaim(inside=True),) if "peak" in m[0] else ()
+    return reading.add(c.HeatShareClaim(reading.number(m["n"]), target), *peak)
 
 
 def _peak(reading: Reading, m: Match[str]) -> bool:
@@ -161,6 +159,10 @@ def _peak(reading: Reading, m: Match[str]) -> bool:
     if "so does" in m[0] and reading.last(c.HeatShareClaim) is None:
         return False
     return reading.add(c.HeatPeakClaim(inside))
+
+
+def _peak_near(reading: Reading, m: Match[str]) -> bool:
+    return reading.add(c.HeatPeakNearClaim(reading.number(m["n"])))
 
 
 def _agreement(reading: Reading, m: Match[str]) -> bool:
@@ -185,10 +187,9 @@ def _not_relied_on(reading: Reading, _: Match[str]) -> bool:
 
 
 def _counterfactual(reading: Reading, m: Match[str]) -> bool:
-    reading.add(c.CounterfactualClaim(m["f"], reading.number(m["n"]), TumorType(m["c"])))
-    if m["n2"]:
-        reading.add(c.ValueClaim(m["f"], reading.number(m["n2"])))
-    return True
+    value = (c.ValueClaim(m["f"], reading.number(m["n2"])),) if m["n2"] else ()
+    would = c.CounterfactualClaim(m["f"], reading.number(m["n"]), TumorType(m["c"]))
+    return reading.add(would, *value)
 
 
 def _no_counterfactual(reading: Reading, m: Match[str]) -> bool:
@@ -269,6 +270,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"{N} of heat(?: (?:of|for) {C})? and its peak lie inside tumour", _heat_share),
     rule(r"so does its peak", _peak),
     rule(r"(?:its |heatmap )?peak lies (?P<where>inside|outside)(?: tumour| it)?", _peak),
+    rule(r"(?:its |heatmap )?peak lies within {N} of (?:tumour|it)", _peak_near),
     rule(r"heatmap and measurements (?P<what>agree|disagree)(?: on place)?", _agreement),
     rule(r"heatmap is (?P<level>low|high)(?: \( {N}(?: of its maximum)? \))? at its place", _near),
     rule(

@@ -71,10 +71,8 @@ def _probability(reading: Reading, m: Match[str]) -> bool:
 
 def _second(reading: Reading, m: Match[str]) -> bool:
     reading.tumor = TumorType(m["c"])
-    reading.add(c.RunnerUpClaim(reading.tumor))
-    if m["n"]:
-        reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"])))
-    return True
+    share = (c.ProbabilityClaim(reading.tumor, reading.number(m["n"])),) if m["n"] else ()
+    return reading.add(c.RunnerUpClaim(reading.tumor), *share)
 
 
 def _set(reading: Reading, m: Match[str]) -> bool:
@@ -113,6 +111,10 @@ def _heat_share(reading: Reading, m: Match[str]) -> bool:
 
 def _peak(reading: Reading, m: Match[str]) -> bool:
     return reading.add(c.HeatPeakClaim(m["where"] == "안"))
+
+
+def _peak_near(reading: Reading, m: Match[str]) -> bool:
+    return reading.add(c.HeatPeakNearClaim(reading.number(m["n"])))
 
 
 def _agreement(reading: Reading, m: Match[str]) -> bool:
@@ -197,6 +199,7 @@ RULES: tuple[Rule, ...] = (
         r"(?:{C} 열지도에서 )?열의 {N}(?:가|만)? 종양 안에 있(?:고|습니다|지만|으며)", _heat_share
     ),
     rule(r"정점(?:은|도|이) 종양 (?P<where>안|밖)에 있(?:습니다|고|으며)", _peak),
+    rule(r"정점(?:은|도|이) 종양에서 {N} 이내에 있(?:습니다|고|으며)", _peak_near),
     rule(
         r"열지도와 측정값이 위치에서 (?P<what>일치합니다|일치하지 않습니다)",
         _agreement,

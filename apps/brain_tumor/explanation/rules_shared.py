@@ -19,7 +19,6 @@ def value(reading: Reading, m: Match[str]) -> bool:
 def mention(reading: Reading, m: Match[str]) -> bool:
     """A finding is named; what follows is about it."""
     reading.mention(m["f"])
-    reading.open_mentions.append(m["f"])
     return True
 
 

@@ -79,18 +79,6 @@ def cascading_randomisation(
     return RandomisationCheck(tuple(found), abs(found[-1][1]) <= MAX_RANK_CORRELATION)
 
 
-def label_control(
-    trained: npt.NDArray[np.float32], on_random_labels: npt.NDArray[np.float32]
-) -> float:
-    """Rank correlation of the maps of a network with those of one trained on shuffled labels.
-
-    Args:
-        trained: Maps of the network, (N, H, W).
-        on_random_labels: Maps of the same slices by the control.
-    """
-    return mean_rank_correlation(trained, on_random_labels)
-
-
 def repeatability(explain: Callable[[], npt.NDArray[np.float32]]) -> float:
     """Largest difference between two runs, relative to the largest heat; 0 is repeatable."""
     first, second = explain(), explain()

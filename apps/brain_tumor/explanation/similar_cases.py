@@ -24,6 +24,8 @@ AGREEING = 0.35
 """Standardised difference up to which a feature agrees."""
 MOST_AGREEING = 3
 LEAST_SPREAD = 1e-9
+SAME_PATIENT = 1e-4
+"""Distance up to which a row is the case itself; the table keeps five digits of each value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,18 +128,17 @@ def similar_cases(
     table: TrainingTable,
     *,
     count: int = NEIGHBOURS,
-    without_group: int | None = None,
 ) -> tuple[SimilarCase, ...]:
     """Nearest training patients.
 
     Distance is the root mean square of the standardised differences over the features that both
-    have, each at most `MOST_STANDARD`.
+    have, each at most `MOST_STANDARD`. A patient without any difference is taken for the case
+    itself and left out: a training patient is not similar to itself.
 
     Args:
         measurements: Of the case, by feature id.
         table: Training patients.
         count: How many to return.
-        without_group: Patient to leave out, when the case is a training patient.
 
     Returns:
         Nearest first; empty if too few features are measured.
@@ -152,8 +153,7 @@ def similar_cases(
     shared = both.sum(axis=1)
     distance = np.sqrt((limited**2).sum(axis=1) / np.maximum(shared, 1))
     usable = shared >= LEAST_SHARED * len(table.features)
-    if without_group is not None:
-        usable &= np.array(table.groups) != without_group
+    usable &= distance > SAME_PATIENT
     order = [int(i) for i in np.argsort(distance, kind="stable") if usable[i]][:count]
     return tuple(
         SimilarCase(

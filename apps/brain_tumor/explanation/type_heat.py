@@ -16,7 +16,13 @@ from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain
 from brain_tumor.explanation.checked_heat import CheckedHeat
 from brain_tumor.explanation.facts import HeatFacts
 from brain_tumor.explanation.faithfulness import TestedSlice, case_faithfulness
-from brain_tumor.explanation.heatmap import BoolArray, HeatVolume, heat_volume, peak_ras
+from brain_tumor.explanation.heatmap import (
+    BoolArray,
+    HeatVolume,
+    heat_volume,
+    peak_inside,
+    peak_ras,
+)
 from brain_tumor.explanation.options import PREDICTION, RUNNER_UP
 from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices
 from brain_tumor.labels import TYPES, TumorType
@@ -31,7 +37,7 @@ def explain_type(
     case: Case,
     tumour: BoolArray,
     classification: ClassificationResult,
-    target: TumorType,
+    asked: str,
     method: HeatMethod,
 ) -> CheckedHeat:
     """Heat of a type on the reference grid of a case.
@@ -41,25 +47,43 @@ def explain_type(
         case: Case.
         tumour: Tumour on the grid of the case.
         classification: Its type.
-        target: Type to explain.
+        asked: What to explain: "prediction", "runner_up" or a type.
         method: How.
     """
     started = time.perf_counter()
-    heat, tested = _case_heat(classifier, case, classification, target, method)
+    target = choose_type(classification, asked)
+    scored = class_target(classification, target, asked)
+    heat, tested = _case_heat(classifier, case, classification, (target, scored), method)
     heated = time.perf_counter()
-    report = case_faithfulness(heat, tumour, tested, ClassTarget(TYPES.index(target)))
+    report = case_faithfulness(heat, tumour, tested, scored)
     checked = time.perf_counter()
     facts = None
     if not heat.is_empty:
         facts = HeatFacts(
             target=target,
             inside_share=report.inside_share,
-            peak_inside=report.peak_inside,
+            peak_inside=peak_inside(heat, tumour, reach_mm=0.0),
             faithful=report.passed,
             peak_ras=peak_ras(heat),
+            near_share=report.near_share,
+            peak_near=report.peak_inside,
         )
     timings = {"heatmap": heated - started, "faithfulness": checked - heated}
     return CheckedHeat(heat, report, facts, timings)
+
+
+def class_target(classification: ClassificationResult, kind: TumorType, asked: str) -> ClassTarget:
+    """What the heat of a type explains: its logit, or what it has over the most probable type.
+
+    Args:
+        classification: Of the case.
+        kind: From `choose_type`.
+        asked: As there; heat of the runner-up is contrastive, against the most probable type.
+    """
+    likeliest = classification.likeliest
+    if asked != RUNNER_UP or likeliest is None:
+        return ClassTarget(TYPES.index(kind))
+    return ClassTarget(TYPES.index(kind), against=TYPES.index(likeliest))
 
 
 def choose_type(classification: ClassificationResult, target: str) -> TumorType:
@@ -81,11 +105,11 @@ def _case_heat(
     classifier: TumorTypeClassifier,
     case: Case,
     classification: ClassificationResult,
-    target: TumorType,
+    explained: tuple[TumorType, ClassTarget],
     method: HeatMethod,
 ) -> tuple[HeatVolume, tuple[TestedSlice, ...]]:
     """Heat on the reference grid, and the slices whose heat is put to the test."""
-    readings = classification.slices
+    readings, (target, scored) = classification.slices, explained
     if not readings:
         nothing = np.zeros(case.shape, dtype=np.float32)
         return heat_volume(nothing, case.affine, method.value, target.value), ()
@@ -98,7 +122,7 @@ def _case_heat(
         network,
         network.looks,
         (images, masks, values),
-        ClassTarget(TYPES.index(target)),
+        scored,
         method,
         bf16=cpu_has_bf16(),
     )

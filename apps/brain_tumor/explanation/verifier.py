@@ -6,7 +6,7 @@ verifier does not trust the provider's links from sentence to evidence; it makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from brain_tumor.explanation import rules_english, rules_korean
@@ -16,6 +16,7 @@ from brain_tumor.explanation.claims import (
     HeatAgreementClaim,
     HeatNearClaim,
     HeatPeakClaim,
+    HeatPeakNearClaim,
     HeatShareClaim,
     NoCounterfactualClaim,
     NotMeasuredClaim,
@@ -73,7 +74,7 @@ class VerifiedText:
         claims: Claims that were read, in kept and refused sentences; a sentence that was not
             understood counts as one.
         supported: Claims that the facts bear out.
-        removed: Sentences that were dropped.
+        removed: Sentences that were dropped, also the composer's own that do not hold.
         rewritten: Sentences that the composer's sentence replaces.
         added: Required statements that the text had left out.
         problems: Sentences that did not pass.
@@ -104,7 +105,8 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
     """Check sentences, replace what is false by what is true, add what must not be left out.
 
     A refused sentence is replaced by the composer's sentence on the same features if there is one
-    that is not yet said; otherwise it is removed.
+    that is not yet said; otherwise it is removed. The composer's sentences must hold like any
+    other: one that does not replaces nothing and is not added.
 
     Args:
         texts: Sentences of a provider.
@@ -112,6 +114,14 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
         language: Of the sentences.
     """
     composed = compose(facts, language)
+    faults: dict[str, str] = {}
+
+    def fault(sentence: ComposedSentence) -> str:
+        """Why a sentence of the composer does not hold; empty if it does."""
+        if sentence.text not in faults:
+            faults[sentence.text] = _fault(sentence, facts, language)
+        return faults[sentence.text]
+
     kept: list[CheckedSentence] = []
     problems: list[Problem] = []
     claims = supported = 0
@@ -127,7 +137,7 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
         if not reason:
             kept.append(_checked(text, parsed.claims, facts, composed))
             continue
-        replacement = _replacement(parsed, composed, kept)
+        replacement = _replacement(parsed, [s for s in composed if not fault(s)], kept)
         problems.append(Problem(text, reason, "rewritten" if replacement else "removed"))
         if replacement is not None:
             kept.append(_from_composer(replacement))
@@ -138,8 +148,12 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
         s for s in composed if s.statement.required and not _is_said(s.statement.claims, kept)
     ]
     order = {sentence.text: i for i, sentence in enumerate(composed)}
+    refused = {problem.text for problem in problems}
     for sentence in missing:
-        _insert(kept, _from_composer(sentence), order)
+        if not fault(sentence):
+            _insert(kept, _from_composer(sentence), order)
+        elif sentence.text not in refused:
+            problems.append(Problem(sentence.text, fault(sentence), "removed"))
     rewritten = sum(problem.action == "rewritten" for problem in problems)
     return VerifiedText(
         tuple(kept),
@@ -147,9 +161,17 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
         supported,
         len(problems) - rewritten,
         rewritten,
-        len(missing),
+        sum(not fault(sentence) for sentence in missing),
         tuple(problems),
     )
+
+
+def _fault(sentence: ComposedSentence, facts: Facts, language: Language) -> str:
+    """Why a composed sentence does not hold, as it was planned or as it reads; empty if it does."""
+    parsed = parse(sentence.text, facts, language)
+    claims = dict.fromkeys((*sentence.statement.claims, *parsed.claims))
+    wrong = [problem for claim in claims if (problem := claim.problem(facts))]
+    return parsed.problem or "; ".join(wrong)
 
 
 def _is_said(claims: tuple[Claim, ...], kept: list[CheckedSentence]) -> bool:
@@ -183,7 +205,10 @@ def _kind(claims: tuple[Claim, ...], composed: tuple[ComposedSentence, ...]) -> 
     for kinds, kind in (
         ((TypeClaim,), Kind.CLASS),
         ((CounterfactualClaim, NoCounterfactualClaim), Kind.COUNTERFACTUAL),
-        ((PlaceClaim, HeatShareClaim, HeatPeakClaim, HeatAgreementClaim), Kind.LOCATION),
+        (
+            (PlaceClaim, HeatShareClaim, HeatPeakClaim, HeatPeakNearClaim, HeatAgreementClaim),
+            Kind.LOCATION,
+        ),
         ((HeatNearClaim,), Kind.FINDING),
     ):
         if any(isinstance(claim, kinds) for claim in claims):
@@ -197,7 +222,7 @@ def _from_composer(sentence: ComposedSentence) -> CheckedSentence:
 
 
 def _replacement(
-    parsed: ParsedSentence, composed: tuple[ComposedSentence, ...], kept: list[CheckedSentence]
+    parsed: ParsedSentence, composed: Sequence[ComposedSentence], kept: list[CheckedSentence]
 ) -> ComposedSentence | None:
     """The composer's sentence on the features of a refused one, if it is not said yet."""
     wanted = {name for claim in parsed.claims for name in claim.features} | set(parsed.features)

@@ -20,6 +20,7 @@ from brain_tumor.explanation.facts import (
     UndeterminedReason,
     probability_id,
 )
+from brain_tumor.explanation.numbers import WrittenNumber, written
 from brain_tumor.labels import TumorType
 
 FEATURE_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -251,6 +252,17 @@ def feature_words(feature: str, language: Language) -> str:
     """Noun phrase of a feature, without article or particle."""
     english, korean = FEATURE_WORDS[feature]
     return english if language is Language.ENGLISH else korean
+
+
+def written_value(feature: str, value: float, unit: str) -> WrittenNumber:
+    """A value of a feature as it is written.
+
+    Args:
+        feature: Tells whether a share is written in per cent.
+        value: Finite value.
+        unit: Unit of the facts.
+    """
+    return written(value, unit, percent=feature in PERCENT_FEATURES)
 
 
 def reason_code(reason: str) -> str:

@@ -23,6 +23,7 @@ from brain_tumor.explanation.language_models import (
     COMPOSER,
     ProviderSettings,
     available_providers,
+    provider_of_environment,
 )
 from brain_tumor.explanation.options import PREDICTION, TARGETS, ExplanationOptions
 from brain_tumor.explanation.sections import PART, explanation_sections
@@ -81,11 +82,11 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         """Options of a request with defaults.
 
         Raises:
-            InputError: If a key or a value is none that the task takes, or the method does not
-                fit the target.
+            InputError: If a key or a value is none that the task takes, the method does not fit
+                the target, or the provider cannot be used as it is set up.
         """
         options = super().check_options(params)
-        _chosen(options)
+        provider_of_environment(_chosen(options).provider)
         return options
 
     def compute(self, case: Case, options: Mapping[str, Any]) -> AnalysedCase:
@@ -95,6 +96,10 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         classification = self._analyst.classify(case, segmentation)
         explanation = self._analyst.explain(case, segmentation, classification, chosen)
         return AnalysedCase(segmentation, classification, explanation)
+
+    def keeps(self, result: AnalysedCase) -> bool:
+        """Only words of the provider that was asked for: one that failed may answer next time."""
+        return not result.explanation.rationale.notes
 
     def size_bytes(self, result: AnalysedCase) -> int:
         """Memory of the volumes."""

@@ -187,6 +187,10 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
     def files(self, outcome: Outcome[ResultT], options: Mapping[str, Any]) -> Items[FilePart]:
         """Files of the reply, the labelmap first."""
 
+    def keeps(self, result: ResultT) -> bool:
+        """Whether a result may answer the same request again."""
+        return True
+
     def is_valid(self) -> bool:
         """Whether clients may list the task; a task without weights is never made."""
         return True
@@ -264,7 +268,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
             result = self.compute(loaded.case, options)
         summary = _summary(loaded)
         unswitched = self._key(case_input, options) == key
-        if case_input.fingerprint is not None and unswitched:
+        if case_input.fingerprint is not None and unswitched and self.keeps(result):
             kept = Outcome(result, summary, timings, is_cached=True)
             self._services.cache.put(key, kept, self.size_bytes(result))
         return Outcome(result, summary, timings)

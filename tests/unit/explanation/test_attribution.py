@@ -7,7 +7,6 @@ from brain_tumor.errors import InputError
 from brain_tumor.explanation.attribution import (
     ClassTarget,
     HeatMethod,
-    contrast,
     explain_slices,
 )
 from brain_tumor.explanation.attribution_baseline import blurred_head, gaussian_blur, head_mask
@@ -81,14 +80,11 @@ def test_a_map_lies_on_the_pixels_of_its_cell():
     assert heat.maps[1, 25, 9] == pytest.approx(12 * (7 / 8) ** 2)
 
 
-def test_the_contrast_takes_the_runner_up_off():
+def test_a_contrast_takes_the_other_type_off():
     logits = torch.tensor([[3.0, 1.0, 2.5]])
-    assert contrast([0.5, 0.2, 0.3]) == ClassTarget(0, 2)
     assert ClassTarget(0, 2).score(logits).tolist() == [0.5]
     with pytest.raises(InputError, match="has 3 classes"):
         ClassTarget(3).score(logits)
-    with pytest.raises(InputError, match="no runner-up"):
-        contrast([1.0])
 
 
 def test_integrated_gradients_add_up_to_the_change_of_the_score():

@@ -126,6 +126,11 @@ def test_a_reason_in_free_words_is_given_word_for_word():
         (HeatFacts(G, 0.31, False), Form.HEAT_CONFLICT, "only 31 % of the heat"),
         (HeatFacts(G, 0.64, False), Form.HEAT_CONFLICT, "but its peak lies outside"),
         (HeatFacts(G, 0.31, True), Form.HEAT_CONFLICT, "although its peak lies inside"),
+        (
+            HeatFacts(G, 0.44, False, near_share=0.71, peak_near=False),
+            Form.HEAT_CONFLICT,
+            "its peak lies outside",
+        ),
         (HeatFacts(G, 0.82, True, False), Form.UNFAITHFUL, "failed its faithfulness test"),
     ],
 )
@@ -134,6 +139,15 @@ def test_every_conflict_of_the_heat_is_reported(heat, form, words):
         found = [s for s in compose(facts_of(heat=heat), language) if s.statement.form is form]
         assert [s.statement.kind for s in found] == [Kind.CONFLICT]
         assert language is Language.KOREAN or words in found[0].text
+
+
+def test_a_peak_at_the_rim_agrees_and_is_said_to_be_near():
+    facts = facts_of(heat=HeatFacts(G, 0.44, False, True, near_share=0.71, peak_near=True))
+    assert text_of(facts, Form.HEAT_AGREES) == [
+        "44 % of the heat for a glioma lies inside the tumour, and its peak lies within 5 mm of "
+        "the tumour."
+    ]
+    assert text_of(facts, Form.HEAT_CONFLICT) == []
 
 
 def test_heat_that_is_low_at_the_leading_measurement_is_a_conflict():

@@ -47,8 +47,26 @@ def test_the_smallest_change_that_lets_the_second_type_win_is_found():
     assert found.found is not None
     assert found.found.feature == "solidity"
     assert found.found.from_value == pytest.approx(2.0)
-    assert found.found.to_value == pytest.approx(3.5, abs=0.01)
-    assert found.found.to_value >= 3.5
+    # At 3.5 both score the same; 3.51 is the nearest number with two decimals that turns it.
+    assert found.found.to_value == pytest.approx(3.51, abs=1e-9)
+
+
+def test_the_value_that_is_written_turns_the_type():
+    # Meningioma wins from 3.494 on, which would be written as 3.49, where glioma still wins.
+    classify = head([[0, 0, 0], [1, 0, 0], [0, 0, 0]], (3.494, 0, -9))
+    found = find_counterfactual(measured(2.0), FEATURES, classify, a_reference()).found
+    assert found is not None
+    assert found.to_value == pytest.approx(3.50, abs=1e-9)
+
+
+def test_nothing_is_said_where_both_values_would_be_written_alike():
+    # Meningioma wins only from 2.002 to 2.004, on the way from 2.001 to a limit of 2.005.
+    def classify(batch):
+        wins = (batch[:, 0] >= 2.002) & (batch[:, 0] <= 2.004)
+        return np.where(wins[:, None], [[0.3, 0.6, 0.1]], [[0.6, 0.3, 0.1]])
+
+    near = a_reference(1.997, 2.005)
+    assert find_counterfactual(measured(2.001), FEATURES, classify, near) is None
 
 
 def test_none_is_found_when_the_reference_does_not_reach_far_enough():

@@ -1,8 +1,12 @@
 """Heat volumes: scale, places in mm and shares, worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from brain_tumor.errors import GeometryError, InputError, VolumeError
+from brain_tumor.explanation import type_heat
+from brain_tumor.explanation.attribution import ClassTarget, HeatMethod
 from brain_tumor.explanation.heatmap import (
     dilate_mm,
     heat_near,
@@ -11,6 +15,7 @@ from brain_tumor.explanation.heatmap import (
     peak_ras,
     share_inside,
 )
+from brain_tumor.labels import TumorType
 
 SHAPE = (10, 12, 8)
 
@@ -168,6 +173,37 @@ def test_the_pointing_game_is_won_within_reach_of_the_outline():
     tumour[4, 9, 4] = True  # 4 mm away
     assert peak_inside(heat, tumour)
     assert not peak_inside(heat, tumour, reach_mm=3.9)
+
+
+def test_words_on_heat_of_a_type_tell_inside_from_near(monkeypatch):
+    tumour = np.zeros(SHAPE, dtype=bool)
+    tumour[4, 9, 4] = True
+    heat = volume({(4, 5, 4): 1.0, (4, 9, 4): 0.5})  # the peak is 4 mm away
+    nothing = SimpleNamespace(likeliest=None)
+    monkeypatch.setattr(type_heat, "_case_heat", lambda *_: (heat, ()))
+    found = type_heat.explain_type(None, None, tumour, nothing, "glioma", HeatMethod.GRADCAM)
+    facts = found.facts
+    assert (facts.peak_inside, facts.peak_near) == (False, True)
+    assert facts.inside_share == pytest.approx(1 / 3)
+    assert facts.near_share == pytest.approx(1.0)
+    assert facts.agrees
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        ("prediction", ClassTarget(1)),
+        ("runner_up", ClassTarget(0, against=1)),  # glioma rather than meningioma
+        ("glioma", ClassTarget(0)),
+        ("pituitary", ClassTarget(2)),
+    ],
+)
+def test_heat_of_the_runner_up_is_what_it_has_over_the_most_probable_type(asked, target):
+    glioma, meningioma, pituitary = TumorType
+    probabilities = {glioma: 0.3, meningioma: 0.6, pituitary: 0.1}
+    found = SimpleNamespace(probabilities=probabilities, likeliest=meningioma)
+    kind = type_heat.choose_type(found, asked)
+    assert type_heat.class_target(found, kind, asked) == target
 
 
 def test_a_mask_on_another_grid_is_refused():

@@ -1,6 +1,7 @@
 """Endpoints, local folders and the embedded model, with fakes; nothing leaves this machine."""
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,6 +108,31 @@ def test_an_endpoint_that_does_not_answer_is_a_provider_error(endpoint, change, 
     provider = EndpointProvider(endpoint.url, timeout_s=0.3)
     with pytest.raises(ProviderError, match=message):
         provider.phrase(facts_of(), Language.ENGLISH)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"what?\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
+        b"",
+    ],
+)
+def test_an_endpoint_that_breaks_the_protocol_is_a_provider_error(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        with pytest.raises(ProviderError, match="cannot be used"):
+            EndpointProvider(url, timeout_s=5.0).phrase(facts_of(), Language.ENGLISH)
+        thread.join()
 
 
 def test_an_endpoint_that_is_not_there_is_a_provider_error():

@@ -3,6 +3,7 @@
 import pytest
 from brain_tumor.explanation.composer import compose
 from brain_tumor.explanation.facts import (
+    Counterfactual,
     CounterfactualSearch,
     Facts,
     HeatFacts,
@@ -140,6 +141,28 @@ ENGLISH_LIES = {
     "number words": "The ring-enhancement index is two.",
     "possible and impossible": "A pituitary tumour is the next possibility (5 %).",
     "doctor": "Consult a neurosurgeon immediately.",
+    "claim borrowed from a missing finding": (
+        "The midline shift and the ring-enhancement index supports a glioma."
+    ),
+    "claim borrowed from a finding against": (
+        "The share of the outline at the dura and the necrotic share speaks for a glioma."
+    ),
+    "finding tagged on": "The ring-enhancement index is 1.31, with the midline shift.",
+    "finding before a number": "The midline shift and the ring-enhancement index is 1.31.",
+    "finding before another fact": "The midline shift, the heatmap passed its faithfulness test.",
+    "finding before a heat": (
+        "The midline shift, and the heatmap is high at the place of the ring-enhancement index."
+    ),
+    "finding before a type": "The midline shift, so the most probable type is a glioma.",
+    "finding after a type": "The most probable type is a glioma, with the midline shift.",
+    "finding before a waiting type": "The midline shift, speaking for a glioma.",
+    "finding before a share": "The midline shift, and 82 % of the heat lies inside the tumour.",
+    "missing finding among measured ones": (
+        "The ring-enhancement index, the midline shift could not be measured."
+    ),
+    "finding named twice with one claim": (
+        "Speaking for a glioma, the midline shift and the necrotic share is 34 %."
+    ),
 }
 
 KOREAN_LIES = {
@@ -171,6 +194,10 @@ KOREAN_LIES = {
     "true clause with a tail": "괴사 비율은 34 %로, 교종을 뒷받침하며 수술이 필요합니다.",
     "undetermined": "종양의 유형은 판정하지 않았습니다.",
     "negation": "괴사 비율은 34 %로, 교종을 뒷받침하지 않습니다.",
+    "borrowed claim": "정중선 이동, 고리 조영증강 지수는 교종을 뒷받침합니다.",
+    "finding before a number": "정중선 이동, 괴사 비율은 34 %입니다.",
+    "finding tagged on": "괴사 비율은 34 %로, 정중선 이동.",
+    "finding before another fact": "정중선 이동, 열의 82 %가 종양 안에 있습니다.",
 }
 
 
@@ -256,6 +283,47 @@ def test_agreement_with_an_unfaithful_heatmap_is_refused():
     text = "Heatmap and measurements agree on the place."
     assert "faithfulness" in verify([text], facts, Language.ENGLISH).problems[0].reason
     assert not verify([text], facts_of(), Language.ENGLISH).problems
+
+
+@pytest.mark.parametrize(
+    ("told", "tumor"),
+    [
+        (Counterfactual("ring_enhancement_index", 1.31, 0.97, G), "glioma"),
+        (Counterfactual("ring_enhancement_index", 1.308, 1.312, M), "meningioma"),
+    ],
+)
+def test_a_counterfactual_that_changes_nothing_is_refused(told, tumor):
+    facts = facts_of(counterfactual=CounterfactualSearch(told.tumor, told))
+    lie = (
+        f"If the ring-enhancement index were {told.to_value:.2f} instead of 1.31, a {tumor} would "
+        "be the most probable type."
+    )
+    assert "already" in verify([lie], facts, Language.ENGLISH).problems[0].reason
+
+
+def test_it_is_not_said_that_nothing_makes_the_predicted_type_win():
+    facts = facts_of(counterfactual=CounterfactualSearch(G, None))
+    lie = (
+        "No single measurement, changed within the range of the training patients, would make a "
+        "glioma the most probable type."
+    )
+    assert "already" in verify([lie], facts, Language.ENGLISH).problems[0].reason
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "The heatmap peak lies inside the tumour.",
+        "44 % of the heat lies inside the tumour, and so does its peak.",
+        "The heatmap peak lies within 3 mm of the tumour.",
+        "Heatmap and measurements disagree on the place.",
+    ],
+)
+def test_a_peak_at_the_rim_is_not_said_to_lie_inside(lie):
+    facts = facts_of(heat=HeatFacts(G, 0.44, False, True, near_share=0.71, peak_near=True))
+    assert verify([lie], facts, Language.ENGLISH).problems[0].text == lie
+    true = "The heatmap peak lies within 5 mm of the tumour."
+    assert not verify([true], facts, Language.ENGLISH).problems
 
 
 def test_without_heat_nothing_is_said_about_heat():

@@ -72,6 +72,21 @@ def test_a_provider_that_fails_falls_back_to_the_composer_and_says_so():
     ]
 
 
+class BreakingProvider:
+    name = "transformers"
+
+    def phrase(self, facts, language):
+        raise KeyError("chat_template of /home/someone/model")
+
+
+def test_whatever_a_provider_throws_the_composer_stands_in(caplog):
+    rationale = explain_in_words(facts_of(), "en", BreakingProvider())
+    assert shown(rationale) == composed()
+    assert rationale.provider == "composer"
+    assert rationale.notes == ("transformers: it failed (KeyError); the composer's text is shown",)
+    assert "failed unexpectedly" in caplog.text
+
+
 @pytest.mark.parametrize("texts", [(), ("",), ("Surgery is advised.", "It is a glioblastoma.")])
 def test_a_provider_of_which_nothing_holds_falls_back_to_the_composer(texts):
     rationale = explain_in_words(facts_of(), "en", Provider(*texts))

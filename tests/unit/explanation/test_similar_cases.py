@@ -45,11 +45,11 @@ def test_a_patient_is_one_row_with_the_medians_of_its_slices():
 
 def test_the_nearest_patient_comes_first_with_its_standardised_distance():
     table = a_table()
-    found = similar_cases(case(2.0, 2.0), table, count=2)
-    assert [other.group for other in found] == [2, 1]  # 1 and 3 are equally far; the first counts
-    assert found[0].distance == 0.0
+    found = similar_cases(case(2.0, 3.0), table, count=2)
+    assert [other.group for other in found] == [2, 3]
     # Quantiles 15.9 and 84.1 of 0, 2, 4, 6 are 0.954 and 5.046: spread 2.046.
-    assert found[1].distance == pytest.approx(2.0 / 2.046, abs=1e-3)
+    assert found[0].distance == pytest.approx(1.0 / 2.046 / 2**0.5, abs=1e-3)
+    assert found[1].distance == pytest.approx((5 / 2) ** 0.5 / 2.046, abs=1e-3)
     assert found[0].tumor is M
 
 
@@ -61,8 +61,12 @@ def test_features_that_agree_are_named():
 
 
 def test_a_training_patient_is_not_its_own_neighbour():
-    found = similar_cases(case(2.0, 2.0), a_table(), without_group=2)
+    found = similar_cases(case(2.0, 2.0), a_table())
+    # 1 and 3 are equally far; the first in the table counts
     assert [other.group for other in found] == [1, 3, 4]
+    # nor where the table keeps five digits only
+    found = similar_cases(case(2.00001, 2.0), a_table())
+    assert [other.group for other in found] == [3, 1, 4]
 
 
 def test_one_wild_value_does_not_decide():
@@ -75,7 +79,7 @@ def test_with_too_few_values_nobody_is_similar():
     table = a_table()
     nothing = {name: missing("1", "too small") for name in FEATURES}
     assert similar_cases(nothing, table) == ()
-    assert len(similar_cases(case(2.0, None), table)) == 4  # half of the features is enough
+    assert len(similar_cases(case(2.1, None), table)) == 4  # half of the features is enough
 
 
 def test_a_table_survives_json():

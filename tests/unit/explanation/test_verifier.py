@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import pytest
+from brain_tumor.explanation import plan
 from brain_tumor.explanation.claims import (
     ProbabilityClaim,
     RankClaim,
@@ -69,6 +72,31 @@ def test_the_honest_composer_is_kept_whole(language):
         assert verified.claims == verified.supported
         assert verified.problems == ()
         assert verified.added == 0
+
+
+def test_a_composer_that_errs_is_refused_like_anyone_else(monkeypatch):
+    honest = plan.value_of
+    facts = facts_of()
+    true = {sentence.text for sentence in compose(facts, EN)}
+
+    def doubled(item, value=None):
+        number = honest(item, value)
+        return replace(number, value=2.0 * number.value)
+
+    monkeypatch.setattr(plan, "value_of", doubled)
+    composed = [sentence.text for sentence in compose(facts, EN)]
+    wrong = set(composed) - true
+    # place, volumes, three findings for, one against, and the counterfactual hold measured values
+    assert len(wrong) == 7
+    verified = verify(composed, facts, EN)
+    assert {problem.text for problem in verified.problems} == wrong
+    assert {sentence.text for sentence in verified.sentences} == true & set(composed)
+    assert (verified.removed, verified.rewritten, verified.added) == (7, 0, 0)
+    # nor does it stand in for another provider
+    other = verify(["The necrotic share is 54 %."], facts, EN)
+    assert not wrong & {sentence.text for sentence in other.sentences}
+    assert other.rewritten == 0
+    assert {problem.text for problem in other.problems} & wrong  # what speaks against the type
 
 
 HONEST = [
