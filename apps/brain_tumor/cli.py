@@ -338,6 +338,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         if arguments.runs is None:
             raise InputError("evaluate concepts needs --runs, a run of train classification")
         evaluate_concepts(arguments.runs, arguments.output)
+    elif arguments.fold is not None and (fold is None or arguments.runs is not None):
+        raise InputError(
+            "evaluate tumor_core takes --fold 0 to 4, without --runs: one bundle has seen the "
+            "patients of the other folds",
+            remedy="For all patients name a five-fold run with --runs; else leave --fold out.",
+        )
     elif arguments.runs is not None:
         from brain_tumor.segmentation.tumor_core.five_folds import evaluate_run as evaluate_cores
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import pytest
-from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS, _read_type
+from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS, _read_type, main
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.options import TARGETS
@@ -27,3 +27,12 @@ def test_a_mistyped_provider_is_refused_before_anything_is_read_or_computed():
 
 def test_the_choices_of_the_command_line_are_those_of_the_loss():
     assert tuple(choice.value for choice in CrossEntropy) == CROSS_ENTROPIES
+
+
+@pytest.mark.parametrize("more", [["--fold", "all"], ["--fold", "1", "--runs", "somewhere"]])
+def test_a_fold_that_would_be_ignored_is_refused(tmp_path, capsys, more):
+    output = tmp_path / "tables.json"
+    command = ["evaluate", "tumor_core", "--data", str(tmp_path), "--output", str(output)]
+    assert main([*command, *more]) != 0
+    assert "--fold" in capsys.readouterr().err
+    assert not output.exists()

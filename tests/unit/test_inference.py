@@ -7,8 +7,9 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.labels import Label, LabelScheme, Region
 from brain_tumor.segmentation.cleanup import CleanUpRule
-from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.inference import SubregionSegmenter, entropy_bits
 from brain_tumor.segmentation.segmenter import ChoosingSegmenter
+from brain_tumor.segmentation.tumor_core.segmenter import binary_entropy
 from torch import nn
 
 VERSION = ModelVersion("segmentation", "0.0.1", "0" * 64)
@@ -144,6 +145,38 @@ def test_enhancement_that_is_too_little_to_be_believed_is_told(segmenter):
     assert float(told.split()[0]) == pytest.approx(
         millilitres, rel=0.2
     )  # blurred by the working grid
+
+
+class HardlySureOfEnhancement(nn.Module):
+    """Where normalised t1c is above 2: enhancing against background by a logit of 1."""
+
+    def forward(self, image):
+        bright = (image[:, 1:2] > 2).float()
+        never = torch.full_like(bright, -20.0)
+        return torch.cat([20 * (1 - bright), never, never, bright], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "label"),
+    [
+        (CleanUpRule(least_peak=0.0), Label.ET),
+        (CleanUpRule(least_peak=0.0, smallest_enhancing_ml=100.0), Label.NCR),
+        (CleanUpRule(least_peak=0.99), Label.BACKGROUND),
+    ],
+)
+def test_clean_up_changes_the_label_and_not_the_doubt(rule, label):
+    case, ball = a_bright_ball(ball_mm=14.0)
+    result = SubregionSegmenter(HardlySureOfEnhancement(), VERSION, rule, bf16=False).segment(case)
+    middle = tuple(np.argwhere(ball).mean(axis=0).round().astype(int))
+    assert result.labelmap[middle] == label
+    # p = 0.731 and 0.269: 0.731 * 0.452 + 0.269 * 1.895 bits
+    assert result.uncertainty[middle] == pytest.approx(0.840, abs=0.002)
+
+
+def test_doubt_between_two_labels_is_1_however_many_labels_there_are():
+    probabilities = torch.tensor([[1.0, 0.5, 0.25], [0, 0.5, 0.25], [0, 0, 0.25], [0, 0, 0.25]])
+    assert entropy_bits(probabilities).tolist() == [0.0, 1.0, 1.0]
+    assert binary_entropy(np.array([0.0, 0.5], np.float32)).tolist() == [0.0, 1.0]
 
 
 def test_missing_contrast_is_warned_about(segmenter):

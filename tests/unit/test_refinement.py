@@ -122,6 +122,23 @@ class TestRefine:
         once = refine(nothing(), AFFINE, evidence_of(target), strokes)
         np.testing.assert_array_equal(refine(once, AFFINE, evidence_of(target), strokes), once)
 
+    def test_a_click_sent_again_leaves_what_was_edited_by_hand_beside_it(self):
+        target = ball(CENTRE, 5)
+        strokes = [click(CENTRE, Label.ET, target.shape)]
+        edited = refine(nothing(), AFFINE, evidence_of(target), strokes)
+        edited[21, 20, 20] = Label.NCR  # 2 mm from the click
+        again = refine(edited, AFFINE, evidence_of(target), strokes)
+        np.testing.assert_array_equal(again, edited)
+
+    def test_of_two_close_clicks_the_later_takes_what_lies_near_both(self):
+        evidence = evidence_of(np.zeros((SIZE,) * 3, dtype=bool), probability=0.0)
+        strokes = [
+            click(CENTRE, Label.NCR, (SIZE,) * 3),
+            click((22, 20, 20), Label.ED, (SIZE,) * 3),
+        ]
+        refined = refine(nothing(), AFFINE, evidence, strokes, ClaimWeights(constant=-100.0))
+        assert refined[19:24, 20, 20].tolist() == [1, 1, 2, 2, 2]
+
     def test_an_earlier_click_defends_its_own(self):
         target = ball((14, 20, 20), 4) | ball((26, 20, 20), 4)
         evidence = evidence_of(target)
@@ -284,14 +301,23 @@ class TestStrokes:
         # voxel (2, 4, 5) lies at (10 - 8, -6 + 6, 5)
         assert ras_to_index((2.0, 0.0, 5.0), affine) == pytest.approx((2, 4, 5))
 
-    def test_scribbles_become_one_stroke_a_value(self):
+    def test_scribbles_become_one_stroke_a_connected_piece(self):
         volume = np.zeros((4, 4, 4), dtype=np.uint8)
         volume[0, 0, :2] = 3
+        volume[1, 1, 2] = 3  # touches the first by a corner
+        volume[3, 3, 0] = 3
         volume[2, 2, 2] = SCRIBBLED_BACKGROUND
-        first, second = scribbles(volume, (4, 4, 4))
-        assert (first.label, second.label) == (Label.ET, Label.BACKGROUND)
-        assert first.voxels.tolist() == [[0, 0, 0], [0, 0, 1]]
-        assert second.voxels.tolist() == [[2, 2, 2]]
+        first, second, third = scribbles(volume, (4, 4, 4))
+        assert [s.label for s in (first, second, third)] == [Label.ET, Label.ET, Label.BACKGROUND]
+        assert first.voxels.tolist() == [[0, 0, 0], [0, 0, 1], [1, 1, 2]]
+        assert second.voxels.tolist() == [[3, 3, 0]]
+        assert third.voxels.tolist() == [[2, 2, 2]]
+
+    def test_scribbles_of_too_many_pieces_are_refused(self):
+        volume = np.zeros((10, 10, 10), dtype=np.uint8)
+        volume[::2, ::2, ::2] = 3
+        with pytest.raises(InputError, match="125 pieces"):
+            scribbles(volume, (10, 10, 10))
 
     def test_scribbles_of_another_shape_or_with_other_values_are_refused(self):
         with pytest.raises(InputError, match="expected"):

@@ -2,12 +2,15 @@ import json
 
 import pytest
 import torch
+from brain_tumor.errors import InputError
 from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.networks import build_unet
+from brain_tumor.segmentation.training import subregions
 from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.training.composites import make_host, to_canvas
 from brain_tumor.segmentation.training.export import export_bundle
+from brain_tumor.segmentation.training.folds import patient_fold
 from brain_tumor.segmentation.training.precision import (
     run_depthwise_layers_in_float32,
     run_wide_layers_in_float32,
@@ -16,12 +19,13 @@ from brain_tumor.segmentation.training.subregions import (
     TrainingData,
     TrainingPlan,
     learning_rate,
+    load_training_data,
     train,
 )
 from brain_tumor.segmentation.tumor_core.encoder import Convolution
 from torch import nn
 
-from tests.helpers.brats_data import write_brats_data
+from tests.helpers.brats_data import PATIENTS, write_brats_data
 
 TINY = TrainingPlan(steps=2, validate_every=1, warmup_steps=1, channels=(4, 4, 8, 8, 8))
 
@@ -70,6 +74,32 @@ def test_a_run_is_reproducible_resumes_and_changes_the_weights(data, tmp_path):
     train(longer, data, tmp_path / "a")
     assert [r["step"] for r in records(tmp_path / "a")] == [1, 2, 3]
     assert all(0 <= r["cubes_WT"] <= 1 for r in records(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("plan", [None, '{"fold": 1}', '{"fold": null}', "torn"])
+def test_a_run_is_not_resumed_with_other_patients_held_out(data, tmp_path, plan):
+    (tmp_path / "checkpoint.pt").touch()
+    if plan is not None:
+        (tmp_path / "plan.json").write_text(plan)
+    with pytest.raises(InputError, match="held out"):
+        train(TINY, data, tmp_path)  # fold 0
+    kept = (tmp_path / "plan.json").read_text() if plan is not None else None
+    assert kept == plan
+
+
+def test_patients_of_the_fold_are_in_no_part_of_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(subregions, "make_phantom_hosts", lambda *_, **__: [])  # they are nobody
+    # by hand: the first of the three is in fold 0, and so is its whole case
+    folder = write_brats_data(tmp_path)
+    held_out = {p for p in PATIENTS if patient_fold(p) == 0}
+    assert held_out == {PATIENTS[0]}
+    loaded = load_training_data(folder, 0)
+    assert {c.patient for c in loaded.cubes} == set(PATIENTS[1:])
+    assert {c.patient for c in loaded.validation_cubes} == held_out
+    assert (len(loaded.hosts), len(loaded.validation_hosts)) == (1, 1)
+    everyone = load_training_data(folder, None)
+    assert {c.patient for c in everyone.cubes} == set(PATIENTS)
+    assert (len(everyone.hosts), len(everyone.validation_hosts)) == (2, 0)
 
 
 def test_an_exported_bundle_gives_the_labels_of_the_trained_network(data, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,24 @@ def test_an_inserted_cube_brings_its_own_voxels_and_labels(cubes, masks, hosts):
     np.testing.assert_allclose(
         sample.image[(slice(None), *middle)], cube.image[:, 8:-8, 8:-8, 8:-8], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_donor_without_some_sequences_takes_no_label_away(hosts, is_complete):
+    host = hosts[0]
+    everywhere = np.where(host.brain, np.uint8(Label.ET), np.uint8(0))
+    host = replace(host, labels=everywhere)
+    donor = replace(
+        host,
+        healthy_labels=np.zeros_like(everywhere),
+        healthy_image=host.image + 5,
+        present=(True, True, is_complete, True),
+    )
+    samples = [compose(None, None, host, [donor], np.random.default_rng(seed)) for seed in range(4)]
+    is_kept = [np.array_equal(s.labels, everywhere) for s in samples]
+    is_untouched = [np.array_equal(s.image, host.image) for s in samples]
+    assert is_kept == is_untouched
+    assert all(is_kept) != is_complete
 
 
 def test_the_host_stays_where_the_cube_is_only_padding(cubes, masks, hosts):

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from brain_tumor.bundles import read_bundle
+from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
 from brain_tumor.errors import FileFormatError, InputError, NotFoundError
 from brain_tumor.segmentation.training.slice_augmentation import (
     AugmentationPlan,
@@ -30,10 +30,13 @@ from brain_tumor.segmentation.training.slices import (
 from brain_tumor.segmentation.training.tumor_core import (
     AveragedWeights,
     TrainingOptions,
+    chosen_schedule,
     core_loss,
     learning_rate_factor,
     read_history,
     train,
+    write_metadata,
+    write_weights,
 )
 from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from PIL import Image
@@ -281,6 +284,34 @@ def test_a_second_stage_starts_from_the_weights_and_continues_the_history(a_data
     learnt = {n: w for n, w in read_bundle(first).weights().items() if ".norm." not in n}
     for name, value in learnt.items():
         torch.testing.assert_close(read_bundle(second).weights()[name], value, atol=1e-3, rtol=0)
+
+
+def test_a_second_stage_holds_out_the_same_patients(a_data_folder, tmp_path):
+    small = CoreNetworkArguments((8, 8, 8, 8))
+    write_metadata(tmp_path / "first" / METADATA, TrainingOptions(fold=1), small, 2, 0.1)
+    write_weights(tmp_path / "first" / WEIGHTS, {"a": torch.zeros(1)})
+    with pytest.raises(InputError, match="held out fold 1; expected fold 0"):
+        train(
+            a_data_folder,
+            tmp_path / "second",
+            TrainingOptions(fold=0),
+            small,
+            start=tmp_path / "first",
+        )
+
+
+def test_a_second_run_into_a_folder_begins_its_history_anew(a_data_folder, tmp_path):
+    options = TrainingOptions(fold=None, steps=1, batch_size=2)
+    for _ in range(2):
+        train(a_data_folder, tmp_path, options, CoreNetworkArguments((8, 8, 8, 8)))
+    assert [line["step"] for line in read_history(tmp_path / "history.jsonl")] == [1]
+
+
+def test_only_the_default_schedule_ends_by_the_clock():
+    assert chosen_schedule(None, None) == (4600, 92.0)
+    assert chosen_schedule(9000, None) == (9000, None)
+    assert chosen_schedule(None, 5.0) == (4600, 5.0)
+    assert chosen_schedule(9000, 5.0) == (9000, 5.0)
 
 
 def test_a_line_passes_beside_the_tumour():

@@ -20,6 +20,9 @@ from brain_tumor.labels import Label, LabelArray
 
 FloatArray = npt.NDArray[np.float64]
 
+IN_DOUBT = 0.5
+"""A voxel is in doubt from half a bit on: where its label is less than 89 % sure."""
+
 NOTHING_FOUND = 1.0
 """Uncertainty of a case in which no tumour was found: it is missed or not there; somebody looks."""
 
@@ -43,7 +46,7 @@ class CaseScores:
     """What is known about a case that nobody has corrected.
 
     Attributes:
-        uncertainty: Mean entropy over the tumour and its doubtful surroundings, 0-1.
+        uncertainty: Mean doubt over the tumour and its doubtful surroundings, 0-1.
         features: Position in feature space, see `case_features`.
         unsure_ml: Volume whose label is in doubt.
         type_entropy: Entropy of the tumour type, 0-1; None without a classifier.
@@ -77,10 +80,13 @@ class CaseScores:
 
 
 def tumour_uncertainty(uncertainty: npt.NDArray[np.float32], labelmap: LabelArray) -> float:
-    """Mean entropy over the voxels that are labelled or in doubt.
+    """Mean doubt over the voxels that are labelled or `IN_DOUBT`.
+
+    A faint haze far from the tumour does not count, however many voxels it has: else the score
+    would tell how large a box the model has looked at.
 
     Args:
-        uncertainty: Entropy per voxel, 0-1.
+        uncertainty: Doubt per voxel, 0-1, as of `SegmentationResult.uncertainty`.
         labelmap: Labels, same shape.
 
     Returns:
@@ -88,15 +94,15 @@ def tumour_uncertainty(uncertainty: npt.NDArray[np.float32], labelmap: LabelArra
     """
     if not labelmap.any():
         return NOTHING_FOUND
-    region = (labelmap > 0) | (uncertainty > 0)
+    region = (labelmap > 0) | (uncertainty >= IN_DOUBT)
     return float(uncertainty[region].mean())
 
 
 def unsure_ml(
     uncertainty: npt.NDArray[np.float32], spacing_mm: tuple[float, float, float]
 ) -> float:
-    """Volume whose entropy is at least half of the largest possible."""
-    return float(np.count_nonzero(uncertainty >= 0.5) * np.prod(spacing_mm) / 1000.0)
+    """Volume that is `IN_DOUBT`."""
+    return float(np.count_nonzero(uncertainty >= IN_DOUBT) * np.prod(spacing_mm) / 1000.0)
 
 
 def normalised_entropy(probabilities: Sequence[float]) -> float:

@@ -111,9 +111,9 @@ class SubregionSegmenter:
             prediction = self.predict(working)
             probabilities = _tumour_probabilities(prediction)
         with timer.stage("clean_up"):
-            prediction, disbelieved_ml = self._cleaned(prediction)
+            cleaned, disbelieved_ml = self._cleaned(prediction)
         with timer.stage("to_native_grid"):
-            labelmap, uncertainty = _on_native_grid(prediction, case.affine, case.shape)
+            labelmap, uncertainty = _on_native_grid(prediction, cleaned, case.affine, case.shape)
         volumes = region_volumes_ml(labelmap, case.spacing_mm)
         return SegmentationResult(
             labelmap=labelmap,
@@ -218,34 +218,43 @@ def _changes(
 
 
 def _on_native_grid(
-    prediction: WorkingPrediction, affine: Affine, shape: tuple[int, int, int]
+    raw: WorkingPrediction,
+    cleaned: WorkingPrediction,
+    affine: Affine,
+    shape: tuple[int, int, int],
 ) -> tuple[LabelArray, npt.NDArray[np.float32]]:
+    """Labels after the clean-up, and the doubt before it: clean-up makes nothing more certain."""
     labelmap = np.zeros(shape, dtype=np.uint8)
     uncertainty = np.zeros(shape, dtype=np.float32)
-    probabilities = prediction.probabilities
-    relevant = (probabilities[int(Label.BACKGROUND)] < 1 - RELEVANT_PROBABILITY).numpy()
+    relevant = (raw.probabilities[int(Label.BACKGROUND)] < 1 - RELEVANT_PROBABILITY).numpy()
     if not relevant.any():
         return labelmap, uncertainty
     box = _box(relevant)
     start = np.eye(4)
     start[:3, 3] = [s.start for s in box]
-    part, place = to_native_grid(
-        probabilities[:, box[0], box[1], box[2]].contiguous(),
-        prediction.case.affine @ start,
-        affine,
-        shape,
-    )
+    working_affine = raw.case.affine @ start
+    part, place = to_native_grid(_in_box(raw, box), working_affine, affine, shape)
     covered = part.sum(dim=0) > 0.5
+    uncertainty[place] = torch.where(covered, entropy_bits(part), 0.0).numpy()
+    if cleaned.probabilities is not raw.probabilities:
+        part, _ = to_native_grid(_in_box(cleaned, box), working_affine, affine, shape)
     labels = part.max(dim=0).indices.to(torch.uint8)
     labelmap[place] = torch.where(covered, labels, 0).numpy()
-    uncertainty[place] = torch.where(covered, _entropy(part), 0.0).numpy()
     return labelmap, uncertainty
 
 
-def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
-    """Entropy over classes, scaled to 0-1."""
+def _in_box(prediction: WorkingPrediction, box: tuple[slice, slice, slice]) -> torch.Tensor:
+    return prediction.probabilities[:, box[0], box[1], box[2]].contiguous()
+
+
+def entropy_bits(probabilities: torch.Tensor) -> torch.Tensor:
+    """Doubt on the scale of `SegmentationResult.uncertainty`.
+
+    Args:
+        probabilities: Classes first.
+    """
     entropy: torch.Tensor = torch.special.entr(probabilities.clamp(0, 1)).sum(dim=0)
-    return entropy / float(np.log(len(probabilities)))
+    return (entropy / float(np.log(2))).clamp(max=1.0)
 
 
 def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:

@@ -48,7 +48,9 @@ class SegmentationResult:
         scheme: Which label values the labelmap may hold.
         model: Model that made it.
         reason: One sentence: why this model was chosen.
-        uncertainty: Voxel-wise uncertainty on the reference grid, 0 (certain) to 1, or None.
+        uncertainty: Doubt of the model before any clean-up, voxel by voxel on the reference grid:
+            entropy of its labels in bits, at most 1. So 1 is an even choice between two labels,
+            whatever number of labels the model tells apart. None if the model gives none.
         volumes_ml: Millilitres per region of the scheme.
         timings_s: Seconds per stage.
         warnings: Sentences that a reader must see first.

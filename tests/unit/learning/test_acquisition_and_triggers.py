@@ -42,6 +42,13 @@ class TestUncertainty:
         doubt[1, 1, 1] = 0.5
         assert tumour_uncertainty(doubt, labels) == pytest.approx(0.25)
 
+    def test_a_haze_over_the_whole_box_does_not_hide_the_doubt_in_the_tumour(self):
+        doubt, labels = np.full((20, 20, 20), 0.03, np.float32), np.zeros((20, 20, 20), np.uint8)
+        labels[:2, 0, 0] = 3
+        doubt[:2, 0, 0] = 0.2
+        doubt[2:4, 0, 0] = 0.6  # the rim
+        assert tumour_uncertainty(doubt, labels) == pytest.approx(0.4)
+
     def test_a_case_without_any_tumour_is_looked_at(self):
         empty = np.zeros((4, 4, 4))
         found = tumour_uncertainty(empty.astype(np.float32), empty.astype(np.uint8))

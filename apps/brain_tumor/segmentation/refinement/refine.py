@@ -76,7 +76,7 @@ def refine(
         claim = _Claim(stroke, partial(_explore, refined, affine, evidence, stroke))
         if not (refined[tuple(stroke.voxels.T)] == stroke.label).all():
             _grow(refined, affine, claim.around, claims, weights)
-        _honour(refined, affine, stroke)
+            _honour(refined, affine, stroke)
         claims.append(claim)
     for claim in claims:
         refined[tuple(claim.stroke.voxels.T)] = claim.stroke.label

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import InputError, LabelError
@@ -17,6 +18,8 @@ CLICK_RADIUS_MM = 2.0
 """A click sets at least the voxels this near, whatever the images look like."""
 SCRIBBLED_BACKGROUND = 255
 """Value of a scribble volume that says "no tumour here"; 0 says nothing."""
+MOST_PIECES = 64
+CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 
 Index = tuple[int, int, int]
 
@@ -69,7 +72,9 @@ def ras_to_index(point_mm: tuple[float, float, float], affine: Affine) -> tuple[
 
 
 def scribbles(volume: IntegerArray, shape: Index) -> tuple[Stroke, ...]:
-    """Strokes of a volume of scribbles, one per value.
+    """Strokes of a volume of scribbles, one per connected piece of a value.
+
+    Pieces far from each other lie in different tissue, so each speaks for its own surroundings.
 
     Args:
         volume: 0 where nothing was drawn, a value of `Label` where that label was, and
@@ -77,7 +82,7 @@ def scribbles(volume: IntegerArray, shape: Index) -> tuple[Stroke, ...]:
         shape: Shape of the case.
 
     Raises:
-        InputError: If the volume has another shape.
+        InputError: If the volume has another shape, or more than `MOST_PIECES` pieces.
         LabelError: If it holds other values.
     """
     if volume.shape != shape:
@@ -93,8 +98,22 @@ def scribbles(volume: IntegerArray, shape: Index) -> tuple[Stroke, ...]:
                 f"or {SCRIBBLED_BACKGROUND} for background"
             )
         label = Label.BACKGROUND if value == SCRIBBLED_BACKGROUND else Label(int(value))
-        strokes.append(Stroke(np.argwhere(volume == value), label))
+        strokes += [Stroke(voxels, label) for voxels in _pieces(volume == value)]
+    if len(strokes) > MOST_PIECES:
+        raise InputError(
+            f"scribbles consist of {len(strokes)} pieces; expected {MOST_PIECES} at most",
+            remedy="Send the corrected labelmap along and only the scribbles made since.",
+        )
     return tuple(strokes)
+
+
+def _pieces(drawn: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.intp]]:
+    """Voxels of each connected piece, corners count as touching."""
+    numbered, _ = ndimage.label(drawn, structure=CONNECTIVITY)
+    return [
+        np.argwhere(numbered[box] == number) + [part.start for part in box]
+        for number, box in enumerate(ndimage.find_objects(numbered), start=1)
+    ]
 
 
 def check_labels(strokes: Iterable[Stroke], scheme: LabelScheme) -> None:

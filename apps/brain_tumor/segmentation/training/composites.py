@@ -176,13 +176,15 @@ def _transplant_healthy(
     box = tuple(slice(int(a), int(a + n)) for a, n in zip(low, size, strict=True))
     new, old = donor.healthy_image[(slice(None), *box)], image[(slice(None), *box)]
     swap = new.any(axis=0) & old.any(axis=0) & host_brain[box] & donor.brain[box]
+    tumour = (labels[box] > 0) | (donor.healthy_labels[box] > 0)
+    if not all(donor.present) and tumour[swap].any():
+        return  # some channels would show the tumour of one brain, some that of the other
     weight = np.where(swap, _ramp(tuple(int(n) for n in size)), 0.0)
     for channel, there in enumerate(donor.present):
         if there:
             old[channel] = old[channel] * (1 - weight) + new[channel] * weight
     taken = weight > 0.5
-    if all(donor.present) or not (donor.healthy_labels[box] > 0).any():
-        labels[box][taken] = donor.healthy_labels[box][taken]
+    labels[box][taken] = donor.healthy_labels[box][taken]
 
 
 def _render_outside(

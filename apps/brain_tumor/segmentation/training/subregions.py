@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from brain_tumor.errors import InputError
 from brain_tumor.labels import LabelArray, Region
 from brain_tumor.segmentation.losses import CrossEntropy, dice_cross_entropy
 from brain_tumor.segmentation.networks import DEFAULT_CHANNELS, build_unet
@@ -194,7 +195,11 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
 
     Returns:
         Network with averaged weights, in eval mode.
+
+    Raises:
+        InputError: If the run to resume held out other patients.
     """
+    _check_held_out(output, plan)
     output.mkdir(parents=True, exist_ok=True)
     (output / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
     torch.set_num_threads(plan.threads)
@@ -303,6 +308,32 @@ def _save(output: Path, step: int, network: nn.Module, average: nn.Module, optim
     temporary = output / "checkpoint.tmp"
     torch.save(state, temporary)
     temporary.replace(output / "checkpoint.pt")
+
+
+def _check_held_out(output: Path, plan: TrainingPlan) -> None:
+    """Refuse to resume a run that has seen the patients that are held out now.
+
+    Raises:
+        InputError: If the folder holds a checkpoint of another fold, or of nobody knows which.
+    """
+    if not (output / "checkpoint.pt").exists():
+        return
+    try:
+        earlier = json.loads((output / "plan.json").read_text("utf-8"))["fold"]
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = "an unknown fold: its plan.json cannot be read"
+    if earlier != plan.fold:
+        raise InputError(
+            f"the run in '{output.name}' held out {_fold_name(earlier)}; expected "
+            f"{_fold_name(plan.fold)}",
+            remedy="Resume it with its own --fold, or choose another --output.",
+        )
+
+
+def _fold_name(fold: object) -> str:
+    if fold is None:
+        return "nobody"
+    return f"fold {fold}" if isinstance(fold, int) else str(fold)
 
 
 def _resume(output: Path, network: nn.Module, average: nn.Module, optimizer: Any) -> int:

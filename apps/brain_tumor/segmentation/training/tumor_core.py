@@ -3,8 +3,8 @@
     python -m brain_tumor.segmentation.training.tumor_core --data DIR --output DIR --fold 0
 
 Fixed schedule: the weights of the last step are the result, whatever validation says, so the
-scores of the held-out fold stay honest. The schedule runs over steps or over minutes, whichever
-ends first.
+scores of the held-out fold stay honest. The default schedule runs over steps or over minutes,
+whichever ends first; steps that are asked for are never cut off by the clock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from brain_tumor.segmentation.training.slices import (
     read_cheng_slice,
     to_canvas,
 )
+from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
 from brain_tumor.segmentation.tumor_core.network import (
     CoreNetwork,
     CoreNetworkArguments,
@@ -55,6 +56,7 @@ VERSION = "0.4.0"
 HISTORY = "history.jsonl"
 VALIDATION_BATCH = 16
 PATCH_PIXELS = 192
+DEFAULT_MINUTES = 92.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class TrainingOptions:
     Attributes:
         fold: Fold held out (0-4), or None to train on every patient.
         steps: Optimiser steps of the whole schedule.
-        minutes: The schedule ends here if the steps take longer.
+        minutes: The schedule ends here if the steps take longer; None never ends it.
         batch_size: Slices per step.
         learning_rate: Peak of the cosine schedule.
         encoder_rate: Share of it for the pretrained encoder.
@@ -78,7 +80,7 @@ class TrainingOptions:
 
     fold: int | None = 0
     steps: int = 4600
-    minutes: float = 92.0
+    minutes: float | None = None
     batch_size: int = 16
     learning_rate: float = 1.5e-3
     encoder_rate: float = 0.4
@@ -92,8 +94,21 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if self.fold is not None and not 0 <= self.fold < FOLDS:
             raise InputError(f"fold is {self.fold}; expected 0 to {FOLDS - 1} or all")
-        if self.steps < 1 or self.minutes <= 0 or self.batch_size < 1:
+        is_timeless = self.minutes is not None and self.minutes <= 0
+        if self.steps < 1 or is_timeless or self.batch_size < 1:
             raise InputError("steps, minutes and batch size must be positive")
+
+
+def chosen_schedule(steps: int | None, minutes: float | None) -> tuple[int, float | None]:
+    """Steps and minutes of a run; the clock ends the default schedule, or where it is asked to.
+
+    Args:
+        steps: Asked for, or None.
+        minutes: Asked for, or None.
+    """
+    if steps is None:
+        return TrainingOptions.steps, DEFAULT_MINUTES if minutes is None else minutes
+    return steps, minutes
 
 
 def augmentation(pixel_mm: float) -> AugmentationPlan:
@@ -242,8 +257,18 @@ def train(
 
     Returns:
         `output_dir`.
+
+    Raises:
+        InputError: If the run to start from held out other patients.
+        ModelError: If it is no finished run.
     """
     arguments = arguments or CoreNetworkArguments()
+    if start is not None and held_out_fold(start) != options.fold:
+        raise InputError(
+            f"the run to start from held out {_fold_name(held_out_fold(start))}; expected "
+            f"{_fold_name(options.fold)}",
+            remedy="Train with the fold of that run, or start from another one.",
+        )
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -261,6 +286,7 @@ def train(
         network.load_state_dict({k: v.float() for k, v in state.items()})
         earlier = read_history(start / HISTORY)
     steps_before, minutes_before = _spent(earlier)
+    (output_dir / HISTORY).unlink(missing_ok=True)
     _append_history(output_dir, earlier)
     average = AveragedWeights(network, options.ema_decay)
     averaged_network = CoreNetwork(arguments)
@@ -289,7 +315,9 @@ def train(
         write_weights(output_dir / WEIGHTS, average.state)
 
     for step in range(options.steps):
-        progress = max(step / options.steps, _minutes_since(started) / options.minutes)
+        progress = step / options.steps
+        if options.minutes is not None:
+            progress = max(progress, _minutes_since(started) / options.minutes)
         if progress >= 1:
             break
         factor = learning_rate_factor(step, progress, options.warm_up_steps)
@@ -319,14 +347,13 @@ def train_tumor_core(
         data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
         output: The bundle goes to `output/tumor_core`.
         fold: Fold of patients kept out, or None.
-        steps: Optimiser steps; the default schedule if None.
+        steps: Optimiser steps, however long they take; the default schedule if None.
 
     Returns:
         Folder of the bundle.
     """
-    options = TrainingOptions(fold=fold)
-    if steps is not None:
-        options = replace(options, steps=steps)
+    chosen, minutes = chosen_schedule(steps, None)
+    options = TrainingOptions(fold=fold, steps=chosen, minutes=minutes)
     return train(data, output / "tumor_core", options)
 
 
@@ -459,6 +486,10 @@ def write_metadata(
     path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 
 
+def _fold_name(fold: int | None) -> str:
+    return "nobody" if fold is None else f"fold {fold}"
+
+
 def _fold(text: str) -> int | None:
     return None if text == "all" else int(text)
 
@@ -469,18 +500,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder laid out as the README")
     parser.add_argument("--output", type=Path, required=True, help="run folder")
     parser.add_argument("--fold", type=_fold, default=0, help="held-out fold 0-4, or all")
-    parser.add_argument("--steps", type=int, default=TrainingOptions.steps)
-    parser.add_argument("--minutes", type=float, default=TrainingOptions.minutes)
+    parser.add_argument("--steps", type=int, help="default 4600, or what 92 minutes allow")
+    parser.add_argument("--minutes", type=float, help="end here if the steps take longer")
     parser.add_argument("--validate-every", type=int, default=TrainingOptions.validate_every)
     parser.add_argument("--learning-rate", type=float, default=TrainingOptions.learning_rate)
     parser.add_argument("--start", type=Path, help="run whose weights to start from")
     parser.add_argument("--seed", type=int, default=TrainingOptions.seed)
     chosen = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    steps, minutes = chosen_schedule(chosen.steps, chosen.minutes)
     options = TrainingOptions(
         fold=chosen.fold,
-        steps=chosen.steps,
-        minutes=chosen.minutes,
+        steps=steps,
+        minutes=minutes,
         validate_every=chosen.validate_every,
         learning_rate=chosen.learning_rate,
         seed=chosen.seed,

@@ -287,7 +287,7 @@ class TumorCoreSegmenter:
 
 
 def binary_entropy(probability: ScalarArray) -> ScalarArray:
-    """Uncertainty of each voxel: entropy in bits, 1 at probability 0.5, 0 where it is sure.
+    """Doubt on the scale of `SegmentationResult.uncertainty`, 0 where the model is sure.
 
     With several planes the probability is their mean, so planes that disagree count as unsure.
     """
