@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,23 @@ def fit_calibration(logits: Array, truth: Integers, coverage: float) -> Calibrat
     temperature = float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
     true_probability = softmax(scores / temperature, axis=1)[np.arange(len(truth)), truth]
     return Calibration(temperature, coverage, conformal_threshold(true_probability, coverage))
+
+
+def fit_mixed_calibration(
+    readings: Sequence[Array], truth: Integers, coverage: float
+) -> Calibration:
+    """One calibration for examples read in several ways, each of which occurs in use.
+
+    Args:
+        readings: Logits of the same held-out examples, each (N, classes): with experts' outlines
+            and with a model's own.
+        truth: Their classes, (N,).
+        coverage: Wanted share, between 0 and 1.
+
+    Raises:
+        InputError: If there are no examples or coverage is not between 0 and 1.
+    """
+    return fit_calibration(np.concatenate(readings), np.tile(truth, len(readings)), coverage)
 
 
 def conformal_threshold(true_probability: Array, coverage: float) -> float:

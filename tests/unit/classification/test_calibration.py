@@ -13,6 +13,7 @@ from brain_tumor.classification.outliers import OutlierModel, fit_outliers
 from brain_tumor.classification.scores import (
     Calibrated,
     cross_calibrate,
+    cross_calibrate_mixed,
     interval,
     pool_patients,
     score,
@@ -142,3 +143,19 @@ class TestScores:
         inside = folds == 1
         alone = fit_calibration(logits[~inside], truth[~inside], 0.9)
         assert found.probabilities[inside] == pytest.approx(alone.probabilities(logits[inside]))
+
+    def test_readings_with_experts_and_own_outlines_share_the_one_calibration_that_ships(self):
+        good, truth = draw(600)
+        readings = {"expert": good, "own": 3.0 * good}
+        folds = np.arange(600) % 3
+        found = cross_calibrate_mixed(readings, truth, folds, 0.9)
+        inside = folds == 1
+        both = np.concatenate([good[~inside], 3.0 * good[~inside]])
+        shipped = fit_calibration(both, np.concatenate([truth[~inside]] * 2), 0.9)
+        for name, logits in readings.items():
+            expected = shipped.probabilities(logits[inside])
+            assert found[name].probabilities[inside] == pytest.approx(expected)
+            sets = expected >= shipped.least_probability
+            assert (found[name].sets[inside][sets]).all()
+        # the own outlines alone are three times too sharp, and would be cooled more
+        assert shipped.temperature < fit_calibration(3.0 * good, truth, 0.9).temperature

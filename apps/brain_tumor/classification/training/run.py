@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.classification.calibration import fit_calibration
+from brain_tumor.classification.calibration import fit_mixed_calibration
 from brain_tumor.classification.case_slices import PATCH_PIXELS
 from brain_tumor.classification.feature_table import FEATURE_IDS
 from brain_tumor.classification.network import (
@@ -222,18 +222,15 @@ def fit_statistics(run: Path) -> ClassifierStatistics:
     """
     held, _ = held_out_predictions(run)
     final = load_predictions(run / "final" / PREDICTIONS)
-    # Calibrated on the network's own outlines and the experts' alike: both occur in use.
-    logits = np.concatenate([held.expert.fused, held.own.fused])
-    truth = np.concatenate([held.truth, held.truth])
     pooled, first = pool_patients(held.expert.fused, held.patient)
     own_pooled, _ = pool_patients(held.own.fused, held.patient)
     outliers = fit_outliers(final.expert.embedding, final.truth)
     threshold = _outlier_threshold(run, outliers, final)
     return ClassifierStatistics(
-        slice_calibration=fit_calibration(logits, truth, COVERAGE),
-        case_calibration=fit_calibration(
-            np.concatenate([pooled, own_pooled]), np.tile(held.truth[first], 2), COVERAGE
+        slice_calibration=fit_mixed_calibration(
+            [held.expert.fused, held.own.fused], held.truth, COVERAGE
         ),
+        case_calibration=fit_mixed_calibration([pooled, own_pooled], held.truth[first], COVERAGE),
         outliers=OutlierModel(outliers.means, outliers.precision, threshold),
     )
 
