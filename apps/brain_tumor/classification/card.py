@@ -63,7 +63,8 @@ def _use(statistics: dict[str, Any]) -> str:
         "the outline of the tumour. Up to four slices a plane are read, eight if only one plane "
         "resolves. Output: calibrated probabilities of glioma, meningioma and pituitary tumour, "
         f"a prediction set at {coverage:.0%} coverage, and the type, or *undetermined*: when no "
-        "tumour is found, the set holds none or several types, the tumour is unlike the training "
+        "tumour is found or it is too small to be read, no type or several are likely enough (the "
+        "set then holds two or more), the tumour is unlike the training "
         f"cases, {elsewhere}three or more separate tumours are found (metastases are not known to "
         "the model), or there is no T1c."
     )

@@ -59,10 +59,24 @@ class TestConformal:
         values = np.arange(1, n + 1) / (n + 1)
         assert conformal_threshold(values, coverage) == pytest.approx(expected)
 
-    def test_a_set_may_be_empty_or_hold_several(self):
-        calibration = Calibration(1.0, 0.9, 0.4)
-        sets = calibration.prediction_set(np.array([[0.34, 0.33, 0.33], [0.45, 0.45, 0.1]]))
-        assert sets.tolist() == [[False, False, False], [True, True, False]]
+    @pytest.mark.parametrize(
+        ("least", "probabilities", "expected"),
+        [
+            (0.4, [0.45, 0.45, 0.10], [True, True, False]),
+            (0.4, [0.10, 0.05, 0.85], [False, False, True]),
+            (0.4, [0.34, 0.33, 0.33], [True, True, True]),  # none; 0.34 + 0.33 is less than 0.9
+            (0.6, [0.02, 0.59, 0.39], [False, True, True]),  # none; 0.59 + 0.39 is enough
+        ],
+    )
+    def test_a_set_holds_what_is_likely_and_else_the_likeliest_up_to_the_coverage(
+        self, least, probabilities, expected
+    ):
+        found = Calibration(1.0, 0.9, least).prediction_set(np.array([probabilities]))
+        assert found.tolist() == [expected]
+
+    def test_an_undecided_set_names_two_even_where_one_alone_has_the_coverage(self):
+        found = Calibration(1.0, 0.9, 0.97).prediction_set(np.array([0.95, 0.01, 0.04]))
+        assert found.tolist() == [True, False, True]
 
 
 class TestErrors:
