@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ class Calibration:
     Attributes:
         temperature: Logits are divided by it.
         coverage: Promised share of cases whose true class is in the prediction set.
-        least_probability: A class is in the prediction set from this probability on.
+        least_probability: A class is in the conformal set from this probability on.
     """
 
     temperature: float
@@ -39,8 +40,28 @@ class Calibration:
         return found
 
     def prediction_set(self, probabilities: Array) -> npt.NDArray[np.bool_]:
-        """Which classes are in the set, same shape; may be empty or hold several."""
-        kept: npt.NDArray[np.bool_] = np.asarray(probabilities) >= self.least_probability
+        """Which classes are in the set, same shape; never empty.
+
+        The classes from `least_probability` on. Where there is none, nothing is decided: the
+        likeliest classes whose probabilities sum to the coverage, at least two. More classes than
+        the conformal set has cannot break its promise.
+
+        Args:
+            probabilities: Calibrated, (..., classes).
+
+        Example:
+            >>> Calibration(1.0, 0.95, 0.64).prediction_set(np.array([0.6, 0.38, 0.02])).tolist()
+            [True, True, False]
+        """
+        values = np.asarray(probabilities)
+        likely = values >= self.least_probability
+        order = np.argsort(-values, axis=-1, kind="stable")
+        ranked = np.take_along_axis(values, order, axis=-1)
+        wanted = ranked.cumsum(axis=-1) - ranked < self.coverage
+        wanted[..., :2] = True
+        candidates = np.zeros_like(likely)
+        np.put_along_axis(candidates, order, wanted, axis=-1)
+        kept: npt.NDArray[np.bool_] = np.where(likely.any(-1, keepdims=True), likely, candidates)
         return kept
 
 
@@ -71,6 +92,23 @@ def fit_calibration(logits: Array, truth: Integers, coverage: float) -> Calibrat
     temperature = float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
     true_probability = softmax(scores / temperature, axis=1)[np.arange(len(truth)), truth]
     return Calibration(temperature, coverage, conformal_threshold(true_probability, coverage))
+
+
+def fit_mixed_calibration(
+    readings: Sequence[Array], truth: Integers, coverage: float
+) -> Calibration:
+    """One calibration for examples read in several ways, each of which occurs in use.
+
+    Args:
+        readings: Logits of the same held-out examples, each (N, classes): with experts' outlines
+            and with a model's own.
+        truth: Their classes, (N,).
+        coverage: Wanted share, between 0 and 1.
+
+    Raises:
+        InputError: If there are no examples or coverage is not between 0 and 1.
+    """
+    return fit_calibration(np.concatenate(readings), np.tile(truth, len(readings)), coverage)
 
 
 def conformal_threshold(true_probability: Array, coverage: float) -> float:

@@ -18,6 +18,7 @@ from brain_tumor.classification.training.run import LEFT_OUT_FEATURES, OUTLIER_Q
 
 CARD = Path("docs/README.md")
 METRICS = Path("metrics.json")
+BOUNDARY = Path("ablation_boundary.json")
 OUTLINES = {"expert": "experts' outlines", "own": "the network's own outlines"}
 
 
@@ -43,12 +44,12 @@ def card_of(bundle: Path) -> str:
         _classes(metrics["slices"]["expert"], "By type, slices, experts' outlines"),
         _calibration(metrics),
         *_wrong_outlines(bundle, statistics),
-        _ablations(metrics),
+        _ablations(metrics, bundle),
         _shortcuts(metrics),
         _outlines(metrics),
         _segmenter(metrics.get("segmenter")),
         LIMITS,
-        _reproduce(),
+        _reproduce(plan, metrics),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -63,7 +64,8 @@ def _use(statistics: dict[str, Any]) -> str:
         "the outline of the tumour. Up to four slices a plane are read, eight if only one plane "
         "resolves. Output: calibrated probabilities of glioma, meningioma and pituitary tumour, "
         f"a prediction set at {coverage:.0%} coverage, and the type, or *undetermined*: when no "
-        "tumour is found, the set holds none or several types, the tumour is unlike the training "
+        "tumour is found or it is too small to be read, no type or several are likely enough (the "
+        "set then holds two or more), the tumour is unlike the training "
         f"cases, {elsewhere}three or more separate tumours are found (metastases are not known to "
         "the model), or there is no T1c."
     )
@@ -178,9 +180,9 @@ def _wrong_outlines(bundle: Path, statistics: dict[str, Any]) -> list[str]:
     return ["\n".join(rows)]
 
 
-def _ablations(metrics: dict[str, Any]) -> str:
+def _ablations(metrics: dict[str, Any], bundle: Path) -> str:
     rows = [
-        "### What each part is worth (slices, experts' outlines)",
+        "### Parts withheld when reading, not trained again (slices, experts' outlines)",
         "",
         "| variant | accuracy | macro-F1 | meningioma | ECE |",
         "|---|---|---|---|---|",
@@ -192,10 +194,38 @@ def _ablations(metrics: dict[str, Any]) -> str:
     ]
     rows += [
         "",
-        "Withheld features count as not measured; the network has learnt to do without some. "
-        "It was not trained again without its boundary layer, so that layer's worth is not known.",
+        "Withheld features count as not measured; the network has learnt to do without some, so "
+        "the table tells what the trained network loses, not what one trained without them would.",
+        "",
+        *_boundary_worth(bundle),
     ]
     return "\n".join(rows)
+
+
+def _boundary_worth(bundle: Path) -> list[str]:
+    """What trainings with and without the boundary layer say; that there are none, else."""
+    title = ["### The boundary layer, trained with and without", ""]
+    if not (bundle / BOUNDARY).is_file():
+        return [*title, "The boundary layer's worth was not measured for this card."]
+    found = json.loads((bundle / BOUNDARY).read_text(encoding="utf-8"))
+    runs = ", ".join(f"fold {p['fold']} with seed {p['seed']}" for p in found["pairs"])
+    steps = " and ".join(str(s) for s in sorted({p["steps"] for p in found["pairs"]}))
+    rows = [
+        *title,
+        f"Pairs of trainings of {steps} steps that differ in the layer alone ({runs}): "
+        f"{found['slices']} slices of {found['patients']} patients that neither has seen.",
+        "",
+        "| outlines | accuracy with | without | difference (95 % CI) |",
+        "|---|---|---|---|",
+    ]
+    for key, name in OUTLINES.items():
+        row = found[key]["accuracy"]
+        low, high = row["gain_interval"]
+        rows.append(
+            f"| {name} | {row['with']:.3f} | {row['without']:.3f} | {row['gain']:+.3f} "
+            f"({low:+.3f} to {high:+.3f}) |"
+        )
+    return rows
 
 
 def _shortcuts(metrics: dict[str, Any]) -> str:
@@ -269,10 +299,14 @@ LIMITS = """## Limitations
   contributions."""
 
 
-def _reproduce() -> str:
+def _reproduce(plan: dict[str, Any], metrics: dict[str, Any]) -> str:
+    study = metrics.get("segmenter")
+    cores = " --core-runs CORES" if study is not None and len(study["folds"]) > 1 else ""
+    first = "`CORES` is a five-fold run of `tumor_core` (see its card).\n\n" if cores else ""
     return (
-        "## Reproduce\n\n```\ntumorlens train classification --data DATA --output RUN --fold all\n"
-        "tumorlens evaluate classification --data DATA --runs RUN --output "
+        f"## Reproduce\n\n{first}```\ntumorlens train classification --data DATA --output RUN "
+        f"--fold all --steps {plan['steps']} --seed {plan['seed']}\n"
+        f"tumorlens evaluate classification --data DATA --runs RUN{cores} --output "
         "models/classification/metrics.json\npython -m brain_tumor.classification.training."
         "outline_check --data DATA --runs RUN --bundle models/classification\n"
         "python -m brain_tumor.classification.card "

@@ -18,6 +18,7 @@ from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.agreement import outline_agreement
+from brain_tumor.classification.calibration import Calibration
 from brain_tumor.classification.case_slices import (
     CaseSlice,
     cut_patch,
@@ -32,7 +33,7 @@ from brain_tumor.classification.network import (
     NetworkArguments,
     load_network,
 )
-from brain_tumor.classification.outline import MaskArray
+from brain_tumor.classification.outline import MIN_PIXELS, MaskArray
 from brain_tumor.classification.plausibility import plausibility
 from brain_tumor.classification.result import (
     ClassificationResult,
@@ -49,11 +50,14 @@ logger = logging.getLogger(__name__)
 
 PATH_STEPS = 16
 LEAST_PIECE_ML = 0.3
+LEAST_PIECE_MM2 = 50.0
+"""For a lone slice, whose header may say anything of its thickness: 0.3 mL at 6 mm."""
 MANY_PIECES = 3
 NO_HEAD = "The picture does not look like an MRI of a head."
 HEAD_SHARE = 0.5
 FLAIR_FEATURES = frozenset({"oedema_extent_mm", "oedema_ratio"})
 NO_TUMOUR = "No tumour was found, so there is nothing to classify."
+TOO_SMALL = f"The tumour is too small to be read: no slice shows {MIN_PIXELS} pixels of it."
 
 
 class TumorTypeClassifier:
@@ -120,7 +124,8 @@ class TumorTypeClassifier:
         mask = tumour_mask(labelmap)
         parts = tumour_slices(case.volumes[sequence], mask, case.volumes.get(Sequence.FLAIR))
         if not parts:
-            return self._nothing(time.perf_counter() - started)
+            reason = TOO_SMALL if mask.any() else NO_TUMOUR
+            return self._nothing(reason, time.perf_counter() - started)
         cut = time.perf_counter()
         features = [self.measure(part) for part in parts]
         measured = time.perf_counter()
@@ -239,11 +244,11 @@ class TumorTypeClassifier:
             )
         if outlier.is_out:
             found.append(
-                f"The tumour looks unlike the training cases (distance {outlier.score:.1f}, "
-                f"limit {outlier.threshold:.1f})."
+                f"The tumour looks unlike the training cases (distance {outlier.score:.2f}, "
+                f"limit {outlier.threshold:.2f})."
             )
         if len(chosen) != 1:
-            found.append(_unsure(probabilities, chosen, calibration.coverage))
+            found.append(_unsure(probabilities, chosen, calibration))
         prediction = None if found else TYPES[int(np.argmax(probabilities))]
         return ClassificationResult(
             prediction=prediction,
@@ -256,14 +261,14 @@ class TumorTypeClassifier:
             model=self._version,
         )
 
-    def _nothing(self, seconds: float) -> ClassificationResult:
+    def _nothing(self, reason: str, seconds: float) -> ClassificationResult:
         calibration = self.statistics.case_calibration
         return ClassificationResult(
             prediction=None,
             probabilities=None,
             prediction_set=(),
             coverage=calibration.coverage,
-            reasons=(NO_TUMOUR,),
+            reasons=(reason,),
             outlier=None,
             slices=(),
             model=self._version,
@@ -338,10 +343,7 @@ def _standing_reasons(case: Case, sequence: Sequence, mask: MaskArray) -> list[s
         reasons.append(
             "The case has no contrast-enhanced T1 volume; the type is learned on such volumes only."
         )
-    voxel_ml = float(np.prod(case.spacing_mm)) / 1000.0
-    labels, count = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_ml
-    pieces = int(np.count_nonzero(sizes >= LEAST_PIECE_ML))
+    pieces = _large_pieces(mask, case.spacing_mm)
     if pieces >= MANY_PIECES:
         reasons.append(
             f"There are {pieces} separate tumours; metastases, which the model does not know, "
@@ -350,13 +352,25 @@ def _standing_reasons(case: Case, sequence: Sequence, mask: MaskArray) -> list[s
     return reasons
 
 
+def _large_pieces(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> int:
+    """Separate tumours that are no specks; voxels that touch at a corner belong together."""
+    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    inside = [mm for mm, length in zip(spacing_mm, mask.shape, strict=True) if length > 1]
+    least = LEAST_PIECE_MM2 if len(inside) < 3 else 1000.0 * LEAST_PIECE_ML
+    return int(np.count_nonzero(voxels * np.prod(inside) >= least))
+
+
 def _unsure(
-    probabilities: npt.NDArray[np.floating[Any]], chosen: tuple[TumorType, ...], coverage: float
+    probabilities: npt.NDArray[np.floating[Any]],
+    chosen: tuple[TumorType, ...],
+    calibration: Calibration,
 ) -> str:
-    if chosen:
-        names = " and ".join(kind.value for kind in chosen)
-        return f"At {coverage:.0%} coverage {names} cannot be told apart."
-    return f"No type is likely enough; the most probable one has {float(probabilities.max()):.0%}."
+    most = float(probabilities.max())
+    if most < calibration.least_probability:
+        return f"No type is likely enough; the most probable one has {most:.0%}."
+    names = " and ".join(kind.value for kind in chosen)
+    return f"At {calibration.coverage:.0%} coverage {names} cannot be told apart."
 
 
 def _by_type(probabilities: npt.NDArray[np.floating[Any]]) -> Probabilities:

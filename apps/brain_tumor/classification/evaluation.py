@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.bundles import read_bundle
-from brain_tumor.classification.calibration import fit_calibration
+from brain_tumor.classification.calibration import fit_mixed_calibration
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.feature_table import FeatureGroup
 from brain_tumor.classification.predictions import (
@@ -37,7 +37,7 @@ from brain_tumor.classification.predictions import (
 from brain_tumor.classification.scores import (
     Calibrated,
     apply_calibration,
-    cross_calibrate,
+    cross_calibrate_mixed,
     join_calibrated,
     pool_patients,
     score,
@@ -75,19 +75,14 @@ def evaluate_run(
         InputError: If a fold is missing.
     """
     predictions, folds = held_out_predictions(run)
-    by_slice = {
-        name: cross_calibrate(reading.fused, predictions.truth, folds, COVERAGE)
-        for name, reading in (("expert", predictions.expert), ("own", predictions.own))
-    }
+    by_slice = cross_calibrate_mixed(_fused(predictions), predictions.truth, folds, COVERAGE)
     found: dict[str, Any] = {
         "model": "classification",
         "protocol": f"{FOLDS} folds of patient groups, stratified by type and cohort; every figure "
-        "on held-out patients; each fold calibrated on the other folds",
+        "on held-out patients; each fold calibrated on the other folds, on experts' and own "
+        "outlines alike, as the shipped model is",
         "slices": {name: _score(c, predictions) for name, c in by_slice.items()},
-        "patients": {
-            name: _score_patients(reading.fused, predictions, folds)
-            for name, reading in (("expert", predictions.expert), ("own", predictions.own))
-        },
+        "patients": _score_patients(predictions, folds),
         "own_outline_dice": _dice_table(predictions),
         "segmenter": segmenter_study(run, data, cores) if data and cores else None,
         "ablations": _ablations(run, predictions, folds),
@@ -200,9 +195,7 @@ def segmenter_study(run: Path, data: Path, cores: Items[Path]) -> dict[str, Any]
             outliner=segmenter_outlines(segmenter),
         )
         known = _select(everyone, folds != fold)
-        calibration = fit_calibration(
-            np.concatenate([known.expert.fused, known.own.fused]), np.tile(known.truth, 2), COVERAGE
-        )
+        calibration = fit_mixed_calibration(list(_fused(known).values()), known.truth, COVERAGE)
         by_slice["expert"].append(apply_calibration(found.expert.fused, calibration))
         by_slice["segmenter"].append(apply_calibration(found.own.fused, calibration))
         read.append(found)
@@ -219,24 +212,33 @@ def _score(calibrated: Calibrated, predictions: Predictions) -> dict[str, Any]:
     return score(calibrated, predictions.truth, predictions.cohort, predictions.patient)
 
 
-def _score_patients(
-    logits: npt.NDArray[np.float32], predictions: Predictions, folds: Folds
-) -> dict[str, Any]:
-    pooled, first = pool_patients(logits, predictions.patient)
-    calibrated = cross_calibrate(pooled, predictions.truth[first], folds[first], COVERAGE)
-    return score(
-        calibrated, predictions.truth[first], predictions.cohort[first], predictions.patient[first]
-    )
+def _fused(predictions: Predictions) -> dict[str, npt.NDArray[np.float32]]:
+    """The hybrid's logits by the outlines that they were read with."""
+    return {"expert": predictions.expert.fused, "own": predictions.own.fused}
+
+
+def _score_patients(predictions: Predictions, folds: Folds) -> dict[str, Any]:
+    _, first = np.unique(predictions.patient, return_index=True)
+    pooled = {
+        name: pool_patients(logits, predictions.patient)[0]
+        for name, logits in _fused(predictions).items()
+    }
+    truth, cohort = predictions.truth[first], predictions.cohort[first]
+    by_patient = cross_calibrate_mixed(pooled, truth, folds[first], COVERAGE)
+    return {
+        name: score(calibrated, truth, cohort, predictions.patient[first])
+        for name, calibrated in by_patient.items()
+    }
 
 
 def _ablations(run: Path, predictions: Predictions, folds: Folds) -> dict[str, Any]:
     """Slice accuracy and macro-F1 with a part left out, with experts' outlines."""
     features = run_features(run / "fold0")
-    reading = predictions.expert
-    variants = {
-        "whole": reading.fused,
-        "appearance alone": reading.deep,
-        "measured features alone": reading.measured,
+    readings = {"expert": predictions.expert, "own": predictions.own}
+    variants: dict[str, dict[str, npt.NDArray[np.float32]]] = {
+        "whole": _fused(predictions),
+        "appearance alone": {name: reading.deep for name, reading in readings.items()},
+        "measured features alone": {name: reading.measured for name, reading in readings.items()},
     }
     for group in (
         FeatureGroup.BOUNDARY,
@@ -245,17 +247,18 @@ def _ablations(run: Path, predictions: Predictions, folds: Folds) -> dict[str, A
         FeatureGroup.ENHANCEMENT,
         FeatureGroup.LOCATION,
     ):
-        logits = np.zeros_like(reading.fused)
+        logits = {name: np.zeros_like(values) for name, values in _fused(predictions).items()}
         for fold in range(FOLDS):
             inside = folds == fold
-            part = _select(predictions, inside).expert
+            part = _select(predictions, inside)
             network = load_run(run / f"fold{fold}")
-            logits[inside] = withhold(network, part, features, group)
+            for name, reading in (("expert", part.expert), ("own", part.own)):
+                logits[name][inside] = withhold(network, reading, features, group)
         variants[f"{group.value} features withheld"] = logits
     table = {}
     for name, logits in variants.items():
-        calibrated = cross_calibrate(logits, predictions.truth, folds, COVERAGE)
-        scores = _score(calibrated, predictions)
+        calibrated = cross_calibrate_mixed(logits, predictions.truth, folds, COVERAGE)
+        scores = _score(calibrated["expert"], predictions)
         table[name] = {key: scores[key] for key in ("accuracy", "macro_f1", "sensitivity", "ece")}
     return table
 

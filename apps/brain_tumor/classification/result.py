@@ -68,7 +68,8 @@ class ClassificationResult:
     Attributes:
         prediction: Type, or None if undetermined.
         probabilities: Calibrated, sum 1; None if no tumour was found.
-        prediction_set: Types that cannot be excluded at the promised coverage.
+        prediction_set: Types that cannot be excluded at the promised coverage; one exactly if
+            the probabilities decide, none only if no tumour was read.
         coverage: That promise.
         reasons: Why the type is undetermined; empty otherwise.
         outlier: Distance from the training data; None if no tumour was found.

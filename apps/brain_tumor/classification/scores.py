@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from brain_tumor.classification.calibration import (
     Calibration,
     brier_score,
     expected_calibration_error,
-    fit_calibration,
+    fit_mixed_calibration,
 )
 from brain_tumor.labels import TYPES, TumorType
 
@@ -58,14 +58,36 @@ def cross_calibrate(
         folds: Fold of every example, (N,); at least two different ones.
         coverage: Promise of the prediction sets.
     """
-    probabilities = np.zeros(logits.shape)
-    sets = np.zeros(logits.shape, dtype=bool)
+    return cross_calibrate_mixed({"": logits}, truth, folds, coverage)[""]
+
+
+def cross_calibrate_mixed(
+    readings: Mapping[str, npt.NDArray[Any]], truth: Integers, folds: Integers, coverage: float
+) -> dict[str, Calibrated]:
+    """Calibrate every fold on all readings of the other folds alike, as the shipped model is.
+
+    Args:
+        readings: Held-out logits, (N, 3), by the kind of outline that they were read with.
+        truth: (N,).
+        folds: Fold of every example, (N,); at least two different ones.
+        coverage: Promise of the prediction sets.
+
+    Returns:
+        Probabilities and sets of every reading.
+    """
+    found = {
+        name: Calibrated(np.zeros(logits.shape), np.zeros(logits.shape, dtype=bool))
+        for name, logits in readings.items()
+    }
     for fold in np.unique(folds):
         inside = folds == fold
-        fitted = fit_calibration(logits[~inside], truth[~inside], coverage)
-        probabilities[inside] = fitted.probabilities(logits[inside])
-        sets[inside] = fitted.prediction_set(probabilities[inside])
-    return Calibrated(probabilities, sets)
+        others = [logits[~inside] for logits in readings.values()]
+        fitted = fit_mixed_calibration(others, truth[~inside], coverage)
+        for name, logits in readings.items():
+            part = apply_calibration(logits[inside], fitted)
+            found[name].probabilities[inside] = part.probabilities
+            found[name].sets[inside] = part.sets
+    return found
 
 
 def apply_calibration(logits: npt.NDArray[Any], calibration: Calibration) -> Calibrated:

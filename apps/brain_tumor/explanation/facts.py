@@ -58,6 +58,7 @@ class UndeterminedReason(StrEnum):
     """Why no type is given; `wording` has the words."""
 
     NO_TUMOUR = "no_tumour"
+    TOO_SMALL = "too_small"
     LOW_PROBABILITY = "low_probability"
     AMBIGUOUS = "ambiguous"
     EMPTY_SET = "empty_set"

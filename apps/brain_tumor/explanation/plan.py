@@ -60,6 +60,8 @@ MOST_MISSING_FEATURES = 3
 MOST_MISSING_REASONS = 2
 CERTAIN = 0.9
 """From this probability on the second type is not named."""
+NOTHING_READ = frozenset({UndeterminedReason.NO_TUMOUR, UndeterminedReason.TOO_SMALL})
+"""Reasons with which there are no slices, so that nothing was measured."""
 
 
 def plan_statements(facts: Facts) -> tuple[Statement, ...]:
@@ -170,7 +172,7 @@ def _findings(facts: Facts) -> Iterator[Statement]:
     decision = facts.decision
     predicted = decision.prediction
     if predicted is None:
-        if not decision.is_out and UndeterminedReason.NO_TUMOUR not in decision.reasons:
+        if not decision.is_out and not NOTHING_READ.intersection(decision.reasons):
             for item in _ranked_items(facts)[:MOST_NEUTRAL]:
                 ranks = [c for tumor in decision.ranked[:2] for c in comparison(item, tumor)]
                 claims = (ValueClaim(item.feature, value_of(item)), *ranks)
@@ -248,7 +250,7 @@ def _heat(facts: Facts) -> Iterator[Statement]:
 
 def _uncertainty(facts: Facts) -> Iterator[Statement]:
     decision = facts.decision
-    if UndeterminedReason.NO_TUMOUR in decision.reasons:
+    if NOTHING_READ.intersection(decision.reasons):
         return
     if decision.coverage is not None:
         coverage = written(decision.coverage, "1", percent=True)
@@ -302,7 +304,7 @@ def _similar(facts: Facts) -> Iterator[Statement]:
 
 
 def _missing(facts: Facts) -> Iterator[Statement]:
-    if UndeterminedReason.NO_TUMOUR in facts.decision.reasons:
+    if NOTHING_READ.intersection(facts.decision.reasons):
         return
     place = facts.item(LOCATION)
     if place is not None and (place.side is None or not place.region):

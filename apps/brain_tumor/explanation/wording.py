@@ -165,6 +165,10 @@ REGION_WORDS: Mapping[str, str] = MappingProxyType(
 REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         UndeterminedReason.NO_TUMOUR: ("no tumour was found", "종양이 발견되지 않았습니다"),
+        UndeterminedReason.TOO_SMALL: (
+            "the tumour is too small to be read",
+            "종양이 너무 작아 판독할 수 없습니다",
+        ),
         UndeterminedReason.LOW_PROBABILITY: (
             "no type is probable enough",
             "어느 유형도 확률이 충분하지 않습니다",
@@ -207,6 +211,7 @@ REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 _CLASSIFIER_REASONS: tuple[tuple[str, UndeterminedReason], ...] = (
     (r"No tumour was found", UndeterminedReason.NO_TUMOUR),
+    (r"The tumour is too small to be read", UndeterminedReason.TOO_SMALL),
     (r"The picture does not look like an MRI of a head", UndeterminedReason.NO_HEAD),
     (r"The tumour looks unlike the training cases", UndeterminedReason.OUT_OF_DISTRIBUTION),
     (r"The case has no contrast-enhanced T1", UndeterminedReason.NO_CONTRAST),

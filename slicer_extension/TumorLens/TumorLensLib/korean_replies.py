@@ -72,6 +72,9 @@ REPLIES: dict[str, str] = {
     "No tumour was found, so there is nothing to classify": (
         "종양이 발견되지 않아 분류할 것이 없습니다"
     ),
+    "The tumour is too small to be read: no slice shows {count} pixels of it": (
+        "종양이 너무 작아 판독할 수 없습니다. 종양이 화소 {count}개 이상 보이는 단면이 없습니다"
+    ),
     "The picture does not look like an MRI of a head": "영상이 머리 MRI로 보이지 않습니다",
     "The case has no contrast-enhanced T1 volume; the type is learned on such volumes only": (
         "조영 증강 T1 볼륨이 없습니다. 유형은 그런 볼륨에서만 학습했습니다"

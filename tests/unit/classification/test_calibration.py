@@ -13,6 +13,7 @@ from brain_tumor.classification.outliers import OutlierModel, fit_outliers
 from brain_tumor.classification.scores import (
     Calibrated,
     cross_calibrate,
+    cross_calibrate_mixed,
     interval,
     pool_patients,
     score,
@@ -58,10 +59,24 @@ class TestConformal:
         values = np.arange(1, n + 1) / (n + 1)
         assert conformal_threshold(values, coverage) == pytest.approx(expected)
 
-    def test_a_set_may_be_empty_or_hold_several(self):
-        calibration = Calibration(1.0, 0.9, 0.4)
-        sets = calibration.prediction_set(np.array([[0.34, 0.33, 0.33], [0.45, 0.45, 0.1]]))
-        assert sets.tolist() == [[False, False, False], [True, True, False]]
+    @pytest.mark.parametrize(
+        ("least", "probabilities", "expected"),
+        [
+            (0.4, [0.45, 0.45, 0.10], [True, True, False]),
+            (0.4, [0.10, 0.05, 0.85], [False, False, True]),
+            (0.4, [0.34, 0.33, 0.33], [True, True, True]),  # none; 0.34 + 0.33 is less than 0.9
+            (0.6, [0.02, 0.59, 0.39], [False, True, True]),  # none; 0.59 + 0.39 is enough
+        ],
+    )
+    def test_a_set_holds_what_is_likely_and_else_the_likeliest_up_to_the_coverage(
+        self, least, probabilities, expected
+    ):
+        found = Calibration(1.0, 0.9, least).prediction_set(np.array([probabilities]))
+        assert found.tolist() == [expected]
+
+    def test_an_undecided_set_names_two_even_where_one_alone_has_the_coverage(self):
+        found = Calibration(1.0, 0.9, 0.97).prediction_set(np.array([0.95, 0.01, 0.04]))
+        assert found.tolist() == [True, False, True]
 
 
 class TestErrors:
@@ -142,3 +157,19 @@ class TestScores:
         inside = folds == 1
         alone = fit_calibration(logits[~inside], truth[~inside], 0.9)
         assert found.probabilities[inside] == pytest.approx(alone.probabilities(logits[inside]))
+
+    def test_readings_with_experts_and_own_outlines_share_the_one_calibration_that_ships(self):
+        good, truth = draw(600)
+        readings = {"expert": good, "own": 3.0 * good}
+        folds = np.arange(600) % 3
+        found = cross_calibrate_mixed(readings, truth, folds, 0.9)
+        inside = folds == 1
+        both = np.concatenate([good[~inside], 3.0 * good[~inside]])
+        shipped = fit_calibration(both, np.concatenate([truth[~inside]] * 2), 0.9)
+        for name, logits in readings.items():
+            expected = shipped.probabilities(logits[inside])
+            assert found[name].probabilities[inside] == pytest.approx(expected)
+            sets = expected >= shipped.least_probability
+            assert (found[name].sets[inside][sets]).all()
+        # the own outlines alone are three times too sharp, and would be cooled more
+        assert shipped.temperature < fit_calibration(3.0 * good, truth, 0.9).temperature

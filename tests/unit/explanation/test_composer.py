@@ -104,6 +104,7 @@ def test_an_undetermined_case_gets_its_reason_and_no_type(reason):
         ),
         ("No type is likely enough; the most probable one has 48%.", "no type is probable enough"),
         ("The case has no contrast-enhanced T1 volume.", "no contrast-enhanced T1 volume"),
+        ("The tumour is too small to be read: no slice shows 9 pixels of it.", "too small to be"),
     ],
 )
 def test_sentences_of_the_classifier_are_understood_as_reasons(sentence, words):
@@ -250,3 +251,9 @@ def test_korean_particles_follow_the_last_sound():
 
 def test_every_form_has_words_in_both_languages():
     assert ENGLISH.forms == KOREAN.forms == frozenset(Form)
+
+
+def test_of_a_tumour_too_small_to_be_read_nothing_is_said_of_its_types_or_measurements():
+    facts = facts_of(decision=undetermined(UndeterminedReason.TOO_SMALL))
+    forms = {sentence.statement.form for sentence in compose(facts)}
+    assert not forms & {Form.SET, Form.FINDING_NEUTRAL, Form.NOT_MEASURED, Form.UNKNOWN_PLACE}

@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (load_predictions(one / PREDICTIONS), load_predictions(other / PREDICTIONS))
         for one, other in zip(chosen.runs[::2], chosen.runs[1::2], strict=True)
     ]
-    text = json.dumps(compare(pairs), indent=2) + "\n"
+    plans = [_same_plan(a, b) for a, b in zip(chosen.runs[::2], chosen.runs[1::2], strict=True)]
+    found = {"pairs": plans, **compare(pairs)}
+    text = json.dumps(found, indent=2) + "\n"
     chosen.output.write_text(text, encoding="utf-8")
 
 
@@ -73,6 +75,23 @@ def compare(pairs: Sequence[tuple[Predictions, Predictions]]) -> dict[str, Any]:
             "macro_f1": _gain(truth, having, lacking, patient, _macro_f1),
         }
     return found
+
+
+def _same_plan(having: Path, lacking: Path) -> dict[str, int]:
+    """Fold, seed and steps that two trainings share.
+
+    Raises:
+        InputError: If they do not, or they are not with and without the boundary layer.
+    """
+    one, other = (
+        json.loads((run / "plan.json").read_text(encoding="utf-8")) for run in (having, lacking)
+    )
+    shared = {name: int(one[name]) for name in ("fold", "seed", "steps")}
+    if any(other[name] != value for name, value in shared.items()):
+        raise InputError("a pair differs in fold, seed or steps; expected the same of both")
+    if not one.get("boundary", True) or other.get("boundary", True):
+        raise InputError("a pair is not one run with the boundary layer and one without, in turn")
+    return shared
 
 
 def _gain(

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.classification.calibration import fit_calibration
+from brain_tumor.classification.calibration import fit_mixed_calibration
 from brain_tumor.classification.case_slices import PATCH_PIXELS
 from brain_tumor.classification.feature_table import FEATURE_IDS
 from brain_tumor.classification.network import (
@@ -59,6 +60,8 @@ LEFT_OUT_FEATURES = frozenset({"margin_width_mm", "surrounding_bright_share"})
 NEEDED = ("cheng", "t1ce_gbm", "glioma3d")
 RUN_WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.npz"
+NO_INFLUENCE = frozenset({"report_every", "threads"})
+"""Settings of a plan that do not decide what is learnt."""
 
 
 def model_features() -> tuple[str, ...]:
@@ -79,7 +82,7 @@ def train_classification(
 
     Args:
         data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
-        output: Run folder; finished parts are reused.
+        output: Run folder; finished parts of the same plan are reused.
         fold: Train only this fold's network, or None for the whole run with a bundle.
         steps: Optimiser steps per network; the plan's default if None.
         seed: Of weights, sampling and augmentation; the plan's default if None.
@@ -89,8 +92,8 @@ def train_classification(
         The fold's run folder, or the bundle `output/classification`.
 
     Raises:
-        InputError: If a part of the data is missing, or a whole run is asked for without the
-            boundary layer, which no shipped model lacks.
+        InputError: If a part of the data is missing, a finished part was trained by another plan,
+            or a whole run is asked for without the boundary layer, which no shipped model lacks.
         ModelError: If the pretrained weights are not installed.
     """
     missing = [name for name in NEEDED if not (data / name).exists()]
@@ -222,18 +225,15 @@ def fit_statistics(run: Path) -> ClassifierStatistics:
     """
     held, _ = held_out_predictions(run)
     final = load_predictions(run / "final" / PREDICTIONS)
-    # Calibrated on the network's own outlines and the experts' alike: both occur in use.
-    logits = np.concatenate([held.expert.fused, held.own.fused])
-    truth = np.concatenate([held.truth, held.truth])
     pooled, first = pool_patients(held.expert.fused, held.patient)
     own_pooled, _ = pool_patients(held.own.fused, held.patient)
     outliers = fit_outliers(final.expert.embedding, final.truth)
     threshold = _outlier_threshold(run, outliers, final)
     return ClassifierStatistics(
-        slice_calibration=fit_calibration(logits, truth, COVERAGE),
-        case_calibration=fit_calibration(
-            np.concatenate([pooled, own_pooled]), np.tile(held.truth[first], 2), COVERAGE
+        slice_calibration=fit_mixed_calibration(
+            [held.expert.fused, held.own.fused], held.truth, COVERAGE
         ),
+        case_calibration=fit_mixed_calibration([pooled, own_pooled], held.truth[first], COVERAGE),
         outliers=OutlierModel(outliers.means, outliers.precision, threshold),
     )
 
@@ -260,16 +260,47 @@ def _outlier_threshold(run: Path, final_model: OutlierModel, final: Predictions)
 def _train_part(plan: TrainingPlan, slices: TypedSlices, data: Path, folder: Path) -> HybridNetwork:
     """Train one network and read its slices, unless that was done before."""
     features = model_features()
-    if not (folder / RUN_WEIGHTS).is_file():
+    if (folder / RUN_WEIGHTS).is_file():
+        _check_plan(plan, features, folder)
+    else:
         network = train(plan, slices, NetworkArguments(features, plan.boundary), folder)
         record = {**asdict(plan), "features": list(features)}
         (folder / "plan.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
-        save_file(
-            {k: v.contiguous() for k, v in network.state_dict().items()}, folder / RUN_WEIGHTS
-        )
+        state = {k: v.contiguous() for k, v in network.state_dict().items()}
+        _write_whole(folder / RUN_WEIGHTS, lambda path: save_file(state, path))
     network = load_run(folder)
     _predict_part(network, plan.fold, slices, data, folder)
     return network
+
+
+def _check_plan(plan: TrainingPlan, features: tuple[str, ...], folder: Path) -> None:
+    """Refuse to go on with a part that was trained by another plan.
+
+    Raises:
+        InputError: If a setting that decides the weights differs.
+    """
+    recorded = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    defaults = asdict(TrainingPlan())  # of settings that the plan of an older run does not have
+    wanted = {**asdict(plan), "features": list(features)}
+    differing = [
+        f"{name} {recorded.get(name, defaults.get(name))} instead of {value}"
+        if name != "features"
+        else "other features"
+        for name, value in wanted.items()
+        if name not in NO_INFLUENCE and recorded.get(name, defaults.get(name)) != value
+    ]
+    if differing:
+        raise InputError(
+            f"{folder.name} was trained with {', '.join(differing)}",
+            remedy="Give another output folder, or the settings that the run was begun with.",
+        )
+
+
+def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under another name first, so that an interrupted run leaves no half of it."""
+    partial_file = path.with_name(f"partial-{path.name}")
+    write(partial_file)
+    partial_file.replace(path)
 
 
 def _predict_part(
@@ -288,7 +319,7 @@ def _predict_part(
     }
     for name, chosen in wanted.items():
         if not (folder / name).is_file():
-            predict_collection(
+            found = predict_collection(
                 network,
                 features,
                 data,
@@ -297,4 +328,5 @@ def _predict_part(
                 outliner=partial(own_outlines, network)
                 if fold is not None and name == PREDICTIONS
                 else None,
-            ).save(folder / name)
+            )
+            _write_whole(folder / name, found.save)
