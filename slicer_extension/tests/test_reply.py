@@ -151,10 +151,26 @@ def test_more_says_what_would_change_the_type_and_who_answered():
     assert (
         "With ring-enhancement index at 1.02 instead of 1.31, the type would be meningioma." in html
     )
-    assert "✓ ring enhancement (glioma) 0.71" in html
+    assert "✓ <b>ring</b> enhancement (glioma) 0.71" in html
+    assert "measurement says" not in html
     assert "3 of 3 statements were checked" in html
     assert "Models: segmentation 1.0.0 (a1a1a1a1)" in html
     assert "Sequences: t1c, flair; missing: t1, t2" in html
+
+
+@pytest.mark.parametrize(
+    ("matched", "present", "said"),
+    [
+        (True, False, "The picture says yes, the measurement says no."),
+        (False, True, "The picture says no, the measurement says yes."),
+    ],
+)
+def test_a_symptom_that_the_measurement_contradicts_says_so(matched, present, said):
+    body = a_reply()
+    body["symptoms"][0] |= {"matched": matched, "present": present}
+    assert said in rationale.more_html(parse_reply(body), T, LIGHT)
+    body["symptoms"][0] |= {"matched": matched, "present": None}
+    assert "measurement says" not in rationale.more_html(parse_reply(body), T, LIGHT)
 
 
 def test_a_comparison_names_every_class_and_region():

@@ -109,6 +109,21 @@ _REPORT = {
 }
 
 
+def a_symptom(
+    *,
+    matched: bool = True,
+    present: bool | None = True,
+    weights: tuple[float, ...] = (0.1, -0.1, 0.3, 0.0, 0.2),
+) -> dict[str, object]:
+    """Row of the section `symptoms` with one weight a word."""
+    text = "little brain tissue around it"
+    words = [
+        {"word": word, "weight": weight} for word, weight in zip(text.split(), weights, strict=True)
+    ]
+    about = {"class": "pituitary", "score": 0.8, "evidence": None, "feature": "area_mm2"}
+    return {"text": text, **about, "matched": matched, "present": present, "words": words}
+
+
 @lru_cache(maxsize=1)
 def a_page_case() -> tuple[Case, np.ndarray, HeatVolume]:
     """A ball of 60 mm as head, in it to the left a tumour of three labels with heat on it."""

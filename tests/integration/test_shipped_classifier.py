@@ -11,6 +11,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.writers import write_volume
 from brain_tumor.classification.card import CARD, METRICS, card_of
 from brain_tumor.cli import main
+from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.options import ExplanationOptions
 from brain_tumor.explanation.references import load_type_reader
@@ -85,7 +86,7 @@ def test_a_second_reader_of_another_classifier_is_left_out(tmp_path, reader, cap
     shutil.copytree(models_folder() / "concepts", tmp_path / "concepts")
     path = tmp_path / "concepts" / METADATA
     metadata = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(metadata | {"classifier_sha256": "0" * 64}), encoding="utf-8")
+    path.write_text(json.dumps(metadata | {MADE_FOR: "0" * 64}), encoding="utf-8")
     other = load_type_reader(BUNDLE, tmp_path / "concepts")
     assert other.symptoms is None
     assert "another classifier" in caplog.text

@@ -3,7 +3,9 @@ import shutil
 
 import numpy as np
 import pytest
-from brain_tumor.bundles import MODELS_ENV, WEIGHTS
+from brain_tumor.bundles import MODELS_ENV, WEIGHTS, read_bundle
+from brain_tumor.classification.fingerprint import embedding_sha256
+from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.references import NO_SYMPTOMS
 from brain_tumor.labels import TYPES, Label, LabelScheme
@@ -261,18 +263,18 @@ def test_the_policy_counts_types_for_the_classifier(app, studies, tmp_path, monk
     assert app.learning.jobs.request.learning_rate == 0.001
 
 
-def test_a_new_version_is_no_reason_to_trust_symptoms_read_with_the_old_one(app, models):
-    """The symptom reader is bound to one classifier by its checksum."""
+def test_symptoms_of_another_embedding_are_not_trusted(app, models):
+    """The symptom reader is bound to one embedding by its checksum."""
     assert symptoms_switched_off(app.registry) == ""
     folder = models / "concepts"
     for file in ("configs/metadata.json", "models/model.safetensors"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / "models/model.safetensors").write_bytes(b"none")
-    made_for = app.registry.active_record("classification").sha256
-    metadata = {"name": "concepts", "version": "0.1.0", "classifier_sha256": made_for}
+    made_for = embedding_sha256(read_bundle(app.registry.active("classification")))
+    metadata = {"name": "concepts", "version": "0.1.0", MADE_FOR: made_for}
     (folder / "configs/metadata.json").write_text(json.dumps(metadata))
     assert symptoms_switched_off(app.registry) == ""
-    metadata["classifier_sha256"] = "0" * 64
+    metadata[MADE_FOR] = "0" * 64
     (folder / "configs/metadata.json").write_text(json.dumps(metadata))
     assert "visual symptoms are switched off" in symptoms_switched_off(app.registry)
     reader = active_type_reader(app.registry)()

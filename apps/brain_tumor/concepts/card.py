@@ -183,7 +183,7 @@ labelled patients (see `concepts/training/new_class.py`).
 
 ```
 tumorlens train classification --data DIR --output RUN --fold all
-tumorlens train concepts --data DIR --output RUN
+tumorlens train concepts --data DIR --output RUN --fold all
 tumorlens evaluate concepts --data DIR --runs RUN --output FILE.json
 ```
 

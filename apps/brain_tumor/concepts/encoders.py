@@ -91,11 +91,16 @@ class SentenceTower:
         return found.float()
 
 
+PADDED_TO_THE_END = frozenset({"siglip", "siglip2"})
+"""Families whose text feature is the state of the last position, padding included: they have
+learnt texts of full length and no mask."""
+
+
 class ClipFolder:
     """CLIP, SigLIP or another dual encoder of a local folder, frozen.
 
     Learned tokens replace placeholder tokens at the entrance of the text model, because CLIP finds
-    the end of a text by its token ids.
+    the end of a text by its token ids. They follow the start token, where there is one.
 
     Args:
         folder: Folder in the layout of `transformers`, with tokenizer.
@@ -118,38 +123,68 @@ class ClipFolder:
         self._words: nn.Module = self._model.text_model.get_input_embeddings()
         self.token_width = int(self._model.config.text_config.hidden_size)
         self.feature_width = int(
-            getattr(self._model.config, "projection_dim", None) or self.token_width
+            getattr(self._model.config, "projection_dim", None)
+            or getattr(self._model.config.text_config, "projection_size", None)
+            or self.token_width
         )
         self._longest = int(self._model.config.text_config.max_position_embeddings)
+        self._is_padded_to_the_end = self._model.config.model_type in PADDED_TO_THE_END
 
     def encode(self, texts: Sequence[str], context: torch.Tensor | None = None) -> torch.Tensor:
-        """Projected text features; the learned tokens follow the start token."""
+        """Projected text features; a phrase's does not depend on the others.
+
+        Raises:
+            InputError: If there are no texts, one is too long, or the context is of another width.
+        """
         if not texts:
             raise InputError("no texts to encode; expected at least one")
-        tokens = self._tokenizer(list(texts), padding=True, return_tensors="pt")
-        ids, mask = tokens["input_ids"], tokens.get("attention_mask")
-        mask = torch.ones_like(ids) if mask is None else mask
-        hook = None
         if context is not None:
             check_context(context, self.token_width)
-            count = context.shape[0]
-            ids = torch.cat([ids[:, :1], ids[:, 1:2].expand(-1, count), ids[:, 1:]], dim=1)
-            mask = torch.cat([mask.new_ones(len(texts), count), mask], dim=1)
+        count = 0 if context is None else context.shape[0]
+        ids, mask = self._tokens(texts, count)
+        hook = None
+        if context is not None:
+            first = self._start_tokens(ids)
+            blank = ids[:, first : first + 1].expand(-1, count)
+            ids = torch.cat([ids[:, :first], blank, ids[:, first:]], dim=1)
             learned = context
 
             def put(_module: nn.Module, _inputs: Any, words: torch.Tensor) -> torch.Tensor:
-                tokens_ = learned[None].expand(len(words), -1, -1).to(words.dtype)
-                return torch.cat([words[:, :1], tokens_, words[:, 1 + count :]], dim=1)
+                tokens = learned[None].expand(len(words), -1, -1).to(words.dtype)
+                return torch.cat([words[:, :first], tokens, words[:, first + count :]], dim=1)
 
             hook = self._words.register_forward_hook(put)
-        if ids.shape[1] > self._longest:
-            raise InputError(f"a text has {ids.shape[1]} tokens; expected at most {self._longest}")
         try:
             found = self._model.get_text_features(input_ids=ids, attention_mask=mask)
         finally:
             if hook is not None:
                 hook.remove()
         return _tensor(found)
+
+    def _tokens(self, texts: Sequence[str], more: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Token ids of texts that leave room for more tokens, and the mask of all of them."""
+        room = self._longest - more
+        if self._is_padded_to_the_end:
+            tokens = self._tokenizer(
+                list(texts), padding="max_length", max_length=room, return_tensors="pt"
+            )
+        else:
+            tokens = self._tokenizer(list(texts), padding=True, return_tensors="pt")
+        ids: torch.Tensor = tokens["input_ids"]
+        if ids.shape[1] > room:
+            raise InputError(
+                f"a text has {ids.shape[1] + more} tokens; expected at most {self._longest}"
+            )
+        if self._is_padded_to_the_end:
+            return ids, None
+        mask = tokens.get("attention_mask")
+        mask = torch.ones_like(ids) if mask is None else mask
+        return ids, torch.cat([mask.new_ones(len(texts), more), mask], dim=1)
+
+    def _start_tokens(self, ids: torch.Tensor) -> int:
+        """1 if every text begins with a start token, else 0."""
+        starts = {self._tokenizer.bos_token_id, self._tokenizer.cls_token_id} - {None}
+        return int(bool(starts) and all(first in starts for first in ids[:, 0].tolist()))
 
     def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
         """Projected image features."""

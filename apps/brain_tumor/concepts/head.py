@@ -29,6 +29,8 @@ from brain_tumor.concepts.vocabulary import Direction, Vocabulary
 from brain_tumor.errors import ModelError
 
 CONCEPTS = Path("configs/concepts.json")
+MADE_FOR = "embedding_sha256"
+"""Key of the metadata: checksum of the embedding that the reader was trained on."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from brain_tumor.explanation.page_figures import (
 from brain_tumor.explanation.page_markup import Markup, element, joined
 from brain_tumor.explanation.page_report import ReportView
 from brain_tumor.explanation.page_style import SCRIPT, STYLE, content_security_policy
+from brain_tumor.explanation.page_symptoms import symptoms
 from brain_tumor.explanation.page_text import Texts
 from brain_tumor.labels import LabelArray
 
@@ -125,7 +126,7 @@ def _main(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Markup:
         evidence_section(view, texts),
         sections.counterfactual(view, texts),
         sections.similar_cases(view, texts),
-        sections.symptoms(view, texts),
+        symptoms(view, texts),
         sections.models(view, texts),
         sections.timings(view, texts),
     )

@@ -176,6 +176,19 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "symptoms": ("Visual symptoms", "영상 소견"),
         "matched": ("Matched", "일치"),
         "unmatched": ("Missing", "없음"),
+        "symptom_words": (
+            "Read from the picture alone; marked are the words that add most to the score.",
+            "영상만 보고 판독한 결과입니다. 모델이 읽는 영어 문구에 점수에 가장 많이 "
+            "기여한 단어를 표시했습니다.",
+        ),
+        "symptom_only_seen": (
+            "The picture says yes, the measurement says no.",
+            "영상에서는 보이지만 측정값은 그렇지 않습니다.",
+        ),
+        "symptom_only_measured": (
+            "The picture says no, the measurement says yes.",
+            "영상에서는 보이지 않지만 측정값은 그렇습니다.",
+        ),
         "models": ("Models", "모델"),
         "model": ("Model", "모델"),
         "version": ("Version", "버전"),

@@ -289,32 +289,6 @@ def similar_cases(view: ReportView, texts: Texts) -> Markup | None:
     )
 
 
-def symptoms(view: ReportView, texts: Texts) -> Markup | None:
-    """Visual symptoms found and not found."""
-    found = mappings(view.report.get("symptoms"))
-    if not found:
-        return None
-    parts = []
-    for matched, key in ((True, "matched"), (False, "unmatched")):
-        items = [s for s in found if bool(s.get("matched")) is matched]
-        if items:
-            listed = (element("li", _symptom(view, s, texts)) for s in items)
-            parts.append(element("div", element("h3", texts(key)), element("ul", listed)))
-    return element("section", element("h2", texts("symptoms")), parts, class_="whole")
-
-
-def _symptom(view: ReportView, symptom: Item, texts: Texts) -> Markup:
-    score = finite(symptom.get("score"))
-    about = [texts.tumor(symptom["class"])] if symptom.get("class") else []
-    about += [decimal_text(score)] if score is not None else []
-    anchor = view.anchors.get(str(symptom.get("evidence")))
-    text = str(symptom.get("text") or NONE)
-    return joined(
-        element("a", text, href=f"#{anchor}") if anchor else text,
-        element("span", f" ({', '.join(about)})", class_="quiet") if about else None,
-    )
-
-
 def models(view: ReportView, texts: Texts) -> Markup | None:
     """Which models made this, and where their cards are."""
     rows = [

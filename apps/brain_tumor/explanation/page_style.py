@@ -197,6 +197,7 @@ td.number, th.number { text-align: right; white-space: nowrap }
 .evidence small { display: block; font-size: .8rem; line-height: 1.35 }
 .evidence tr { scroll-margin-top: 3rem }
 tr:target, li:target { background: var(--mark) }
+mark { background: var(--mark); color: inherit }
 .ranges { display: block; width: 11rem; height: auto; overflow: visible }
 .ranges .axis { stroke: var(--line); stroke-width: .7 }
 .ranges .range { stroke: currentColor; stroke-width: 3.2; stroke-linecap: butt }

@@ -19,8 +19,10 @@ import numpy as np
 
 from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.classification.classifier import TumorTypeClassifier
+from brain_tumor.classification.fingerprint import embedding_sha256
 from brain_tumor.classification.predictions import load_predictions
 from brain_tumor.classification.training.run import PREDICTIONS, run_features
+from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.concepts.reader import ConceptReader
 from brain_tumor.errors import InputError, ModelError
 from brain_tumor.explanation.reference import FeatureReference, build_reference
@@ -32,9 +34,7 @@ logger = logging.getLogger(__name__)
 REFERENCE = Path("configs/feature_reference.json")
 PATIENTS = Path("configs/training_patients.json")
 DIGITS = 6
-NO_SYMPTOMS = (
-    "Visual symptoms are switched off: their reader was made for another version of the classifier."
-)
+NO_SYMPTOMS = "Visual symptoms are switched off: their reader was made for another classifier."
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
     Args:
         bundle: Of the classifier.
         symptoms: Bundle of the symptom reader, if there is one. It is left out if it was made for
-            another classifier.
+            another embedding than this classifier's.
 
     Raises:
         ModelError: If a part is missing or damaged.
@@ -81,7 +81,7 @@ def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
     classifier = TumorTypeClassifier.load(bundle)
     if symptoms is None or not symptoms.is_dir():
         return TypeReader(classifier, reference, patients)
-    if read_bundle(symptoms).metadata.get("classifier_sha256") != classifier.version.sha256:
+    if read_bundle(symptoms).metadata.get(MADE_FOR) != embedding_sha256(read_bundle(bundle)):
         logger.warning("the symptom reader was made for another classifier and is left out")
         return TypeReader(classifier, reference, patients, warnings=(NO_SYMPTOMS,))
     return TypeReader(classifier, reference, patients, ConceptReader.load(symptoms))

@@ -49,6 +49,7 @@ def symptom_sections(reading: ConceptReading | None, facts: Facts) -> dict[str, 
             "disagreement": None if disagreement is None else round(disagreement, 4),
             "limit": round(reading.limit, 4),
             "disagrees": reading.disagrees,
+            "caption": reading.caption,
         },
     }
 

@@ -27,6 +27,8 @@ from filelock import FileLock
 from torch import nn
 
 from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.fingerprint import embedding_sha256
+from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.learning.candidates import data_fingerprint, write_candidate
 from brain_tumor.learning.core_tuner import CoreTuner
@@ -247,13 +249,13 @@ def _finish(
 def symptoms_switched_off(registry: ModelRegistry) -> str:
     """Warning that the symptom reader does not read what the active classifier shows; or nothing.
 
-    The reader was trained on the embedding of one classifier and says so by its checksum; the
-    server leaves it out beside any other (`load_type_reader`).
+    The reader was trained on one embedding and says so by its checksum; the server leaves it out
+    beside any other (`load_type_reader`). A retraining keeps the embedding.
     """
     if SYMPTOM_MODEL not in registry.names():
         return ""
-    made_for = read_bundle(registry.active(SYMPTOM_MODEL)).metadata.get("classifier_sha256")
-    if made_for == registry.active_record(TYPED_MODEL).sha256:
+    made_for = read_bundle(registry.active(SYMPTOM_MODEL)).metadata.get(MADE_FOR)
+    if made_for == embedding_sha256(read_bundle(registry.active(TYPED_MODEL))):
         return ""
     return (
         "; visual symptoms are switched off, because their reader was made for another classifier "

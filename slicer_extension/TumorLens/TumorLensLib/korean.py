@@ -252,6 +252,12 @@ KOREAN: dict[str, str] = {
     "With {name} at {to} instead of {value}, the type would be {type}.": (
         "{name} 값이 {value} 대신 {to}(이)라면 유형은 {type}입니다."
     ),
+    "The picture says yes, the measurement says no.": (
+        "영상에서는 보이지만 측정값은 그렇지 않습니다."
+    ),
+    "The picture says no, the measurement says yes.": (
+        "영상에서는 보이지 않지만 측정값은 그렇습니다."
+    ),
     "Similar training case: {type} (distance {distance}; alike in {names})": (
         "비슷한 학습 증례: {type} (거리 {distance}, 닮은 점: {names})"
     ),

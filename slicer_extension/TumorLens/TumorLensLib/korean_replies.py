@@ -56,8 +56,9 @@ REPLIES: dict[str, str] = {
     ),
     "this model gives no uncertainty": "이 모델은 불확실성을 제공하지 않습니다",
     "No click and no scribble: nothing was changed": "점과 선이 없어 아무것도 바뀌지 않았습니다",
-    "Visual symptoms are switched off: their reader was made for another version of the "
-    "classifier": ("시각 징후를 껐습니다. 판독기가 다른 버전의 분류기용입니다"),
+    "Visual symptoms are switched off: their reader was made for another classifier": (
+        "시각 징후를 껐습니다. 판독기가 다른 분류기용입니다"
+    ),
     "The second reader, which reads visual symptoms, gives the same type only {share}: the type "
     "is less certain than its probability says": (
         "시각 징후를 읽는 두 번째 판독기는 같은 유형에 {share}만 줍니다. 유형은 확률이 말하는 "

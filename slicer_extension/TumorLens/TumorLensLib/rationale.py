@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
 from TumorLensLib.compare import Comparison
 from TumorLensLib.labels import REGION_NAMES
-from TumorLensLib.reply import Analysis, Classification, Evidence, Sentence
+from TumorLensLib.reply import Analysis, Classification, Evidence, Sentence, Symptom
 from TumorLensLib.texts import Translator
 from TumorLensLib.training import GateReport
 
 BAR_PIXELS = 130
+TOP_WORDS = 2
+"""Words of a symptom in bold, at most."""
 
 
 @dataclass(frozen=True)
@@ -193,11 +196,7 @@ def more_html(analysis: Analysis, t: Translator, theme: Theme) -> str:
                 )
             )
         )
-    for symptom in analysis.symptoms:
-        mark = "✓" if symptom.is_matched else "✗"
-        link = f" {_link(symptom.evidence, theme)}" if symptom.evidence else ""
-        kind = f" ({escape(t(symptom.tumor_type))})" if symptom.tumor_type else ""
-        lines.append(f"{mark} {escape(t.told(symptom.text))}{kind} {number(symptom.score)}{link}")
+    lines += [_symptom(symptom, t, theme) for symptom in analysis.symptoms]
     for case in analysis.similar_cases:
         agrees = case.get("agrees")
         names = (
@@ -224,6 +223,37 @@ def more_html(analysis: Analysis, t: Translator, theme: Theme) -> str:
         )
     body = "".join(f"<div>{line}</div>" for line in lines)
     return body + models_html(analysis, t, theme)
+
+
+def _symptom(symptom: Symptom, t: Translator, theme: Theme) -> str:
+    """A symptom, the words that carry it in bold, and whether the measurement contradicts it."""
+    mark = "✓" if symptom.is_matched else "✗"
+    link = f" {_link(symptom.evidence, theme)}" if symptom.evidence else ""
+    kind = f" ({escape(t(symptom.tumor_type))})" if symptom.tumor_type else ""
+    read, told = _with_top_words(symptom), t.told(symptom.text)
+    name = read if told == symptom.text else f"{escape(told)} – {read}"
+    line = f"{mark} {name}{kind} {number(symptom.score)}{link}"
+    if not symptom.is_contradicted:
+        return line
+    conflict = (
+        t("The picture says yes, the measurement says no.")
+        if symptom.is_matched
+        else t("The picture says no, the measurement says yes.")
+    )
+    return f"{line} <span style='color:{theme.warning}'>{conflict}</span>"
+
+
+def _with_top_words(symptom: Symptom) -> str:
+    """Its text with the words in bold that add most to its score."""
+    ranked = sorted(range(len(symptom.words)), key=lambda place: -symptom.words[place][1])
+    top = {place for place in ranked[:TOP_WORDS] if symptom.words[place][1] > 0}
+    pieces, end = [], 0
+    for place, word in enumerate(re.finditer(r"[\w'-]+", symptom.text)):
+        if place in top:
+            before = symptom.text[end : word.start()]
+            pieces.append(f"{escape(before)}<b>{escape(word.group())}</b>")
+            end = word.end()
+    return "".join(pieces) + escape(symptom.text[end:])
 
 
 def models_html(analysis: Analysis, t: Translator, theme: Theme) -> str:

@@ -99,13 +99,30 @@ class Heat:
 
 @dataclass(frozen=True)
 class Symptom:
-    """A visual symptom of the concept vocabulary."""
+    """A visual symptom of the concept vocabulary.
+
+    Attributes:
+        text: The symptom in words.
+        tumor_type: Type that it speaks for.
+        score: How likely the picture shows it, 0-1.
+        is_matched: Whether it counts as seen.
+        evidence: Id of the evidence item that measures it; may be empty.
+        is_present: Whether the measurement shows it; None if it could not be measured.
+        words: Its words with what each adds to the score.
+    """
 
     text: str
     tumor_type: str
     score: float | None
     is_matched: bool
     evidence: str
+    is_present: bool | None
+    words: tuple[tuple[str, float], ...]
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether picture and measurement say different things."""
+        return self.is_present is not None and self.is_present != self.is_matched
 
 
 @dataclass(frozen=True)
@@ -187,6 +204,11 @@ def parse_reply(params: Mapping[str, Any]) -> Analysis:
                 _number(item, "score"),
                 bool(item.get("matched")),
                 str(item.get("evidence") or ""),
+                present if isinstance(present := item.get("present"), bool) else None,
+                tuple(
+                    (str(word.get("word", "")), _number(word, "weight") or 0.0)
+                    for word in _mappings(item, "words")
+                ),
             )
             for item in _mappings(params, "symptoms")
         ),

@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from brain_tumor.bundles import WEIGHTS, ModelVersion
+from brain_tumor.bundles import WEIGHTS, ModelVersion, read_bundle
 from brain_tumor.classification import scores
 from brain_tumor.classification.case_slices import Patch
 from brain_tumor.classification.feature_table import FEATURE_IDS
 from brain_tumor.classification.features import FeatureVector
+from brain_tumor.classification.fingerprint import EMBEDDING_PARTS
 from brain_tumor.classification.measurement import Measurement
 from brain_tumor.classification.network import HybridNetwork, NetworkArguments
 from brain_tumor.classification.predictions import lone_slice
@@ -40,9 +41,14 @@ from brain_tumor.concepts.training.fit import (
 from brain_tumor.concepts.training.new_class import with_new_class
 from brain_tumor.concepts.vocabulary import Direction, read_candidates
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
+from brain_tumor.explanation.references import NO_SYMPTOMS, load_type_reader
 from brain_tumor.labels import TumorType
+from brain_tumor.learning.candidates import write_candidate
+from brain_tumor.learning.job_folder import TrainingRequest
+from brain_tumor.learning.type_tuner import LEARNT_PARTS
 
 from tests.helpers.concepts import EMBEDDING, NAMES, AToyTower, some_predictions, write_run
+from tests.helpers.type_learning import write_classifier
 
 SHORT = PromptPlan(steps=15, batch_size=64, learning_rate=5e-3)
 
@@ -59,6 +65,7 @@ def trained(tmp_path_factory):
         patch.setattr(fit, "AlignmentPlan", partial(AlignmentPlan, steps=60, batch_size=128))
         patch.setattr(study, "ConsistencyPlan", partial(ConsistencyPlan, steps=15))
         patch.setattr(scores, "BOOTSTRAPS", 10)
+        write_classifier(run / "classification")
         train_concepts(run, AToyTower())
     return run
 
@@ -82,6 +89,51 @@ def test_a_run_becomes_a_small_bundle_that_needs_no_text_tower(trained):
     embedding = torch.from_numpy(read_part(trained, None).known.embedding[:, 0])
     guess = model.head(embedding).argmax(dim=1).numpy()
     assert (guess == read_part(trained, None).known.truth).mean() > 0.9
+
+
+def test_a_trained_reader_is_used_with_the_classifier_of_its_run(trained):
+    reader = load_type_reader(trained / "classification", trained / "concepts")
+    assert reader.symptoms is not None
+    assert reader.warnings == ()
+    assert "train concepts --data DIR --output RUN --fold all" in render_card(trained / "concepts")
+
+
+def a_retrained(classifier, folder, part):
+    """Version of a classifier in which one weight of a part has moved by 1."""
+    state = read_bundle(classifier).weights()
+    name = next(
+        name
+        for name, value in state.items()
+        if name.startswith(f"{part}.") and value.is_floating_point()
+    )
+    state[name].view(-1)[0] += 1.0
+    request = TrainingRequest("job", "classification", "", "", "", ())
+    told = dict.fromkeys(
+        ("corrections", "what", "patients", "held_out", "replay", "fingerprint"), 0
+    )
+    write_candidate(folder, classifier, "0.1.1", state, request, told)
+    return folder
+
+
+def test_symptoms_outlive_a_retraining_but_not_another_encoder(trained, tmp_path):
+    classifier, symptoms = trained / "classification", trained / "concepts"
+    for part in LEARNT_PARTS:
+        tuned = a_retrained(classifier, tmp_path / part, part)
+        reader = load_type_reader(tuned, symptoms)
+        assert reader.classifier.version.sha256 != read_bundle(classifier).version.sha256
+        assert reader.symptoms is not None, part
+        assert reader.warnings == ()
+    for part in EMBEDDING_PARTS:
+        other = load_type_reader(a_retrained(classifier, tmp_path / part, part), symptoms)
+        assert other.symptoms is None, part
+        assert other.warnings == (NO_SYMPTOMS,)
+
+
+def test_every_part_of_the_network_is_before_or_after_the_embedding():
+    parts = {
+        name.split(".")[0] for name in HybridNetwork(NetworkArguments(("area_mm2",))).state_dict()
+    }
+    assert parts == {*EMBEDDING_PARTS, *LEARNT_PARTS, "feature_centre", "feature_scale"}
 
 
 def test_every_variant_is_read_on_held_out_patients_only(trained):

@@ -13,7 +13,7 @@ from brain_tumor.errors import InputError, ModelError
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "bright", "ring", "dark", "lump"]
 
 
-def write_tokenizer(folder):
+def write_tokenizer(folder, single="[CLS] $A [SEP]", **more):
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -23,15 +23,14 @@ def write_tokenizer(folder):
     tokenizer = Tokenizer(WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single=single, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="[PAD]",
         unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
         eos_token="[SEP]",
+        **(more or {"cls_token": "[CLS]", "sep_token": "[SEP]"}),
     ).save_pretrained(folder)
 
 
@@ -85,6 +84,56 @@ def clip_folder(tmp_path_factory):
     CLIPModel(config).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def siglip_folder(tmp_path_factory):
+    """Texts have no start token, and the feature is the state of the last position."""
+    from transformers import SiglipConfig, SiglipModel
+
+    folder = tmp_path_factory.mktemp("siglip")
+    torch.manual_seed(0)
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    words = {"vocab_size": len(WORDS), "max_position_embeddings": 12, "projection_size": 10}
+    tokens = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    config = SiglipConfig(
+        text_config={**sizes, **words, **tokens},
+        vision_config={**sizes, "image_size": 16, "patch_size": 8},
+    )
+    SiglipModel(config).save_pretrained(folder)
+    write_tokenizer(folder, "$A [SEP]", model_max_length=12)
+    return folder
+
+
+@pytest.mark.parametrize("learned", [0, 4])
+def test_a_phrase_of_siglip_does_not_depend_on_its_batch(siglip_folder, learned):
+    tower = ClipFolder(siglip_folder)
+    context = torch.full((learned, tower.token_width), 0.5) if learned else None
+    alone = tower.encode(["bright"], context)[0]
+    assert alone.shape == (10,) == (tower.feature_width,)
+    together = tower.encode(["bright", "dark lump ring", "ring " * 7], context)[0]
+    torch.testing.assert_close(together, alone)
+
+
+def test_siglip_reads_its_learned_tokens_first_and_keeps_every_word(siglip_folder):
+    tower = ClipFolder(siglip_folder)
+    seen = []
+    handle = tower._model.text_model.embeddings.register_forward_hook(
+        lambda _module, _inputs, found: seen.append(found)
+    )
+    learned = tower._words.weight[[5, 4]].detach()  # as if "ring bright" stood before the words
+    tower.encode(["dark lump"], learned)
+    tower.encode(["ring bright dark lump"])
+    handle.remove()
+    torch.testing.assert_close(seen[0], seen[1])
+    assert seen[0].shape[1] == 12
+    with pytest.raises(InputError, match="expected at most 12"):
+        tower.encode(["ring " * 8], torch.zeros(4, tower.token_width))
 
 
 @pytest.mark.parametrize(("kind", "width"), [(SentenceTower, 16), (ClipFolder, 12)])

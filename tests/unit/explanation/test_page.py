@@ -10,14 +10,18 @@ import pytest
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
+from brain_tumor.concepts.vocabulary import read_symptoms
 from brain_tumor.errors import GeometryError, InputError, StorageError
+from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.heatmap import heat_volume
 from brain_tumor.explanation.page import render_page, write_page
 from brain_tumor.explanation.page_charts import Axis, contribution_bar, probability_bar
 from brain_tumor.explanation.page_labels import LABELS
-from brain_tumor.explanation.page_text import decimal_text, measured_text
+from brain_tumor.explanation.page_report import ReportView
+from brain_tumor.explanation.page_symptoms import KOREAN, symptoms
+from brain_tumor.explanation.page_text import Texts, decimal_text, measured_text
 
-from tests.helpers.page_reports import a_page_case, a_report
+from tests.helpers.page_reports import a_page_case, a_report, a_symptom
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\u202e\ud800"
 
@@ -248,6 +252,40 @@ def test_the_notice_stands_once():
     page = shown()
     assert page.text.count("Research use only; not a medical device.") == 1
     assert shown(language="ko").text.count("연구용이며 의료기기가 아닙니다.") == 1
+
+
+def of_symptoms(language, *items):
+    report = {**a_report(), "symptoms": list(items)}
+    return symptoms(ReportView(report), Texts(Language(language)))
+
+
+def test_symptoms_mark_the_words_that_add_most_and_say_what_the_measurement_denies():
+    html = of_symptoms("en", a_symptom(matched=True, present=False))
+    assert ">little brain <mark>tissue</mark> around <mark>it</mark><" in html  # 0.3 and 0.2
+    assert "The picture says yes, the measurement says no." in html
+    html = of_symptoms("en", a_symptom(matched=False, present=True))
+    assert "The picture says no, the measurement says yes." in html
+    for agreed in (True, None):
+        assert "measurement says" not in of_symptoms("en", a_symptom(matched=True, present=agreed))
+    assert "measurement says" not in of_symptoms("en", a_symptom(matched=False, present=False))
+
+
+def test_words_that_add_nothing_are_not_marked():
+    html = of_symptoms("en", a_symptom(weights=(-0.1, 0.0, 0.0, 0.0, -0.3)))
+    assert "little brain tissue around it<" in html
+    assert "<mark>" not in html
+
+
+def test_korean_pages_tell_symptoms_in_korean_beside_the_words_of_the_model():
+    html = of_symptoms("ko", a_symptom(matched=True, present=False))
+    assert "<li>주변에 뇌 조직이 거의 없음 <span" in html
+    assert 'lang="en"' in html
+    assert "little brain <mark>tissue</mark>" in html
+    assert "영상에서는 보이지만 측정값은 그렇지 않습니다." in html
+
+
+def test_every_reviewed_symptom_has_its_korean():
+    assert {symptom.text for symptom in read_symptoms().symptoms} == set(KOREAN)
 
 
 def test_korean_pages_have_korean_labels_and_names():

@@ -1,7 +1,13 @@
-"""Bundle of the symptom reader from a run of the classifier.
+r"""Bundle of the symptom reader from a run of the classifier.
 
-    tumorlens train concepts --data DIR --output RUN
+    tumorlens train concepts --data DIR --output RUN --fold all
     python -m brain_tumor.concepts.training.export --run RUN --output models/concepts
+
+The bundle notes whose embedding it reads. Where only that note is to be renewed, weights as they
+are, name the classifier and no run:
+
+    python -m brain_tumor.concepts.training.export --classifier models/classification \
+        --output models/concepts
 
 The image tower is the run's final network, trained on all patients; calibration and the limit of
 disagreement come from held-out patients of the folds. Needs the text tower (extra `text`); what is
@@ -23,13 +29,14 @@ import torch
 
 from brain_tumor.bundles import METADATA, read_bundle
 from brain_tumor.classification.calibration import fit_calibration
+from brain_tumor.classification.fingerprint import embedding_sha256
 from brain_tumor.concepts.attribution import leave_one_out, list_words
 from brain_tumor.concepts.card import METRICS, write_card
 from brain_tumor.concepts.encoders import TextTower, default_text_tower
 from brain_tumor.concepts.evaluation import COVERAGE, join, rounded, second_reader, summarise
 from brain_tumor.concepts.generator import Verdict, judge
 from brain_tumor.concepts.grounding import patient_medians
-from brain_tumor.concepts.head import ConceptHead, ConceptSettings, write_concepts
+from brain_tumor.concepts.head import MADE_FOR, ConceptHead, ConceptSettings, write_concepts
 from brain_tumor.concepts.prompts import Merging, similarities
 from brain_tumor.concepts.training.embeddings import (
     EXPERT,
@@ -62,6 +69,8 @@ from brain_tumor.labels import TYPES
 logger = logging.getLogger(__name__)
 
 FIRST_VERSION = "0.1.0"
+CLASSIFIER = Path("classification")
+"""Bundle of the classifier in a run folder."""
 
 
 def train_concepts(run: Path, tower: TextTower | None = None, *, fold: int | None = None) -> Path:
@@ -83,26 +92,28 @@ def train_concepts(run: Path, tower: TextTower | None = None, *, fold: int | Non
         study_fold(run, fold, tower or default_text_tower())
         return part_folder(run, fold)
     bundle = run / "concepts"
-    export(run, bundle, tower)
+    export(run, bundle, run / CLASSIFIER, tower)
     return bundle
 
 
-def export(run: Path, bundle: Path, tower: TextTower | None = None) -> dict[str, Any]:
+def export(
+    run: Path, bundle: Path, classifier: Path, tower: TextTower | None = None
+) -> dict[str, Any]:
     """Train the shipped reader on all patients and write its bundle, metrics and card.
 
     Args:
         run: Run folder with finished folds and the final network.
         bundle: For example `models/concepts`.
+        classifier: Bundle of the classifier of the same run, to which the reader is bound.
         tower: Frozen text tower; the installed one if None.
 
     Returns:
         The figures in the bundle's `metrics.json`.
 
     Raises:
-        NotFoundError: If no fold or no final network is finished.
-        ModelError: If no text tower is installed.
+        NotFoundError: If no fold, no final network or no classifier is finished.
+        ModelError: If no text tower is installed, or the classifier is damaged.
     """
-    tower = tower or default_text_tower()
     part = read_part(run, None)
     folds = finished_folds(run)
     if len(folds) < 2:
@@ -110,12 +121,19 @@ def export(run: Path, bundle: Path, tower: TextTower | None = None) -> dict[str,
             f"the run has {len(folds)} finished folds; expected five, at least two",
             remedy="Run `tumorlens train classification --fold all` first.",
         )
+    if not classifier.is_dir():
+        raise NotFoundError(
+            "the run has no bundle of the classifier, whose embedding the symptoms are bound to",
+            remedy="Run `tumorlens train classification --fold all` first, or name the bundle.",
+        )
+    tower = tower or default_text_tower()
     studies = [study_fold(run, fold, tower) for fold in folds]
     figures: dict[str, Any] = rounded(summarise(studies))
     base = build_foundation(part.known, part.names, read_candidates(), tower, grounded=True)
     prompts = train_reader(part, base, tower)
     head, settings = assemble(part, base, prompts, join(studies), tower)
     write_concepts(head, settings, _metadata(run, part, base, folds), bundle)
+    bind_to_classifier(bundle, classifier)
     (bundle / METRICS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     write_card(bundle)
     return figures
@@ -268,31 +286,38 @@ def _metadata(run: Path, part: RunPart, base: Foundation, folds: tuple[int, ...]
 
 
 def bind_to_classifier(bundle: Path, classifier: Path) -> None:
-    """Note in a bundle which classifier's embedding it reads; it is not used with any other.
+    """Note in a bundle whose embedding it reads; it is not used with any other.
 
     Args:
         bundle: Bundle of the symptom reader.
         classifier: Bundle of the classifier that was exported from the same run.
+
+    Raises:
+        ModelError: If the classifier's bundle is missing or damaged.
     """
     metadata = json.loads((bundle / METADATA).read_text(encoding="utf-8"))
-    metadata["classifier_sha256"] = read_bundle(classifier).version.sha256
+    metadata[MADE_FOR] = embedding_sha256(read_bundle(classifier))
     (bundle / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description="Bundle of the symptom reader")
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="left out: only bind again")
     parser.add_argument("--output", type=Path, default=Path("models/concepts"), metavar="DIR")
-    parser.add_argument("--classifier", type=Path, metavar="DIR", help="its bundle of this run")
+    parser.add_argument("--classifier", type=Path, metavar="DIR", help="default: the run's bundle")
     parser.add_argument("--write-symptoms", action="store_true", help="renew symptoms.json")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO)
-    if arguments.write_symptoms:
-        write_symptoms(arguments.run)
-    export(arguments.run, arguments.output)
-    if arguments.classifier is not None:
-        bind_to_classifier(arguments.output, arguments.classifier)
+    run, classifier = arguments.run, arguments.classifier
+    if run is None and classifier is None:
+        parser.error("name a run, or a classifier to bind the bundle to")
+    if run is None:
+        bind_to_classifier(arguments.output, classifier)
+    else:
+        if arguments.write_symptoms:
+            write_symptoms(run)
+        export(run, arguments.output, classifier or run / CLASSIFIER)
     logger.info("wrote %s", arguments.output / METADATA)
 
 
