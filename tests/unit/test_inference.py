@@ -194,6 +194,15 @@ def test_labels_of_normalised_cubes_need_no_preprocessing(segmenter):
     assert np.count_nonzero(labels) == 64
 
 
+def test_a_lone_t1_is_not_to_be_trusted_at_all(segmenter):
+    case, _ = a_bright_ball(sequences=(Sequence.T1,))
+    warnings = " ".join(segmenter.segment(case).warnings)
+    assert "not even the whole tumour" in warnings
+    assert "trust only" not in warnings
+    case, _ = a_bright_ball(sequences=(Sequence.T1, Sequence.T2))
+    assert "trust only the whole tumour" in " ".join(segmenter.segment(case).warnings)
+
+
 class Remembers:
     def __init__(self, name):
         self.version = ModelVersion(name, "1", name * 2)

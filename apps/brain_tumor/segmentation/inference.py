@@ -277,7 +277,11 @@ def _reason(case: Case) -> str:
 
 def _warnings(case: Case, labelmap: LabelArray, disbelieved_ml: float) -> tuple[str, ...]:
     warnings = []
-    if Sequence.T1C not in case.volumes:
+    if case.present == (Sequence.T1,):
+        warnings.append(
+            "Only t1: not even the whole tumour is to be trusted; add t1c, flair or t2."
+        )
+    elif Sequence.T1C not in case.volumes:
         warnings.append(
             "No t1c: enhancing tumour and necrotic core cannot be told reliably; "
             "trust only the whole tumour."
