@@ -110,9 +110,12 @@ def test_mirroring_averages_with_the_mirrored_case():
             half[:, :, image.shape[2] // 2 :] = torch.tensor([10.0, 0, 0, 0]).reshape(4, 1, 1, 1)
             return half
 
-    case, _ = a_bright_ball()
+    case, ball = a_bright_ball()
     plain = SubregionSegmenter(BrightOnT1cIsEnhancing(), VERSION, bf16=False)
     mirrored = SubregionSegmenter(LeftHalfOnly(), VERSION, bf16=False, mirrored=True)
+    asked = SubregionSegmenter(LeftHalfOnly(), VERSION, CleanUpRule(least_peak=0), bf16=False)
+    half, both = (asked.segment(case, mirrored=flag).uncertainty[ball] for flag in (False, True))
+    assert both.mean() > 0.9 > 0.1 > half.mean()  # an even choice only where both were read
     from brain_tumor.cases.preprocessing import to_working_grid
 
     working = to_working_grid(case)
@@ -208,7 +211,7 @@ class Remembers:
         self.version = ModelVersion(name, "1", name * 2)
         self.cases = []
 
-    def segment(self, case):
+    def segment(self, case, *, mirrored=False):
         self.cases.append(case)
         return SubregionSegmenter(BrightOnT1cIsEnhancing(), self.version, bf16=False).segment(case)
 
