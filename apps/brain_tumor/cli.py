@@ -73,6 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
         infer.add_argument("case", type=Path, help="a volume file or a folder of sequences")
         infer.add_argument("--output", type=Path, required=True, metavar="DIR")
         infer.add_argument("--models", type=Path, metavar="DIR")
+        if depth == "segment":
+            infer.add_argument(
+                "--mirrored", action="store_true", help="average with the mirror image: slower"
+            )
         if depth in ("explain", "analyse"):
             _add_explanation_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
@@ -202,7 +206,7 @@ def _infer(arguments: argparse.Namespace) -> None:
     loaded = load_case(arguments.case)
     loading = time.perf_counter() - started
     if arguments.depth == "segment":
-        results = CaseResults(segmenter.segment(loaded.case))
+        results = CaseResults(segmenter.segment(loaded.case, mirrored=arguments.mirrored))
     else:
         results = _read_type(arguments, models, segmenter, loaded.case)
     report = case_report(loaded, results, loading, NOTICE)

@@ -62,9 +62,9 @@ class Segmenter(ThresholdSegmenter):
         record = self._registry.active_record(NAME)
         return ModelVersion(NAME, record.version, record.sha256)
 
-    def segment(self, case):
+    def segment(self, case, *, mirrored=False):
         version = self.version
-        return replace(super().segment(case), model=version)
+        return replace(super().segment(case, mirrored=mirrored), model=version)
 
 
 class WholeApp(server_app.ServerApp, MONAILabelApp):

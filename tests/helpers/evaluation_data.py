@@ -123,7 +123,7 @@ class ALegibleModel:
         self.cubes.append(image)
         return self.change(np.round(image.max(axis=0)).clip(0, 3).astype(np.uint8))
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         self.cases.append(case)
         array = case.volumes[case.reference].array
         labels = ((array - 80) / 20).clip(0, 3).astype(np.uint8)

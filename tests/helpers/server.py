@@ -69,11 +69,13 @@ class ThresholdSegmenter:
 
     def __init__(self, hold: Any = None) -> None:
         self.calls = 0
+        self.mirrored: list[bool] = []
         self._hold = hold
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Labels by intensity; the undivided core where t1c is alone."""
         self.calls += 1
+        self.mirrored.append(mirrored)
         if self._hold is not None and case.case_id != "warm-up":
             self._hold()
         array = case.volumes[case.reference].array

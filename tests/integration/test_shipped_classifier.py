@@ -37,7 +37,7 @@ class ExactSegmenter:
         self.phantom = phantom
         self.version = read_bundle(models_folder() / "segmentation").version
 
-    def segment(self, case):
+    def segment(self, case, *, mirrored=False):
         labelmap = self.phantom.labelmap
         return SegmentationResult(
             labelmap=labelmap,

@@ -31,10 +31,10 @@ SCHEMA = json.loads(
 class RegionSegmenter(ThresholdSegmenter):
     """A threshold that names a network which sees the same."""
 
-    def segment(self, case):
+    def segment(self, case, *, mirrored=False):
         # on the working grid the z-score of the phantom is 1.5 to 2.2 in the enhancing tumour
         network = ByContrast(threshold=1.5, background=0.0, flair=0.0)
-        return replace(super().segment(case), network=network)
+        return replace(super().segment(case, mirrored=mirrored), network=network)
 
 
 TASKS = ["segmentation", "refine", "classification", "explanation", "analysis"]
@@ -238,6 +238,13 @@ class TestSegmentation:
         assert set(np.unique(steps)) == {0, 128}
         assert params["uncertainty"]["scale"] == pytest.approx(1 / 255)
         assert "uncertainty" not in parse(run(client, "segmentation"))[0]
+
+    def test_a_mirrored_outline_is_read_on_request_and_kept_apart(self, client, segmenter):
+        begun = len(segmenter.mirrored)
+        requests = ({}, {"mirrored": True}, {"mirrored": False}, {"mirrored": True})
+        replies = [parse(run(client, "segmentation", params=params))[0] for params in requests]
+        assert [reply["cached"] for reply in replies] == [False, False, True, True]
+        assert segmenter.mirrored[begun:] == [False, True]
 
     def test_a_result_is_saved_as_the_original_label_on_request(self, client, app):
         run(client, "segmentation", params={"save_label": True, "label_tag": "original"})

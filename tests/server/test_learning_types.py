@@ -34,7 +34,7 @@ class BrightSegmenter:
 
     version = MODEL
 
-    def segment(self, case):
+    def segment(self, case, *, mirrored=False):
         labels = (case.volumes[case.reference].array > BRIGHT).astype(np.uint8) * Label.CORE
         return SegmentationResult(
             labelmap=labels,

@@ -110,9 +110,12 @@ def test_mirroring_averages_with_the_mirrored_case():
             half[:, :, image.shape[2] // 2 :] = torch.tensor([10.0, 0, 0, 0]).reshape(4, 1, 1, 1)
             return half
 
-    case, _ = a_bright_ball()
+    case, ball = a_bright_ball()
     plain = SubregionSegmenter(BrightOnT1cIsEnhancing(), VERSION, bf16=False)
     mirrored = SubregionSegmenter(LeftHalfOnly(), VERSION, bf16=False, mirrored=True)
+    asked = SubregionSegmenter(LeftHalfOnly(), VERSION, CleanUpRule(least_peak=0), bf16=False)
+    half, both = (asked.segment(case, mirrored=flag).uncertainty[ball] for flag in (False, True))
+    assert both.mean() > 0.9 > 0.1 > half.mean()  # an even choice only where both were read
     from brain_tumor.cases.preprocessing import to_working_grid
 
     working = to_working_grid(case)
@@ -194,12 +197,21 @@ def test_labels_of_normalised_cubes_need_no_preprocessing(segmenter):
     assert np.count_nonzero(labels) == 64
 
 
+def test_a_lone_t1_is_not_to_be_trusted_at_all(segmenter):
+    case, _ = a_bright_ball(sequences=(Sequence.T1,))
+    warnings = " ".join(segmenter.segment(case).warnings)
+    assert "not even the whole tumour" in warnings
+    assert "trust only" not in warnings
+    case, _ = a_bright_ball(sequences=(Sequence.T1, Sequence.T2))
+    assert "trust only the whole tumour" in " ".join(segmenter.segment(case).warnings)
+
+
 class Remembers:
     def __init__(self, name):
         self.version = ModelVersion(name, "1", name * 2)
         self.cases = []
 
-    def segment(self, case):
+    def segment(self, case, *, mirrored=False):
         self.cases.append(case)
         return SubregionSegmenter(BrightOnT1cIsEnhancing(), self.version, bf16=False).segment(case)
 

@@ -150,7 +150,7 @@ class OutlinesEverythingBright:
 
     version = ModelVersion("stub", "0", "0")
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         bright = case.volumes[case.reference].array > 50
         labelmap = np.where(bright, np.uint8(Label.CORE), np.uint8(0))
         return SegmentationResult(

@@ -105,9 +105,9 @@ class SwitchingSegmenter:
         """Version that the next request will get."""
         return self._model.current().version
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Outline the tumour with the version that is active when this is called."""
-        return self._model.current().segment(case)
+        return self._model.current().segment(case, mirrored=mirrored)
 
 
 def active_segmenter(registry: ModelRegistry) -> SwitchingSegmenter:

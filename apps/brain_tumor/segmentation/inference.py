@@ -98,8 +98,12 @@ class SubregionSegmenter:
         """Clean-up of whole cases."""
         return self._rule
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Outline the tumour of a case with any subset of sequences.
+
+        Args:
+            case: The case.
+            mirrored: Average with the left-right mirrored case, whatever the segmenter does else.
 
         Raises:
             VolumeError: If the reference volume is empty or no head.
@@ -108,7 +112,7 @@ class SubregionSegmenter:
         with timer.stage("preprocess"):
             working = to_working_grid(case)
         with timer.stage("network"):
-            prediction = self.predict(working)
+            prediction = self.predict(working, mirrored=mirrored)
             probabilities = _tumour_probabilities(prediction)
         with timer.stage("clean_up"):
             cleaned, disbelieved_ml = self._cleaned(prediction)
@@ -128,11 +132,11 @@ class SubregionSegmenter:
             network=self._network,
         )
 
-    def predict(self, working: WorkingCase) -> WorkingPrediction:
+    def predict(self, working: WorkingCase, *, mirrored: bool = False) -> WorkingPrediction:
         """Class probabilities on the working grid; background outside the foreground."""
         inputs = torch.from_numpy(working.channels)[None]
         probabilities = self._probabilities(inputs)
-        if self._mirrored:
+        if mirrored or self._mirrored:
             probabilities = (probabilities + self._probabilities(inputs.flip(2)).flip(2)) / 2
         outside = torch.from_numpy(~working.foreground)
         return WorkingPrediction(_certain(probabilities[0], outside, Label.BACKGROUND), working)
@@ -277,7 +281,11 @@ def _reason(case: Case) -> str:
 
 def _warnings(case: Case, labelmap: LabelArray, disbelieved_ml: float) -> tuple[str, ...]:
     warnings = []
-    if Sequence.T1C not in case.volumes:
+    if case.present == (Sequence.T1,):
+        warnings.append(
+            "Only t1: not even the whole tumour is to be trusted; add t1c, flair or t2."
+        )
+    elif Sequence.T1C not in case.volumes:
         warnings.append(
             "No t1c: enhancing tumour and necrotic core cannot be told reliably; "
             "trust only the whole tumour."

@@ -32,8 +32,10 @@ class RememberingSegmenter:
         """Model behind the segmenter."""
         return self._segmenter.version
 
-    def segment(self, case: Case) -> SegmentationResult:
-        """Outline of the case by the present version; thread-safe."""
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
+        """Outline of the case by the present version; thread-safe. A mirrored one is not kept."""
+        if mirrored:
+            return self._segmenter.segment(case, mirrored=True)
         version = self._segmenter.version
         with self._lock:
             kept = self._kept.get(case)

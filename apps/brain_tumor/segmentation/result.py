@@ -93,8 +93,14 @@ class Segmenter(Protocol):
     def version(self) -> ModelVersion:
         """Model behind this segmenter; part of every cache key."""
 
-    def segment(self, case: Case) -> SegmentationResult:
-        """Outline the tumour; thread-safe."""
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
+        """Outline the tumour; thread-safe.
+
+        Args:
+            case: Any case.
+            mirrored: Average with the left-right mirrored case, also where the model would not of
+                itself: twice the network's time.
+        """
 
 
 def region_volumes_ml(

@@ -37,16 +37,16 @@ class ChoosingSegmenter:
         digest = hashlib.sha256("+".join(p.sha256 for p in parts).encode()).hexdigest()
         return ModelVersion(SUBREGION_MODEL, "+".join(p.version for p in parts), digest)
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Outline the tumour with the model that fits the case's sequences."""
         if case.present == (Sequence.T1C,):
-            result = self._core.segment(case)
+            result = self._core.segment(case, mirrored=mirrored)
             reason = (
                 "Only t1c is present, so oedema and the parts of the core cannot be told: "
                 "the tumour-core model outlines the core as a whole."
             )
             return dataclasses.replace(result, reason=reason)
-        return self._subregions.segment(case)
+        return self._subregions.segment(case, mirrored=mirrored)
 
 
 def load_segmenter(models: Path) -> Segmenter:

@@ -29,7 +29,10 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
 
     name: ClassVar[str] = "segmentation"
     parameters: ClassVar[Mapping[str, Parameter]] = MappingProxyType(
-        {"uncertainty": Parameter((bool,), default=False, affects_result=False)}
+        {
+            "uncertainty": Parameter((bool,), default=False, affects_result=False),
+            "mirrored": Parameter((bool,), default=False),
+        }
     )
 
     def __init__(self, segmenter: Segmenter, services: TaskServices) -> None:
@@ -42,7 +45,7 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
 
     def compute(self, case: Case, options: Mapping[str, Any]) -> SegmentationResult:
         """Outline the tumour of a case."""
-        return self._segmenter.segment(case)
+        return self._segmenter.segment(case, mirrored=bool(options.get("mirrored")))
 
     def size_bytes(self, result: SegmentationResult) -> int:
         """Memory of the arrays."""

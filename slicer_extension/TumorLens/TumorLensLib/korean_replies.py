@@ -34,6 +34,9 @@ REPLIES: dict[str, str] = {
         "t1c가 없어 조영 증강 종양과 괴사 중심부를 믿을 만하게 구별할 수 없습니다. 전체 종양만 "
         "믿으십시오"
     ),
+    "Only t1: not even the whole tumour is to be trusted; add t1c, flair or t2": (
+        "t1만 있어 전체 종양도 믿을 수 없습니다. t1c, flair 또는 t2를 추가하십시오"
+    ),
     "Neither flair nor t2: the extent of oedema is a guess": (
         "flair와 t2가 모두 없어 부종의 범위는 추측입니다"
     ),

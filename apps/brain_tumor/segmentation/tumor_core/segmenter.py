@@ -169,14 +169,18 @@ class TumorCoreSegmenter:
         """Model behind this segmenter; part of every cache key."""
         return self._version
 
-    def segment(self, case: Case) -> SegmentationResult:
+    def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Outline the tumour core on the reference grid of a case.
 
         Reads the T1c volume; a case without one is read by its reference, with a warning.
+
+        Args:
+            case: The case.
+            mirrored: Read every slice mirrored as well, whatever the segmenter does else.
         """
         started = time.perf_counter()
         sequence = Sequence.T1C if Sequence.T1C in case.volumes else case.reference
-        found = self.probabilities(case.volumes[sequence])
+        found = self.probabilities(case.volumes[sequence], mirrored=mirrored)
         cleaning = time.perf_counter()
         core = keep_pieces(found.probability, self._clean_up)
         labelmap: LabelArray = np.where(core, np.uint8(Label.CORE), np.uint8(0))
@@ -220,11 +224,12 @@ class TumorCoreSegmenter:
             ),
         )
 
-    def probabilities(self, volume: Volume) -> CoreProbabilities:
+    def probabilities(self, volume: Volume, *, mirrored: bool = False) -> CoreProbabilities:
         """Probability of tumour core for every voxel of a volume.
 
         Args:
             volume: T1c; any orientation, spacing and intensity scale, also a single slice.
+            mirrored: Read every slice mirrored as well, whatever the segmenter does else.
         """
         started = time.perf_counter()
         turn = axis_map(volume.shape, volume.affine, ORIENTATION)
@@ -240,7 +245,7 @@ class TumorCoreSegmenter:
         thickness_mm = SLICE_DISTANCE_MM if len(planes) > 1 else 0.0
         total = torch.zeros(shape)
         pixel_mm = working_pixel_mm(self._pixel_mm, planes)
-        mirrored = len(planes) == 1 if self._mirrored is None else self._mirrored
+        mirrored |= len(planes) == 1 if self._mirrored is None else self._mirrored
         prepared = time.perf_counter()
         network_s = 0.0
         for plane in planes:
