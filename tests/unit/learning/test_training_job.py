@@ -27,7 +27,7 @@ class Killed(BaseException):
 class StubTuner:
     """Learns nothing and scores 0.5 as 0.1.0, 0.9 as any later version."""
 
-    name, learns_from, rules = "segmentation", "masks", LENIENT
+    name, learns_from, rules, learnt_share = "segmentation", "masks", LENIENT, 1.0
 
     def __init__(self, parent):
         torch.manual_seed(0)
