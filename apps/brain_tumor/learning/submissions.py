@@ -54,7 +54,6 @@ class NewSubmission:
     Attributes:
         case: What was corrected.
         kind: Mask, type or sentences.
-        at: When it was made, UTC, ISO 8601; None for now.
         annotator: Client id of who did it, if the client told.
         state: Draft or submitted.
         tag: Label tag, for masks.
@@ -66,11 +65,11 @@ class NewSubmission:
         text_open: Whether the rationale was shown, if the client told.
         change: How the label differs from the proposal.
         payload: Type with reason, or sentences with verdicts.
+        at: When it was made, UTC, ISO 8601; None for now.
     """
 
     case: CaseRef
     kind: Kind
-    at: str | None = None
     annotator: str | None = None
     state: ReviewState = ReviewState.SUBMITTED
     tag: str | None = None
@@ -82,6 +81,7 @@ class NewSubmission:
     text_open: bool | None = None
     change: Mapping[str, Any] | None = None
     payload: Mapping[str, Any] | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True)
