@@ -1,10 +1,15 @@
 """Whether a slice can be an MRI of a head at all: cheap, and blind to what the network believes.
 
-A network has confident answers to noise. These two numbers tell heads, with or without skull, from
+A network has confident answers to noise. These numbers tell heads, with or without skull, from
 noise, flat areas and ramps: of 767 slices of heads the least neighbour correlation was 0.632 and
 the least detail 0.018; noise reached a correlation of 0.258, flat discs and ramps a detail of
-0.009. Discs as large as a head that darken strongly towards their edge have as much detail as a
-head and pass. `training.plausibility_limits` measures these figures and checks the limits.
+0.009. `training.plausibility_limits` measures these figures and checks the limits.
+
+Shaded discs as large as a head, with a bright blob in them or without, have as much detail as a
+head, but their edges all run alike: in a head the direction of the gradient turns from place to
+place. Of the same 767 slices the least share of pixels with turning edges was 0.34. Of 236 shaded
+discs (five shadings, with and without blob and rim, noise up to 5 % of their brightness) 214 had
+less than the limit; the others, most of them noisy, still pass.
 """
 
 from __future__ import annotations
@@ -17,6 +22,9 @@ from scipy import ndimage
 
 LEAST_CORRELATION = 0.4
 LEAST_DETAIL = 0.014
+LEAST_TURNING = 0.3
+COHERENT = 0.8
+NEIGHBOURHOOD_PIXELS = 4.0
 FOREGROUND_SHARE = 0.08
 SMOOTHING_PIXELS = 2.0
 BORDER_PIXELS = 6
@@ -32,19 +40,25 @@ class Plausibility:
             noise has 0.
         detail: Mean gradient inside the smoothed foreground, in ranges of intensity per pixel;
             a flat or evenly shaded body has almost none.
+        turning: Share of the smoothed foreground where edges of several directions meet.
     """
 
     correlation: float
     detail: float
+    turning: float
 
     @property
     def is_head(self) -> bool:
         """Whether it can be a head."""
-        return self.correlation >= LEAST_CORRELATION and self.detail >= LEAST_DETAIL
+        return (
+            self.correlation >= LEAST_CORRELATION
+            and self.detail >= LEAST_DETAIL
+            and self.turning >= LEAST_TURNING
+        )
 
 
 def plausibility(image: npt.NDArray[np.float32]) -> Plausibility:
-    """Neighbour correlation and detail of a normalised patch of the network.
+    """Neighbour correlation, detail and turning edges of a normalised patch of the network.
 
     Args:
         image: Normalised intensities (see `normalise_slices`), pixels of 1.5 mm, shape (H, W).
@@ -53,9 +67,35 @@ def plausibility(image: npt.NDArray[np.float32]) -> Plausibility:
     correlations = [_neighbour_correlation(image, foreground, axis) for axis in (0, 1)]
     inside = ndimage.binary_erosion(foreground, iterations=BORDER_PIXELS)
     if not inside.any():
-        return Plausibility(min(correlations), 0.0)
+        return Plausibility(min(correlations), 0.0, 0.0)
     rows, columns = np.gradient(ndimage.gaussian_filter(image, SMOOTHING_PIXELS))
-    return Plausibility(min(correlations), float(np.hypot(rows, columns)[inside].mean()))
+    return Plausibility(
+        min(correlations),
+        float(np.hypot(rows, columns)[inside].mean()),
+        float((_coherence(rows, columns)[inside] < COHERENT).mean()),
+    )
+
+
+def _coherence(
+    rows: npt.NDArray[np.float32], columns: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """How alike the gradients around a pixel run: 1 along one line, 0 in all directions.
+
+    From the eigenvalues a >= b of the structure tensor, (a - b) / (a + b); 1 where nothing changes.
+
+    References:
+        Bigün and Granlund 1987, ICCV, pages 433-438.
+    """
+    down, across, both = (
+        ndimage.gaussian_filter(product.astype(np.float64), NEIGHBOURHOOD_PIXELS)
+        for product in (rows * rows, columns * columns, rows * columns)
+    )
+    total = down + across
+    apart = np.sqrt((down - across) ** 2 + 4 * both**2)
+    found: npt.NDArray[np.float64] = np.divide(
+        apart, total, out=np.ones_like(total), where=total > 0
+    )
+    return found
 
 
 def _neighbour_correlation(

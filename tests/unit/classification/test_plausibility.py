@@ -10,7 +10,9 @@ from brain_tumor.classification.case_slices import cut_patch, tumour_slices
 from brain_tumor.classification.plausibility import (
     LEAST_CORRELATION,
     LEAST_DETAIL,
+    LEAST_TURNING,
     Plausibility,
+    _coherence,
     plausibility,
 )
 from brain_tumor.classification.training.plausibility_limits import (
@@ -66,14 +68,17 @@ def test_correlation_and_detail_of_stripes_are_worked_out():
 
 
 def test_limits_lie_in_the_middle_between_heads_and_what_is_none():
-    heads = [Plausibility(0.9, 0.03), Plausibility(0.6, 0.05)]
-    found = limits_of(heads, [Plausibility(0.2, 0.5)], [Plausibility(0.99, 0.01)])
+    heads = [Plausibility(0.9, 0.03, 0.7), Plausibility(0.6, 0.05, 0.5)]
+    noise, smooth = Plausibility(0.2, 0.5, 0.9), Plausibility(0.99, 0.01, 0.8)
+    found = limits_of(heads, [noise], [smooth], [Plausibility(0.99, 0.04, 0.2)])
     assert found.correlation == pytest.approx((0.6 + 0.2) / 2)
     assert found.detail == pytest.approx((0.03 + 0.01) / 2)
-    assert found.between(0.6, 0.03)
-    assert not found.between(0.61, 0.03)
-    assert not found.between(0.6, 0.01)
-    assert found.to_json()["others"] == 2
+    assert found.turning == pytest.approx((0.5 + 0.2) / 2)
+    assert found.between(0.6, 0.03, 0.5)
+    assert not found.between(0.61, 0.03, 0.5)
+    assert not found.between(0.6, 0.01, 0.5)
+    assert not found.between(0.6, 0.03, 0.2)
+    assert found.to_json()["others"] == 3
     with pytest.raises(InputError, match="no slices of heads"):
         limits_of([], [], [])
 
@@ -83,8 +88,20 @@ def test_the_limits_in_use_keep_out_every_synthetic_picture_that_they_should():
     smooth = [look(*picture) for picture in smooth_pictures()]
     assert max(one.correlation for one in noise) < LEAST_CORRELATION
     assert max(one.detail for one in smooth) < LEAST_DETAIL
-    # Shading over the size of a head is detail like any other: only an outline can be doubted.
-    assert max(look(*picture).detail for picture in shaded_pictures()) > LEAST_DETAIL
+    shaded = [look(*picture) for picture in shaded_pictures()]
+    # Shading over the size of a head is detail like any other, but its edges all run alike.
+    assert max(one.detail for one in shaded) > LEAST_DETAIL
+    assert max(one.turning for one in shaded) < LEAST_TURNING
+
+
+def test_gradients_along_one_line_are_coherent_and_those_of_all_directions_are_not():
+    one, none = np.ones((40, 40), dtype=np.float32), np.zeros((40, 40), dtype=np.float32)
+    assert _coherence(one, -one) == pytest.approx(1.0)
+    assert _coherence(none, none) == pytest.approx(1.0)  # nothing turns where nothing changes
+    chequered = np.indices((40, 40)).sum(axis=0) % 2
+    # half of the pixels down, half across: both sums are alike, and they never meet
+    found = _coherence(chequered.astype(np.float32), (1 - chequered).astype(np.float32))
+    assert found == pytest.approx(0.0, abs=0.01)
 
 
 def test_the_command_measures_the_slices_of_a_folder_and_fails_without_fitting_limits(

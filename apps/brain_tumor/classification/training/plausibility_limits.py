@@ -5,9 +5,9 @@
 Heads are every fifth slice of the collection and the axial, coronal and sagittal slices of the
 volumes, with and without skull, as far as their pixels are fine enough to be read by the product.
 A limit is the middle between the worst head and the best of what it has to keep out: noise for the
-correlation, flat pictures and ramps for the detail. Bodies of the size of a head with a strong
-shading of their own are measured beside them; no limit keeps them out. The command prints the
-figures as JSON and fails if the limits in use do not lie between the two.
+correlation, flat pictures and ramps for the detail, shaded bodies of the size of a head, with a
+bright blob in them or without, for the share of turning edges. The command prints the figures as
+JSON and fails if the limits in use do not lie between the two.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from brain_tumor.classification.case_slices import cut_patch
 from brain_tumor.classification.plausibility import (
     LEAST_CORRELATION,
     LEAST_DETAIL,
+    LEAST_TURNING,
     Plausibility,
     plausibility,
 )
@@ -65,7 +66,8 @@ class Limits:
         head_detail: Least of the heads.
         other_correlation: Greatest of the pictures that correlation has to keep out (noise).
         other_detail: Greatest of those that detail has to keep out (flat pictures and ramps).
-        shaded_detail: Greatest of shaded bodies, which it cannot keep out.
+        head_turning: Least share of turning edges of the heads.
+        other_turning: Greatest of those that it has to keep out (shaded bodies).
     """
 
     heads: int
@@ -74,7 +76,8 @@ class Limits:
     head_detail: float
     other_correlation: float
     other_detail: float
-    shaded_detail: float
+    head_turning: float
+    other_turning: float
 
     @property
     def correlation(self) -> float:
@@ -86,11 +89,17 @@ class Limits:
         """Least detail of what may be a head."""
         return 0.5 * (self.head_detail + self.other_detail)
 
-    def between(self, correlation: float, detail: float) -> bool:
+    @property
+    def turning(self) -> float:
+        """Least share of turning edges of what may be a head."""
+        return 0.5 * (self.head_turning + self.other_turning)
+
+    def between(self, correlation: float, detail: float, turning: float) -> bool:
         """Whether limits keep all heads in and all others out."""
         return (
             self.other_correlation < correlation <= self.head_correlation
             and self.other_detail < detail <= self.head_detail
+            and self.other_turning < turning <= self.head_turning
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -100,9 +109,11 @@ class Limits:
             "head_detail",
             "other_correlation",
             "other_detail",
-            "shaded_detail",
+            "head_turning",
+            "other_turning",
             "correlation",
             "detail",
+            "turning",
         )
         return {"heads": self.heads, "others": self.others} | {
             name: round(float(getattr(self, name)), 4) for name in names
@@ -115,13 +126,13 @@ def limits_of(
     smooth: Sequence[Plausibility],
     shaded: Sequence[Plausibility] = (),
 ) -> Limits:
-    """Limits that tell heads from noise by correlation and from smooth pictures by detail.
+    """Limits that tell heads from noise, smooth pictures and shaded bodies.
 
     Args:
         heads: At least one.
         noise: What the correlation has to keep out.
         smooth: What the detail has to keep out.
-        shaded: What is looked at only.
+        shaded: What the turning edges have to keep out.
 
     Raises:
         InputError: If there is no head.
@@ -136,7 +147,8 @@ def limits_of(
         head_detail=min(one.detail for one in found),
         other_correlation=max((one.correlation for one in noise), default=0.0),
         other_detail=max((one.detail for one in smooth), default=0.0),
-        shaded_detail=max((one.detail for one in shaded), default=0.0),
+        head_turning=min(one.turning for one in found),
+        other_turning=max((one.turning for one in shaded), default=0.0),
     )
 
 
@@ -167,9 +179,13 @@ def smooth_pictures() -> Iterator[tuple[Picture, float]]:
 
 
 def shaded_pictures() -> Iterator[tuple[Picture, float]]:
-    """Discs as large as a head that darken towards their edge, with the sides of their pixels."""
+    """Shaded discs as large as a head, with a bright blob and without, with sides of pixels."""
+    rows, columns = np.indices((SIDE, SIDE)) - 0.5 * (SIDE - 1)
+    blob = 80.0 * np.exp(-((rows - 15) ** 2 + (columns - 20) ** 2) / (2 * 8.0**2))
     for edge in (0.3, 0.4, 0.45):
-        yield np.where(_radius() < edge * SIDE, 200.0 - _radius(), 0.0), 1.5
+        for shade in (200.0 - _radius(), 120.0 + 0.6 * rows + 0.3 * columns):
+            for inside in (shade, shade + blob):
+                yield np.where(_radius() < edge * SIDE, inside, 0.0), 1.5
 
 
 def heads(data: Path, *, progress: bool = True) -> Iterator[Plausibility]:
@@ -216,8 +232,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         [look(*picture) for picture in smooth_pictures()],
         [look(*picture) for picture in shaded_pictures()],
     )
-    fits = found.between(LEAST_CORRELATION, LEAST_DETAIL)
-    in_use = {"correlation": LEAST_CORRELATION, "detail": LEAST_DETAIL, "fit": fits}
+    fits = found.between(LEAST_CORRELATION, LEAST_DETAIL, LEAST_TURNING)
+    in_use = {
+        "correlation": LEAST_CORRELATION,
+        "detail": LEAST_DETAIL,
+        "turning": LEAST_TURNING,
+        "fit": fits,
+    }
     print(json.dumps(found.to_json() | {"in_use": in_use}, indent=2))  # noqa: T201
     return 0 if fits else 1
 
