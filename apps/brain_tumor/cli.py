@@ -270,6 +270,8 @@ def _train(arguments: argparse.Namespace) -> None:
     fold = parse_fold(arguments.fold)
     if arguments.model != "classification" and (arguments.seed is not None or arguments.without):
         raise InputError(f"--seed and --without are for classification, not {arguments.model}")
+    if arguments.model == "concepts" and arguments.steps is not None:
+        raise InputError("--steps is not for concepts; its plan is fixed", remedy="Leave it out.")
     if arguments.model != "segmentation" and arguments.cross_entropy:
         raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
     if arguments.model == "segmentation":
@@ -341,6 +343,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
         if arguments.runs is None:
             raise InputError("evaluate concepts needs --runs, a run of train classification")
+        if arguments.fold is not None or arguments.models is not None:
+            raise InputError(
+                "--fold and --models are not for concepts, which is measured on all folds of a run",
+                remedy="Leave them out.",
+            )
         evaluate_concepts(arguments.runs, arguments.output)
     elif arguments.fold is not None and (fold is None or arguments.runs is not None):
         raise InputError(

@@ -101,8 +101,8 @@ def test_korean_sentences_have_the_values_of_the_english_ones():
             "포함률 95%에서 신경교종, 수막종을(를) 구별할 수 없습니다.",
         ),
         (
-            "The second reader, which reads visual symptoms, sees a pituitary (61%): the type is "
-            "less certain than its probability says.",
+            "The second reader, which reads visual symptoms, sees a pituitary tumour (61%): the "
+            "type is less certain than its probability says.",
             "시각 징후를 읽는 두 번째 판독기는 뇌하수체 종양(으)로 봅니다 (61%). 유형은 확률이 "
             "말하는 것보다 덜 확실합니다.",
         ),

@@ -19,7 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.classification.calibration import fit_calibration
-from brain_tumor.classification.scores import Calibrated, cross_calibrate, interval, score
+from brain_tumor.classification.scores import (
+    Calibrated,
+    cross_calibrate,
+    interval,
+    pool_patients,
+    score,
+)
 from brain_tumor.concepts.encoders import TextTower, default_text_tower
 from brain_tumor.concepts.reader import disagreement_of
 from brain_tumor.concepts.training.embeddings import EXPERT, OWN, finished_folds
@@ -173,9 +179,31 @@ def second_reader(whole: FoldStudy, outline: int) -> dict[str, Any]:
             lambda rows: captured(apart[rows], wrong[rows]), whole.patient
         ),
         "errors_in_least_confident": captured(unsure, wrong),
-        "disagreement_limit": float(np.quantile(apart, 1 - MOST_DISAGREED)),
+        "disagreement_limit": disagreement_limit(whole, outline),
         "different_answers": float((guesses[0] != mixture.second.argmax(axis=1)).mean()),
     }
+
+
+def disagreement_limit(whole: FoldStudy, outline: int) -> float:
+    """Disagreement that `MOST_DISAGREED` of the patients exceed, each read from all its slices.
+
+    A patient's logits are pooled as those of a case when it is served, but for the areas of the
+    slices, which are not kept, and calibrated as there on slices, here of the other folds.
+
+    Args:
+        whole: Slices of at least two folds.
+        outline: Position of the outline.
+    """
+    logits = whole.logits[READER][:, outline]
+    hybrid, first = pool_patients(whole.fused[:, outline], whole.patient)
+    second, _ = pool_patients(logits, whole.patient)
+    apart = np.zeros(len(first))
+    for number in np.unique(whole.fold):
+        here, known = whole.fold[first] == number, whole.fold != number
+        scale = fit_calibration(logits[known], whole.truth[known], COVERAGE)
+        read = np.asarray(scale.probabilities(second[here]))
+        apart[here] = disagreement_of(hybrid[here], read)
+    return float(np.quantile(apart, 1 - MOST_DISAGREED))
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ class ConceptReading:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the disagreement is among the largest 15 % seen in evaluation."""
+        """Whether the disagreement is among the largest 15 % of the held-out patients."""
         return self.disagreement is not None and self.disagreement > self.limit
 
     def to_json(self, evidence: Mapping[str, str] | None = None) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
@@ -22,6 +22,8 @@ from brain_tumor.explanation.rationale import Rationale, explain_in_words
 from brain_tumor.explanation.references import TypeReader
 from brain_tumor.explanation.region_heat import explain_region
 from brain_tumor.explanation.type_heat import explain_type
+from brain_tumor.explanation.wording import TYPE_WORDS
+from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 
 
@@ -36,7 +38,7 @@ class Explanation:
         rationale: What is said.
         symptoms: What the second reader says in words; None without one, or without a tumour.
         timings_s: Seconds per stage.
-        notes: Sentences about the models behind it that a reader must see first.
+        warnings: Sentences about the models behind it that a reader must see first.
     """
 
     heat: HeatVolume
@@ -45,15 +47,23 @@ class Explanation:
     rationale: Rationale
     symptoms: ConceptReading | None
     timings_s: Mapping[str, float]
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a reader must see first: the notes, and that the second reader is not convinced."""
-        second = self.symptoms
-        if second is None or second.disagreement is None or not second.disagrees:
-            return self.notes
-        return (*self.notes, doubt_of_second_reader(second, second.disagreement))
+
+def second_reader_warnings(
+    classification: ClassificationResult, second: ConceptReading | None
+) -> tuple[str, ...]:
+    """That the second reader is not convinced; nothing where no type is told.
+
+    Args:
+        classification: Of the classifier.
+        second: What the second reader says; None without one.
+    """
+    if second is None or second.disagreement is None or not second.disagrees:
+        return ()
+    if classification.prediction is None:
+        return ()
+    return (doubt_of_second_reader(second, second.disagreement),)
 
 
 def doubt_of_second_reader(second: ConceptReading, disagreement: float) -> str:
@@ -68,12 +78,17 @@ def doubt_of_second_reader(second: ConceptReading, disagreement: float) -> str:
     what = (
         f"gives the same type only {likeliest:.0%}"
         if same
-        else f"sees a {second.prediction} ({likeliest:.0%})"
+        else f"sees a {_in_words(second.prediction)} ({likeliest:.0%})"
     )
     return (
         f"The second reader, which reads visual symptoms, {what}: the type is less certain than "
         "its probability says."
     )
+
+
+def _in_words(kind: str) -> str:
+    """Name of a type; a class that was added by words is its own name."""
+    return TYPE_WORDS[TumorType(kind)][0] if kind in set(TumorType) else kind
 
 
 class Analyst:
@@ -98,8 +113,14 @@ class Analyst:
         return self._segmenter.segment(case)
 
     def classify(self, case: Case, segmentation: SegmentationResult) -> ClassificationResult:
-        """Tumour type, read in slices through the outline."""
-        return self._reader().classifier.classify(case, segmentation.labelmap)
+        """Tumour type, read in slices through the outline.
+
+        Where the second reader, if there is one, is not convinced, the warnings say so.
+        """
+        reader = self._reader()
+        found = reader.classifier.classify(case, segmentation.labelmap)
+        second = None if reader.symptoms is None else reader.symptoms.read_case(found)
+        return replace(found, warnings=(*found.warnings, *second_reader_warnings(found, second)))
 
     def explain(
         self,
@@ -150,7 +171,7 @@ class Analyst:
                 "evidence": told - started,
                 "rationale": time.perf_counter() - told,
             },
-            notes=reader.warnings,
+            warnings=reader.warnings,
         )
 
 

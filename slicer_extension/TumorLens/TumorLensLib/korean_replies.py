@@ -265,6 +265,7 @@ WORDS: dict[str, str] = {
     "segmentation": "분할",
     "heatmap": "히트맵",
     "correction": "교정",
+    "pituitary tumour": "뇌하수체 종양",
     # Symptoms of the second reader.
     "dull lump hardly brighter than the healthy side": "건강한 쪽보다 거의 밝지 않은 흐릿한 덩이",
     "faint edge that melts into the brain": "뇌로 녹아드는 희미한 경계",

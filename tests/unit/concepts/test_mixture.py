@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from brain_tumor.concepts import evaluation
 from brain_tumor.concepts.card import _second_rows
-from brain_tumor.concepts.evaluation import log_loss, mix
+from brain_tumor.concepts.evaluation import disagreement_limit, log_loss, mix
+from brain_tumor.concepts.training.study import READER, FoldStudy
 
 FOLD = np.repeat([0, 1, 2], 60)
 TRUTH = np.tile([0, 1, 2], 60)
@@ -45,6 +47,33 @@ def test_what_a_fold_holds_has_no_part_in_what_is_chosen_for_it():
     np.testing.assert_array_equal(before.together[inside], after.together[inside])
     np.testing.assert_array_equal(before.first[inside], after.first[inside])
     assert not np.allclose(before.first[~inside], after.first[~inside])
+
+
+class NoScale:
+    """A calibration that leaves logits as they are."""
+
+    def probabilities(self, logits):
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def test_the_limit_of_disagreement_counts_patients_and_not_their_slices(monkeypatch):
+    monkeypatch.setattr(evaluation, "fit_calibration", lambda *_: NoScale())
+    slices = [1] * 19 + [50]  # of 20 patients
+    patient = np.repeat(np.arange(20), slices)
+    doubt = 0.01 + 0.01 * patient  # of the hybrid's answer, class 0
+    second = np.log(np.stack([1 - doubt, doubt / 2, doubt / 2], axis=1))[:, None]
+    whole = FoldStudy(
+        {READER: second},
+        fused=np.tile([3.0, 0.0, 0.0], (len(patient), 1, 1)),
+        truth=np.zeros(len(patient), dtype=np.int64),
+        patient=np.array([f"p{number:02d}" for number in patient]),
+        cohort=np.full(len(patient), "numeric"),
+        index=np.arange(len(patient)),
+        fold=patient % 2,
+        notes={},
+    )
+    # of 0.01, 0.02 ... 0.20 the 0.85-quantile: 0.85 * 19 steps of 0.01 above the first
+    assert disagreement_limit(whole, 0) == pytest.approx(0.1715)
 
 
 def test_the_card_tells_the_gain_with_its_interval_where_it_was_measured():

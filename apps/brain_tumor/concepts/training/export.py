@@ -33,7 +33,7 @@ from brain_tumor.classification.fingerprint import embedding_sha256
 from brain_tumor.concepts.attribution import leave_one_out, list_words
 from brain_tumor.concepts.card import METRICS, write_card
 from brain_tumor.concepts.encoders import TextTower, default_text_tower
-from brain_tumor.concepts.evaluation import COVERAGE, join, rounded, second_reader, summarise
+from brain_tumor.concepts.evaluation import COVERAGE, disagreement_limit, join, rounded, summarise
 from brain_tumor.concepts.generator import Verdict, judge
 from brain_tumor.concepts.grounding import patient_medians
 from brain_tumor.concepts.head import MADE_FOR, ConceptHead, ConceptSettings, write_concepts
@@ -204,7 +204,7 @@ def assemble(
             np.tile(held_out.truth, 2),
             COVERAGE,
         ),
-        disagreement_limit=second_reader(held_out, OWN)["disagreement_limit"],
+        disagreement_limit=disagreement_limit(held_out, OWN),
         image_width=part.known.embedding.shape[-1],
     )
     return head, settings
