@@ -89,9 +89,10 @@ true of a slice is a positive; symptoms count as captions). Then four context to
 words of every symptom (CoP) and a merging token per class (MeP) are learnt:
 s = g + softmax(g W_q (T W_k)^T / sqrt(d)) T, logits cos(f, s) / 0.01. Symptom scores use the words
 without CoP, because CoP serves the classes and spoils the meaning of single symptoms (table).
-Departures from the paper: the space is learnt, because no CLIP weights are shipped; AdamW instead
-of SGD and fewer, larger steps; the second look at the symptoms is a measurement in training
-patients, not a language model's look at sheets of images.
+Departures from the paper: the candidates of the symptoms were written from published radiological
+criteria, not proposed by a language model; the space is learnt, because no CLIP weights are
+shipped; AdamW instead of SGD and fewer, larger steps; the second look at the symptoms is a
+measurement in training patients, not a language model's look at sheets of images.
 
 The image tower has been trained on tumour types, so "zero-shot" here means that neither the space
 nor the words have seen a type, not that the picture features have not.
@@ -158,8 +159,9 @@ the picture alone tells on held-out slices whether the measurement shows the sym
 
 ## Speed
 
-One slice from embedding to class logits: {metrics["head_ms"]:.2f} ms on one thread; the embedding
-comes with the classifier.
+One slice from embedding to class logits: {metrics["head_ms"]:.2f} ms on one thread. That leaves out
+the image network, whose embedding comes with the classifier, the measured features, and the
+symptoms and word weights of a reading.
 
 ## Limitations
 
@@ -243,13 +245,15 @@ def _second_rows(second: Mapping[str, Any]) -> str:
         f"| {title} | {second['expert'][key]:.3f} | {second['own'][key]:.3f} |"
         for title, key in lines
     ]
-    if "together_gain" in second["expert"]:  # figures of 0.1.0 have no interval
-        gains = [
-            f"{found['together_gain']:+.4f} ({low:+.4f} to {high:+.4f})"
-            for found in (second["expert"], second["own"])
-            for low, high in [found["together_gain_interval"]]
-        ]
-        rows.insert(2, f"| gain of macro-F1, 95 % interval over patients | {' | '.join(gains)} |")
+    outlines = (second["expert"], second["own"])
+    gains = [
+        f"{found['together_gain']:+.4f} ({low:+.4f} to {high:+.4f})"
+        for found in outlines
+        for low, high in [found["together_gain_interval"]]
+    ]
+    errors = [_range(found["errors_in_most_disagreed_interval"]) for found in outlines]
+    rows.insert(2, f"| gain of macro-F1, 95 % interval over patients | {' | '.join(gains)} |")
+    rows.insert(5, f"| 95 % interval over patients | {' | '.join(errors)} |")
     return "\n".join(rows)
 
 

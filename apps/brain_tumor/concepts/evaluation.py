@@ -26,7 +26,7 @@ from brain_tumor.classification.scores import (
     pool_patients,
     score,
 )
-from brain_tumor.concepts.encoders import TextTower, default_text_tower
+from brain_tumor.concepts.encoders import TextTower
 from brain_tumor.concepts.reader import disagreement_of
 from brain_tumor.concepts.training.embeddings import EXPERT, OWN, finished_folds
 from brain_tumor.concepts.training.study import READER, SHOT_DRAWS, SHOTS, FoldStudy, study_fold
@@ -51,11 +51,11 @@ def evaluate_run(run: Path, output: Path, tower: TextTower | None = None) -> dic
     Args:
         run: Run folder of `tumorlens train classification`.
         output: `.json` file.
-        tower: Frozen text tower; the installed one if None.
+        tower: Frozen text tower; the installed one if None, and none if nothing is to be trained.
 
     Raises:
         NotFoundError: If fewer than two folds are finished.
-        ModelError: If no text tower is installed.
+        ModelError: If something is to be trained and no text tower is installed.
     """
     folds = finished_folds(run)
     if len(folds) < LEAST_FOLDS:
@@ -63,7 +63,6 @@ def evaluate_run(run: Path, output: Path, tower: TextTower | None = None) -> dic
             f"the run has {len(folds)} finished folds; expected {FOLDS}, at least {LEAST_FOLDS}",
             remedy="Run `tumorlens train classification --fold all` first.",
         )
-    tower = tower or default_text_tower()
     found = summarise([study_fold(run, fold, tower) for fold in folds])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(rounded(found), indent=2) + "\n", encoding="utf-8")

@@ -1,9 +1,10 @@
-"""Visual symptoms in two stages: what words propose, and what the training patients confirm.
+"""Visual symptoms in two stages: what is proposed, and what the training patients confirm.
 
 The paper asks a language model for candidates, shows it sheets of images of the class and keeps
-what it says both times. Here the second look is a measurement: a candidate stays only if patients
-of its class show it more often than others do. Without a language model the reviewed candidates
-are used.
+what it says both times. Here neither stage asks a language model. The candidates
+(`candidates.json`) were written from published radiological criteria and reviewed, and the second
+look is a measurement: a candidate stays only if patients of its class show it more often than
+others do.
 
 References:
     ViP: Visual symptom generator, arXiv:2409.00341.
@@ -11,40 +12,22 @@ References:
 
 from __future__ import annotations
 
-import logging
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.classification.feature_table import FeatureGroup, feature
 from brain_tumor.concepts.grounding import Grounding, ground_symptom
-from brain_tumor.concepts.vocabulary import Direction, Symptom, Vocabulary
+from brain_tumor.concepts.vocabulary import Symptom, Vocabulary
 from brain_tumor.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 SYMPTOMS_PER_CLASS = 6
 LEAST_AUC = 0.65
 MOST_OF_A_GROUP = 3
-PROMPT = (
-    "List useful visual features of {kind} in contrast-enhanced T1 brain MRI. Use simple words "
-    "that someone who has never studied medicine can see in the picture. One feature a line, at "
-    "most ten words, without the name of the disease."
-)
-FeatureOf = Callable[[str], tuple[str, Direction] | None]
-
-
-class TextProvider(Protocol):
-    """A language model that answers a prompt."""
-
-    def complete(self, prompt: str) -> str:
-        """Answer in plain text."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,50 +45,6 @@ class Verdict:
     grounding: Grounding | None
     kept: bool
     reason: str = ""
-
-
-def propose(provider: TextProvider, kinds: Mapping[str, str], find: FeatureOf) -> Vocabulary:
-    """First stage: candidates of a language model, as far as they can be measured.
-
-    Phrases that name a class, are too long or have no measured feature are left out.
-
-    Args:
-        provider: Language model.
-        kinds: Class to its name in words, for the prompt.
-        find: Feature and direction that prove a phrase, or None; see `feature_of_phrase`.
-
-    Raises:
-        InputError: If nothing usable is proposed.
-    """
-    found: list[Symptom] = []
-    for kind, name in kinds.items():
-        for text in parse_list(provider.complete(PROMPT.format(kind=name))):
-            proof = find(text)
-            if proof is None:
-                logger.info("no measurement proves '%s'", text)
-                continue
-            try:
-                found.append(Symptom(text, kind, *proof))
-            except InputError as error:
-                logger.info("%s", error.message)
-    if not found:
-        raise InputError("the language model proposed no symptom that can be measured")
-    return Vocabulary(tuple(found))
-
-
-def parse_list(answer: str) -> tuple[str, ...]:
-    r"""Items of a list, one a line, whatever its bullets; in lower case, without a full stop.
-
-    Example:
-        >>> parse_list("1. Ragged edge.\n- Bright ring\n\n* ragged edge")
-        ('ragged edge', 'bright ring')
-    """
-    items = []
-    for line in answer.splitlines():
-        text = re.sub(r"^\s*(?:[-*\u2022]|\d+[.)])?\s*", "", line).strip().rstrip(".").lower()
-        if text and not text.endswith(":"):
-            items.append(text)
-    return tuple(dict.fromkeys(items))
 
 
 def judge(

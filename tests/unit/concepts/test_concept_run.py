@@ -39,7 +39,7 @@ from brain_tumor.concepts.training.fit import (
     slice_weights,
 )
 from brain_tumor.concepts.training.new_class import with_new_class
-from brain_tumor.concepts.vocabulary import Direction, read_candidates
+from brain_tumor.concepts.vocabulary import Direction, Vocabulary, read_candidates
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
 from brain_tumor.explanation.references import NO_SYMPTOMS, load_type_reader
 from brain_tumor.labels import TumorType
@@ -154,9 +154,50 @@ def test_every_variant_is_read_on_held_out_patients_only(trained):
 def test_evaluating_again_reads_what_was_trained(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(scores, "BOOTSTRAPS", 10)
     monkeypatch.setattr(study, "fit_prompts", None)  # would fail if it trained again
-    found = evaluate_run(trained, tmp_path / "out" / "metrics.json", AToyTower())
+    found = evaluate_run(trained, tmp_path / "out" / "metrics.json")  # and needs no text tower
     stored = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert stored["slices"] == found["slices"] == 72
+
+
+@pytest.fixture
+def counted(tmp_path, monkeypatch):
+    """Run whose studies are made up at once, and how often that happened."""
+    write_run(tmp_path, folds=(0,), final=False)
+    made = []
+
+    def study_prompts(_names, _known, held_out, _tower):
+        made.append(len(held_out))
+        return {"one": held_out.fused}
+
+    monkeypatch.setattr(study, "study_prompts", study_prompts)
+    monkeypatch.setattr(study, "study_reader", lambda *_: ({}, {"head_ms": 1.0}))
+    return tmp_path, made
+
+
+def test_a_study_of_other_slices_or_candidates_is_made_again(counted, monkeypatch):
+    run, made = counted
+    for _ in range(2):
+        assert study.study_fold(run, 0, AToyTower()).notes["head_ms"] == 1.0
+    assert made == [36]  # twelve patients of three slices
+    some_predictions(range(3), 5).save(run / "fold0" / "predictions.npz")
+    assert len(study.study_fold(run, 0, AToyTower()).truth) == 9
+    assert made == [36, 9]
+    fewer = Vocabulary(read_candidates().symptoms[1:])
+    monkeypatch.setattr(study, "read_candidates", lambda: fewer)
+    study.study_fold(run, 0, AToyTower())
+    assert made == [36, 9, 9]
+
+
+@pytest.mark.parametrize("torn", ["concepts.npz", "concepts.json"])
+def test_a_study_that_was_interrupted_is_made_again(counted, torn):
+    run, made = counted
+    study.study_fold(run, 0, AToyTower())
+    (run / "fold0" / torn).unlink()
+    assert study.study_fold(run, 0, AToyTower()).notes["head_ms"] == 1.0
+    assert made == [36, 36]
+    (run / "fold0" / "concepts.json").write_text('{"head_')
+    study.study_fold(run, 0, AToyTower())
+    assert len(made) == 3
 
 
 def test_the_card_is_that_of_its_bundle(trained):

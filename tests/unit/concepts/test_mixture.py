@@ -76,10 +76,15 @@ def test_the_limit_of_disagreement_counts_patients_and_not_their_slices(monkeypa
     assert disagreement_limit(whole, 0) == pytest.approx(0.1715)
 
 
-def test_the_card_tells_the_gain_with_its_interval_where_it_was_measured():
+def test_the_card_tells_gain_and_captured_errors_with_their_intervals():
     keys = ("hybrid_macro_f1", "together_macro_f1", "reader_share", "errors_in_most_disagreed")
-    old = dict.fromkeys((*keys, "errors_in_least_confident", "different_answers"), 0.5)
-    new = old | {"together_gain": -0.0019, "together_gain_interval": (-0.0058, 0.0013)}
-    assert "interval" not in _second_rows({"expert": old, "own": old})
-    rows = _second_rows({"expert": new, "own": new}).splitlines()
+    figures = {
+        **dict.fromkeys((*keys, "errors_in_least_confident", "different_answers"), 0.5),
+        "together_gain": -0.0019,
+        "together_gain_interval": (-0.0058, 0.0013),
+        "errors_in_most_disagreed_interval": (0.25, 0.75),
+    }
+    rows = _second_rows({"expert": figures, "own": figures}).splitlines()
     assert rows[2].count("-0.0019 (-0.0058 to +0.0013)") == 2
+    assert "most disagreed" in rows[4]
+    assert rows[5] == "| 95 % interval over patients | 0.250-0.750 | 0.250-0.750 |"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from brain_tumor.classification.feature_table import FEATURE_IDS
-from brain_tumor.concepts.generator import judge, kept, parse_list, propose
+from brain_tumor.concepts.generator import judge, kept
 from brain_tumor.concepts.grounding import ground_symptom, patient_medians
 from brain_tumor.concepts.vocabulary import (
     FORBIDDEN,
@@ -117,34 +117,6 @@ def test_a_patient_counts_once_by_the_median_of_the_slices():
     medians, truth = patient_medians(values, np.array(["x", "x", "x", "y"]), np.array([0, 0, 0, 2]))
     np.testing.assert_array_equal(medians, [[2.0], [8.0]])
     assert truth.tolist() == [0, 2]
-
-
-def test_lists_of_a_language_model_are_read_whatever_their_bullets():
-    answer = "Features:\n1. Bright ring.\n2) ragged edge\n- Bright ring\n\u2022 small"
-    assert parse_list(answer) == ("bright ring", "ragged edge", "small")
-
-
-class AProvider:
-    def __init__(self, answer):
-        self.answer = answer
-        self.prompts = []
-
-    def complete(self, prompt):
-        self.prompts.append(prompt)
-        return self.answer
-
-
-def test_proposals_that_name_the_class_or_cannot_be_measured_are_left_out():
-    provider = AProvider("- bright ring\n- looks like a glioma ring\n- a bad smell")
-    find = {
-        "bright ring": ("ring_enhancement_index", Direction.HIGH),
-        "looks like a glioma ring": ("ring_enhancement_index", Direction.HIGH),
-    }.get
-    found = propose(provider, {"glioma": "glioma"}, find)
-    assert found.texts == ("bright ring",)
-    assert "glioma in contrast-enhanced T1" in provider.prompts[0]
-    with pytest.raises(InputError, match="no symptom that can be measured"):
-        propose(AProvider("a bad smell"), {"glioma": "glioma"}, find)
 
 
 def test_the_second_stage_keeps_what_patients_show_each_feature_once():

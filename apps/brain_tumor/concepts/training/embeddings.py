@@ -117,22 +117,24 @@ def embedded(predictions: Predictions) -> EmbeddedSlices:
     )
 
 
+def not_in_run(path: Path) -> NotFoundError:
+    """Error of a file that a run should have."""
+    return NotFoundError(
+        f"the run has no {path.parent.name}/{path.name}",
+        remedy="Run `tumorlens train classification` with the same folder first.",
+    )
+
+
 def _read(path: Path) -> EmbeddedSlices:
     if not path.is_file():
-        raise NotFoundError(
-            f"the run has no {path.parent.name}/{path.name}",
-            remedy="Run `tumorlens train classification` with the same folder first.",
-        )
+        raise not_in_run(path)
     return embedded(load_predictions(path))
 
 
 def _features(folder: Path) -> tuple[str, ...]:
     path = folder / PLAN
     if not path.is_file():
-        raise NotFoundError(
-            f"the run has no {folder.name}/{PLAN}",
-            remedy="Run `tumorlens train classification` with the same folder first.",
-        )
+        raise not_in_run(path)
     names = json.loads(path.read_text(encoding="utf-8")).get("features")
     if not names:
         raise FileFormatError(f"{folder.name}/{PLAN} names no features")

@@ -89,7 +89,7 @@ def train_concepts(run: Path, tower: TextTower | None = None, *, fold: int | Non
         ModelError: If no text tower is installed.
     """
     if fold is not None:
-        study_fold(run, fold, tower or default_text_tower())
+        study_fold(run, fold, tower)
         return part_folder(run, fold)
     bundle = run / "concepts"
     export(run, bundle, run / CLASSIFIER, tower)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import logging
 import time
@@ -16,6 +18,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from brain_tumor.cases.durable import write_durably
 from brain_tumor.concepts.attribution import deletion_test
 from brain_tumor.concepts.captions import truths
 from brain_tumor.concepts.consistency import (
@@ -24,13 +27,17 @@ from brain_tumor.concepts.consistency import (
     caption_features,
     train_heads,
 )
-from brain_tumor.concepts.encoders import TextTower
+from brain_tumor.concepts.encoders import TextTower, default_text_tower
 from brain_tumor.concepts.grounding import Grounding
 from brain_tumor.concepts.head import SymptomScale
 from brain_tumor.concepts.prompts import TEMPERATURE, Merging, similarities
 from brain_tumor.concepts.training.embeddings import (
     EXPERT,
+    HELD_OUT,
+    KNOWN,
+    PLAN,
     EmbeddedSlices,
+    not_in_run,
     part_folder,
     read_part,
 )
@@ -96,19 +103,24 @@ class FoldStudy:
     notes: Mapping[str, Any]
 
 
-def study_fold(run: Path, fold: int, tower: TextTower) -> FoldStudy:
+def study_fold(run: Path, fold: int, tower: TextTower | None = None) -> FoldStudy:
     """Train and read every variant of a fold; kept in the run folder and not repeated.
+
+    What is kept is used as long as it was made from the same slices and candidates.
 
     Args:
         run: Run folder of the classifier.
         fold: Fold with a finished network.
-        tower: Frozen text tower.
+        tower: Frozen text tower; the installed one if None. Not needed for a study that is kept.
 
     Raises:
         NotFoundError: If the fold has not been trained.
+        ModelError: If the study is to be made and no text tower is installed.
     """
     folder = part_folder(run, fold)
-    if not (folder / STUDY).is_file():
+    inputs = study_inputs(folder)
+    if _kept_inputs(folder) != inputs:
+        tower = tower or default_text_tower()
         part = read_part(run, fold)
         held_out = part.held_out
         if held_out is None:
@@ -116,8 +128,9 @@ def study_fold(run: Path, fold: int, tower: TextTower) -> FoldStudy:
         logits = study_prompts(part.names, part.known, held_out, tower)
         more, notes = study_reader(part.names, part.known, held_out, tower)
         logits |= more
+        arrays = io.BytesIO()
         np.savez_compressed(
-            folder / STUDY,
+            arrays,
             names=np.array(list(logits)),
             logits=np.stack(list(logits.values())),
             fused=held_out.fused,
@@ -126,7 +139,11 @@ def study_fold(run: Path, fold: int, tower: TextTower) -> FoldStudy:
             cohort=held_out.cohort,
             index=held_out.index,
         )
-        (folder / NOTES).write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
+        # The notes go first and come back last: a study is whole when they name its inputs.
+        (folder / NOTES).unlink(missing_ok=True)
+        write_durably(folder / STUDY, arrays.getvalue())
+        text = json.dumps({"inputs": inputs, **notes}, indent=1) + "\n"
+        write_durably(folder / NOTES, text.encode())
     with np.load(folder / STUDY) as stored:
         names = [str(name) for name in stored["names"]]
         return FoldStudy(
@@ -139,6 +156,35 @@ def study_fold(run: Path, fold: int, tower: TextTower) -> FoldStudy:
             fold=np.full(len(stored["truth"]), fold),
             notes=json.loads((folder / NOTES).read_text(encoding="utf-8")),
         )
+
+
+def study_inputs(folder: Path) -> dict[str, str]:
+    """Checksums of what a study is made from: slices, names of features, candidates.
+
+    Args:
+        folder: Of a fold.
+
+    Raises:
+        NotFoundError: If the fold has not been trained.
+    """
+    found = {}
+    for name in (HELD_OUT, KNOWN, PLAN):
+        path = folder / name
+        if not path.is_file():
+            raise not_in_run(path)
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    candidates = json.dumps(read_candidates().to_json())
+    return {**found, "candidates": hashlib.sha256(candidates.encode()).hexdigest()}
+
+
+def _kept_inputs(folder: Path) -> object:
+    """What the study in a folder was made from; None without a whole one."""
+    if not (folder / STUDY).is_file():
+        return None
+    try:
+        return json.loads((folder / NOTES).read_text(encoding="utf-8"))["inputs"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def study_prompts(
