@@ -69,10 +69,11 @@ class TrainingRequests:
         parent = self._registry.active_record(model).version
         corrections, left_out = self._sources.select(model)
         if all(one.held_out for one in corrections):
-            named = f"; left out: {', '.join(left_out)}" if left_out else ""
+            told = f"there are {len(corrections)} corrections, none of which may be learnt from"
+            if left_out:
+                told = f"{told}; left out: {', '.join(left_out)}"
             raise InputError(
-                f"there are {len(corrections)} corrections, none of which may be learnt from"
-                f"{named}",
+                told,
                 remedy="Correct more cases; one in four patients is held out for the gate.",
             )
         request = TrainingRequest(

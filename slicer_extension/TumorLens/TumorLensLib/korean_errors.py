@@ -72,6 +72,22 @@ ERRORS: dict[str, str] = {
     "there are {count} corrections, none of which may be learnt from": (
         "교정이 {count}개 있지만 학습에 쓸 수 있는 것이 없습니다"
     ),
+    "there are {count} corrections, none of which may be learnt from; left out: {cases}": (
+        "교정이 {count}개 있지만 학습에 쓸 수 있는 것이 없습니다. 제외한 증례: {cases}"
+    ),
+    "the masks of {one} and {other} for case '{case}' lie on different grids; expected one": (
+        "증례 '{case}'에 대한 {one}와(과) {other}의 마스크가 서로 다른 격자에 있습니다. "
+        "같은 격자여야 합니다"
+    ),
+    "Submit the older mask again: the volume was replaced between the two": (
+        "둘 사이에 볼륨이 바뀌었으므로 이전 마스크를 다시 보내십시오"
+    ),
+    "scribbles consist of {pieces} pieces; expected {most} at most": (
+        "선이 {pieces}조각입니다. 최대 {most}조각까지 가능합니다"
+    ),
+    "Send the corrected labelmap along and only the scribbles made since": (
+        "고친 레이블과 그 뒤에 그린 선만 함께 보내십시오"
+    ),
     "'{model}' cannot be retrained; expected one of {known}": (
         "'{model}'은(는) 다시 학습할 수 없습니다. 가능한 모델: {known}"
     ),
