@@ -68,7 +68,7 @@ from brain_tumor.labels import TYPES
 
 logger = logging.getLogger(__name__)
 
-FIRST_VERSION = "0.1.0"
+FIRST_VERSION = "0.1.1"
 CLASSIFIER = Path("classification")
 """Bundle of the classifier in a run folder."""
 
