@@ -85,10 +85,19 @@ BETTER = scores(Source.CORRECTIONS, [0.05, 0.07, 0.04, 0.08, 0.06, 0.05])
 KEPT = scores(Source.BASE, [0.0] * 8)
 
 
-def write_corrected_studies(folder: Path, count: int, *, held_out: int = 1) -> list[Correction]:
-    """Studies folder of coarse phantoms with their true masks as corrections."""
+def write_corrected_studies(
+    folder: Path, count: int, *, held_out: int = 1, first: int = 0
+) -> list[Correction]:
+    """Studies folder of coarse phantoms with their true masks as corrections.
+
+    Args:
+        folder: New folder.
+        count: Cases.
+        held_out: So many of them, the last ones, are held out.
+        first: Number of the first case; other numbers are other patients.
+    """
     corrections = []
-    for n in range(count):
+    for n in range(first, first + count):
         phantom = a_phantom(coarse_spec(seed=n + 1))
         case = f"P{n}"
         for sequence, volume in phantom.case.volumes.items():
@@ -99,7 +108,7 @@ def write_corrected_studies(folder: Path, count: int, *, held_out: int = 1) -> l
         file = f"history/{case}/final/000001.nii.gz"
         path = write_nifti(folder / file, phantom.labelmap, phantom.case.affine)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        is_held_out = n >= count - held_out
+        is_held_out = n >= first + count - held_out
         corrections.append(Correction(n + 1, case, case, is_held_out, file, digest))
     return corrections
 

@@ -24,24 +24,25 @@ class TinyApp(ServerApp):
 
 def test_corrections_become_a_candidate_that_the_gate_judges(tmp_path, monkeypatch):
     base = tmp_path / "base"
-    corrections = write_corrected_studies(base, 3)
-    for one in corrections:
+    for one in write_corrected_studies(base, 3, first=10):  # other patients than those corrected
         label = base / "labels/final" / f"{one.case_id}.nii.gz"
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_bytes((base / one.label_file).read_bytes())
     studies = tmp_path / "studies"
-    write_corrected_studies(studies, 3)
-    for path in (studies / "history").rglob("*.nii.gz"):
+    corrections = write_corrected_studies(studies, 3)
+    labels = {}
+    for one in corrections:
+        path = studies / one.label_file
+        labels[one.case_id] = path.read_bytes()
         path.unlink()
     monkeypatch.setenv(MODELS_ENV, str(write_models(tmp_path / "models")))
     monkeypatch.setenv("TUMORLENS_REPLAY", str(base))
     app = TinyApp(app_dir=str(tmp_path), studies=str(studies), conf={})
     client = client_of(app)
     for one in corrections:
-        label = (base / one.label_file).read_bytes()
         reply = client.put(
             f"/datastore/label?image={one.case_id}",
-            files={"label": ("label.nii.gz", label)},
+            files={"label": ("label.nii.gz", labels[one.case_id])},
             data={"params": json.dumps({"client_id": "anna"})},
         )
         assert reply.status_code == 200, reply.text
