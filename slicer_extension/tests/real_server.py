@@ -33,6 +33,8 @@ CASES = {
 }
 REPLAYED = ("R-a", "R-known")
 """Base data: by the hash of its name the first one is kept for the gate, the second replayed."""
+REPLAYED_GRID = phantoms.affine((1.0, 2.0, 2.5), (3.0, 9.0, 1.0))
+"""Another one than that of any case: base data that hold a corrected volume are left out."""
 APP = """
 from dataclasses import replace
 from pathlib import Path
@@ -119,8 +121,10 @@ def serving(folder: Path):
     for name, grid in CASES.items():
         write_case(studies, name, grid)
     for name in REPLAYED:
-        write_case(replayed, name, phantoms.OBLIQUE)
-        write_volume(phantoms.labelmap(), replayed / "labels" / "final" / f"{name}.nii.gz")
+        write_case(replayed, name, REPLAYED_GRID)
+        write_volume(
+            phantoms.labelmap(REPLAYED_GRID), replayed / "labels" / "final" / f"{name}.nii.gz"
+        )
     app.mkdir()
     (app / "main.py").write_text(APP)
     with socket.socket() as probe:

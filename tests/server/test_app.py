@@ -89,7 +89,7 @@ def test_the_start_warms_up_tidies_and_keeps_house(app, studies, segmenter, monk
 
 def test_a_failing_warm_up_does_not_stop_the_server(studies, monkeypatch, caplog):
     segmenter = ThresholdSegmenter()
-    monkeypatch.setattr(segmenter, "segment", lambda case: 1 // 0)
+    monkeypatch.setattr(segmenter, "segment", lambda case, **_: 1 // 0)
     app = InProcessApp(studies, segmenter)
     app._warm_up()
     assert "warming up segmentation failed" in caplog.text

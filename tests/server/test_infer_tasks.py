@@ -281,7 +281,7 @@ class TestSegmentation:
     def test_a_failing_model_leaves_nothing_behind_and_tells_no_secret(
         self, client, segmenter, studies, monkeypatch
     ):
-        monkeypatch.setattr(segmenter, "segment", lambda case: 1 // 0)
+        monkeypatch.setattr(segmenter, "segment", lambda case, **_: 1 // 0)
         before = everything_below(studies)
         content = (studies / "LONE.nii.gz").read_bytes()
         reply = client.post("/infer/segmentation", files={"file": ("t1c.nii.gz", content)})

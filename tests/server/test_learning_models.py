@@ -106,10 +106,10 @@ def test_a_request_that_runs_during_a_switch_finishes_on_the_old_version(
     entered, leave, replies = threading.Event(), threading.Event(), []
     predict = SubregionSegmenter.predict
 
-    def slow(self, working):
+    def slow(self, working, **more):
         entered.set()
         assert leave.wait(60)
-        return predict(self, working)
+        return predict(self, working, **more)
 
     monkeypatch.setattr(SubregionSegmenter, "predict", slow)
     thread = threading.Thread(target=lambda: replies.append(segment(client)))
