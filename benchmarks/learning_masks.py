@@ -35,11 +35,12 @@ from brain_tumor.segmentation.training.slices import (
 from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 from brain_tumor.server.learning_scorer import TypeOpinions, score_case
+from brain_tumor.server.learning_trainers import RATES
 
 from benchmarks.learning_types_fold import Site, spread
 
 STRATEGIES = ("random", "uncertainty", "diversity", "combined")
-RATE = 1e-4  # what POST /train/tumor_core takes by default
+RATE = RATES["tumor_core"]  # what POST /train/tumor_core takes by default
 HELD_OUT_EVERY = 4
 FOLDS = 5
 Tell = Callable[[str], None]

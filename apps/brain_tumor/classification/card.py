@@ -295,9 +295,9 @@ LIMITS = """## Limitations
   altogether wrong can still get a type; see the table of wrong outlines.
 - Measured features of a skull-stripped case are read with the border of the brain in place of the
   dura. There are no figures for such cases: no collection at hand has them in all three types.
-- What is no head is refused by three numbers of the picture (`plausibility.py`). Of 236 drawn
-  discs, shaded, with a blob in them or noisy, 22 still passed as heads; of 767 slices of heads
-  none was refused.
+- What is no head is refused by three numbers of the picture (`plausibility.py`). Their limits lie
+  between 767 slices of heads, none of which is refused, and drawn pictures: noise, flat pictures,
+  ramps and shaded discs (`training/plausibility_limits.py`). Discs that are noisy as well can pass.
 - Grad-CAM++ heat of this network explains the appearance part; measured features have their own
   contributions."""
 

@@ -27,6 +27,8 @@ FORBIDDEN = re.compile(
 )
 """Names of the classes and of their kin; none may occur in a symptom or a caption."""
 MOST_WORDS = 14
+WORD = re.compile(r"[\w'-]+")
+"""A word of a phrase, without punctuation."""
 
 
 class Direction(StrEnum):
@@ -166,7 +168,7 @@ def words_of(text: str) -> tuple[str, ...]:
         >>> words_of("black air, bone or fluid")
         ('black', 'air', 'bone', 'or', 'fluid')
     """
-    return tuple(re.findall(r"[\w'-]+", text))
+    return tuple(WORD.findall(text))
 
 
 def check_text(text: str, kind: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from brain_tumor.concepts.vocabulary import WORD
 from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.page_markup import Content, Markup, element, joined
 from brain_tumor.explanation.page_report import Item, ReportView, mappings
@@ -98,7 +98,7 @@ def marked(text: str, places: tuple[int, ...]) -> Markup:
     """
     pieces: list[Content] = []
     end = 0
-    for place, word in enumerate(re.finditer(r"[\w'-]+", text)):
+    for place, word in enumerate(WORD.finditer(text)):
         if place in places:
             pieces += [text[end : word.start()], element("mark", word.group())]
             end = word.end()

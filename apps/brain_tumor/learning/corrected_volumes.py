@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 
+from brain_tumor.cases.checksums import file_sha256
 from brain_tumor.cases.study_layout import find_reference
 from brain_tumor.learning.job_folder import TrainingRequest
 
@@ -35,13 +35,8 @@ class CorrectedVolumes:
             return True
         if volume is None or volume.stat().st_size not in self._sizes:
             return False  # files of different size differ: most are never read
-        return _sha256(volume) in self._digests
+        return file_sha256(volume) in self._digests
 
     @cached_property
     def _digests(self) -> set[str]:
-        return {_sha256(path) for path in self._volumes}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return {file_sha256(path) for path in self._volumes}

@@ -189,7 +189,7 @@ def _finish_switched(registry: ModelRegistry, job: JobFolder, request: TrainingR
     if not was_switched or record.sha256 != read_bundle(job.candidate).version.sha256:
         return False
     decision = registry.decision(name, version) or {}
-    _finish(registry, job, request, "promoted", decision.get("reasons", [""])[0])
+    _finish(registry, job, request, PROMOTED, decision.get("reasons", [""])[0])
     return True
 
 

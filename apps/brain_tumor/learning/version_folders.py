@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
+from brain_tumor.cases.checksums import file_sha256
 from brain_tumor.cases.durable import storage_errors, sync_file, sync_folder
 from brain_tumor.errors import ModelError
 from brain_tumor.learning.model_versions import (
@@ -132,7 +132,7 @@ _SHIPPED_CACHE: dict[Path, tuple[tuple[int, ...], VersionRecord]] = {}
 def file_checksums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a bundle by its relative path, without the record."""
     return {
-        p.relative_to(folder).as_posix(): _sha256(p)
+        p.relative_to(folder).as_posix(): file_sha256(p)
         for p in sorted(folder.rglob("*"))
         if p.is_file() and p.name != RECORD
     }
@@ -146,14 +146,9 @@ def verify_files(record: VersionRecord) -> None:
     """
     for relative, digest in record.files.items():
         path = record.path / relative
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or file_sha256(path) != digest:
             raise ModelError(
                 f"{relative} of {record.name} {record.version} does not match its checksum",
                 remedy="Restore the folder from a backup, or choose another version.",
             )
     read_bundle(record.path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

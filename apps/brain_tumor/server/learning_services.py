@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from brain_tumor.cases.checksums import file_sha256
+from brain_tumor.cases.study_layout import PATIENT_KEY, clean_patient
 from brain_tumor.errors import InputError
 from brain_tumor.learning.ledger import CaseRef, Ledger
 from brain_tumor.learning.ledger_database import LedgerDatabase, ledger_url
@@ -23,7 +24,6 @@ from brain_tumor.server.learning_work import CaseWork
 
 PROPOSALS_FOLDER = "proposals"
 TRAINING_FOLDER = "training"
-PATIENT_KEY = "patient"
 
 
 class LearningServices:
@@ -130,13 +130,10 @@ def summary_of(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _patient(image: str, info: Mapping[str, Any]) -> str:
     """Key of the patient that a case's information tells; the case itself where it tells none."""
-    told = str(info.get(PATIENT_KEY) or "")
-    patient = "".join(c for c in told if c.isprintable())  # not every database keeps NUL
-    return patient[:128] or image
+    return clean_patient(str(info.get(PATIENT_KEY) or "")) or image
 
 
 @lru_cache(maxsize=100_000)
 def _file_sha256(path: Path, mtime_ns: int, size: int) -> str:
     """Checksum of a volume; time and size only tell files apart."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)

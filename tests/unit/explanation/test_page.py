@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import runpy
 from html.parser import HTMLParser
 
 import numpy as np
@@ -22,6 +23,7 @@ from brain_tumor.explanation.page_symptoms import KOREAN, symptoms
 from brain_tumor.explanation.page_text import Texts, decimal_text, measured_text
 
 from tests.helpers.page_reports import a_page_case, a_report, a_symptom
+from tests.helpers.server import REPOSITORY
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\u202e\ud800"
 
@@ -351,3 +353,10 @@ def test_numbers_that_are_none_are_not_invented():
     assert measured_text(4.0, "1", "similar_cases") == "4"
     assert decimal_text(-0.304, signed=True) == "\N{MINUS SIGN}0.30"
     assert decimal_text(0.001, signed=True) == "0.00"
+
+
+def test_symptoms_have_the_same_korean_on_the_page_and_in_the_panel():
+    # the extension is installed without the package, so each has its own table
+    replies = REPOSITORY / "slicer_extension/TumorLens/TumorLensLib/korean_replies.py"
+    panel = runpy.run_path(str(replies))["WORDS"]
+    assert {text: panel.get(text) for text in KOREAN} == dict(KOREAN)

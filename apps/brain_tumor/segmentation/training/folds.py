@@ -14,6 +14,16 @@ WHOLE_CASE_FOLDS = {
 """Patients whose whole case is drawn by experts; spread by hand, so that folds can report them."""
 
 
+def fold_name(fold: int | None) -> str:
+    """Held-out fold in words; a run without one held out nobody.
+
+    Example:
+        >>> fold_name(2), fold_name(None)
+        ('fold 2', 'nobody')
+    """
+    return "nobody" if fold is None else f"fold {fold}"
+
+
 def patient_fold(patient: str) -> int:
     """Fold of a patient: a hash of the id, so that new data never moves anybody.
 

@@ -33,7 +33,7 @@ from brain_tumor.segmentation.training.augmentation import (
 )
 from brain_tumor.segmentation.training.brats import Cube, load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.training.composites import Host, compose, make_host, to_canvas
-from brain_tumor.segmentation.training.folds import patient_fold
+from brain_tumor.segmentation.training.folds import fold_name, patient_fold
 from brain_tumor.segmentation.training.phantom_hosts import brain_box_centre, make_phantom_hosts
 from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
 from brain_tumor.segmentation.training.validation import region_dice
@@ -320,20 +320,14 @@ def _check_held_out(output: Path, plan: TrainingPlan) -> None:
         return
     try:
         earlier = json.loads((output / "plan.json").read_text("utf-8"))["fold"]
+        told = fold_name(earlier)
     except (OSError, ValueError, KeyError, TypeError):
-        earlier = "an unknown fold: its plan.json cannot be read"
+        earlier = told = "an unknown fold: its plan.json cannot be read"
     if earlier != plan.fold:
         raise InputError(
-            f"the run in '{output.name}' held out {_fold_name(earlier)}; expected "
-            f"{_fold_name(plan.fold)}",
+            f"the run in '{output.name}' held out {told}; expected {fold_name(plan.fold)}",
             remedy="Resume it with its own --fold, or choose another --output.",
         )
-
-
-def _fold_name(fold: object) -> str:
-    if fold is None:
-        return "nobody"
-    return f"fold {fold}" if isinstance(fold, int) else str(fold)
 
 
 def _resume(output: Path, network: nn.Module, average: nn.Module, optimizer: Any) -> int:

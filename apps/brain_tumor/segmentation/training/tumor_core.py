@@ -31,6 +31,7 @@ from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.labels import LABEL_STYLES, Label
+from brain_tumor.segmentation.training.folds import fold_name
 from brain_tumor.segmentation.training.precision import run_depthwise_layers_in_float32
 from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
 from brain_tumor.segmentation.training.slice_augmentation import AugmentationPlan, Batch, BatchMaker
@@ -265,8 +266,8 @@ def train(
     arguments = arguments or CoreNetworkArguments()
     if start is not None and held_out_fold(start) != options.fold:
         raise InputError(
-            f"the run to start from held out {_fold_name(held_out_fold(start))}; expected "
-            f"{_fold_name(options.fold)}",
+            f"the run to start from held out {fold_name(held_out_fold(start))}; expected "
+            f"{fold_name(options.fold)}",
             remedy="Train with the fold of that run, or start from another one.",
         )
     torch.set_num_threads(options.threads)
@@ -484,10 +485,6 @@ def write_metadata(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-
-
-def _fold_name(fold: int | None) -> str:
-    return "nobody" if fold is None else f"fold {fold}"
 
 
 def _fold(text: str) -> int | None:
