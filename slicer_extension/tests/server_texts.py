@@ -21,12 +21,8 @@ SPOKEN = {
     "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
     "explanation/faithfulness.py": ("_place_reasons", "_curve_reasons"),
     "explanation/region_heat.py": ("_reasons",),
-    "learning/training_job.py": (
-        "_work",
-        "_confirmed",
-        "_finish",
-        "symptoms_switched_off",
-    ),
+    "learning/training_job.py": ("_work", "_confirmed"),
+    "learning/job_ending.py": ("stop", "keep", "_finish", "symptoms_switched_off"),
     "server/learning_jobs.py": ("_watch",),
     "server/strategies.py": ("__init__",),
     "learning/promotion.py": (

@@ -9,8 +9,9 @@ from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.references import NO_SYMPTOMS
 from brain_tumor.labels import TYPES, Label, LabelScheme
+from brain_tumor.learning.job_ending import symptoms_switched_off
 from brain_tumor.learning.job_folder import JobFolder, TrainingRequest
-from brain_tumor.learning.training_job import run_job, symptoms_switched_off
+from brain_tumor.learning.training_job import run_job
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 from brain_tumor.server.app import ServerApp
 from brain_tumor.server.learning_jobs import TrainingJobs, describe

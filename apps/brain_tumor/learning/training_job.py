@@ -26,12 +26,10 @@ import torch.distributed as dist
 from filelock import FileLock
 from torch import nn
 
-from brain_tumor.bundles import read_bundle
-from brain_tumor.classification.fingerprint import embedding_sha256
-from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.learning.candidates import data_fingerprint, write_candidate
 from brain_tumor.learning.core_tuner import CoreTuner
+from brain_tumor.learning.job_ending import finish_switched, keep, stop
 from brain_tumor.learning.job_folder import (
     TYPED_MODEL,
     Correction,
@@ -39,11 +37,12 @@ from brain_tumor.learning.job_folder import (
     JobStatus,
     TrainingRequest,
 )
-from brain_tumor.learning.job_ledger import PROMOTED, confirmed_cases, note_promotion
+from brain_tumor.learning.job_ledger import confirmed_cases
+from brain_tumor.learning.job_processes import is_first, is_parallel, update
 from brain_tumor.learning.labelled_cases import LabelledCase, base_cases, corrected_cases
 from brain_tumor.learning.left_out import LeftOut
-from brain_tumor.learning.promotion import GateReport, judge, promote_if_accepted
-from brain_tumor.learning.registry import ModelRegistry, VersionState
+from brain_tumor.learning.promotion import judge
+from brain_tumor.learning.registry import ModelRegistry
 from brain_tumor.learning.retraining import Schedule, StepReport, fine_tune
 from brain_tumor.learning.segmentation_tuner import SegmentationTuner
 from brain_tumor.learning.tuners import Examples, FineTuner, Scorer
@@ -62,7 +61,6 @@ TUNERS: Mapping[str, Callable[[Path], FineTuner]] = {
 _INTERRUPTED = threading.Event()
 """Set when the process is told to end; the training goes on at its next start."""
 
-SYMPTOM_MODEL = "concepts"
 NICENESS = 15
 REPORT_EVERY_S = 1.0
 VALIDATIONS = 5
@@ -82,19 +80,19 @@ def run_job(path: Path) -> JobStatus:
         StorageError: If the folder cannot be used.
     """
     job = JobFolder(path)
-    with FileLock(job.lock) if _is_first() else nullcontext():
+    with FileLock(job.lock) if is_first() else nullcontext():
         if job.progress().is_over:
             return job.progress().status
         before = job.progress()
-        _update(job, status=JobStatus.RUNNING, starts=before.starts + 1, stage="data")
+        update(job, status=JobStatus.RUNNING, starts=before.starts + 1, stage="data")
         try:
             _work(job, job.request())
         except TumorLensError as error:
             logger.exception("training failed")
             message = f"{error.message}. {error.remedy}"
-            _update(job, message, status=JobStatus.ERROR, ended=time.time())
+            update(job, message, status=JobStatus.ERROR, ended=time.time())
         status = job.progress().status
-        if status in (JobStatus.DONE, JobStatus.STOPPED) and _is_first():
+        if status in (JobStatus.DONE, JobStatus.STOPPED) and is_first():
             job.forget_examples()
         return status
 
@@ -103,7 +101,7 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     registry = ModelRegistry(Path(request.shipped), Path(request.store))
     if request.model not in TUNERS:
         raise InputError(f"'{request.model}' cannot be retrained; expected one of {sorted(TUNERS)}")
-    if _finish_switched(registry, job, request):
+    if finish_switched(registry, job, request):
         return
     parent = (
         registry.get(request.model, request.parent)
@@ -116,16 +114,16 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     examples = _prepare(job, tuner, cases, left_out)
     steps = request.steps_per_epoch or len(examples.corrections)
     schedule = Schedule(request.max_epochs, steps, request.learning_rate, request.seed)
-    _update(job, f"training on {len(examples.corrections)} corrections", stage="train")
+    update(job, f"training on {len(examples.corrections)} corrections", stage="train")
     if not _train(job, tuner, examples, schedule, cases, left_out):
         if job.shall_stop:
-            _stop(job)
+            stop(job)
         else:
-            _update(job, "interrupted; goes on when the server starts again")
+            update(job, "interrupted; goes on when the server starts again")
         return
-    if not _is_first():
+    if not is_first():
         return
-    _update(job, stage="export")
+    update(job, stage="export")
     learnt = _learnt(request, examples)
     data = {
         "what": tuner.learns_from,
@@ -136,11 +134,11 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
         "fingerprint": data_fingerprint(replace(request, corrections=learnt)),
     }
     version = job.progress().version or registry.next_version(request.model)
-    _update(job, version=version)
+    update(job, version=version)
     state = tuner.network.state_dict()
     write_candidate(job.candidate, parent.path, version, state, request, data)
     tuner.complete(job.candidate, examples)
-    _update(job, f"asking the gate about {request.model} {version}", stage="gate")
+    update(job, f"asking the gate about {request.model} {version}", stage="gate")
     held_out = [case for case in cases if case.held_out]
     current = registry.active_record(request.model)  # may be another one than the parent by now
     scorers = tuner.scorer(current.path), tuner.scorer(job.candidate)
@@ -148,7 +146,7 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
         *scorers, held_out, left_out, lambda: job.shall_stop, _confirmed(job, request)
     )
     if job.shall_stop:
-        _stop(job)
+        stop(job)
         return
     report = judge(
         scores,
@@ -160,12 +158,8 @@ def _work(job: JobFolder, request: TrainingRequest) -> None:
     )
     named = left_out.of(cases)
     if named:
-        _update(job, f"left out: {'; '.join(named)}")
-    _keep(registry, job, request, report, {**data, "parent": parent.version})
-
-
-def _stop(job: JobFolder, message: str = "stopped") -> None:
-    _update(job, message, status=JobStatus.STOPPED, stage="", ended=time.time())
+        update(job, f"left out: {'; '.join(named)}")
+    keep(registry, job, request, report, {**data, "parent": parent.version})
 
 
 def _learnt(request: TrainingRequest, examples: Examples) -> tuple[Correction, ...]:
@@ -174,93 +168,13 @@ def _learnt(request: TrainingRequest, examples: Examples) -> tuple[Correction, .
     return tuple(c for c in request.corrections if c.name in names)
 
 
-def _finish_switched(registry: ModelRegistry, job: JobFolder, request: TrainingRequest) -> bool:
-    """Finish a job that was killed after its candidate had become active, if it is one.
-
-    The candidate is not judged again: that would be against itself, or against what a person has
-    gone back to meanwhile.
-    """
-    name, version = request.model, job.progress().version
-    known = {v.version: v for v in registry.versions(name)}
-    if version is None or version not in known or not job.candidate.is_dir():
-        return False
-    record = known[version]
-    was_switched = record.state in (VersionState.ACTIVE, VersionState.RETIRED)
-    if not was_switched or record.sha256 != read_bundle(job.candidate).version.sha256:
-        return False
-    decision = registry.decision(name, version) or {}
-    _finish(registry, job, request, PROMOTED, decision.get("reasons", [""])[0])
-    return True
-
-
 def _confirmed(job: JobFolder, request: TrainingRequest) -> set[str]:
     """Cases that a second reader has reviewed; none if nobody can tell."""
     try:
         return confirmed_cases(request)
     except TumorLensError as error:
-        _update(job, f"reviews do not count: {error.message}")
+        update(job, f"reviews do not count: {error.message}")
         return set()
-
-
-def _keep(
-    registry: ModelRegistry,
-    job: JobFolder,
-    request: TrainingRequest,
-    report: GateReport,
-    data: dict[str, object],
-) -> None:
-    """Register the candidate with what the gate said, and switch to it if it passed."""
-    name, version = request.model, report.candidate
-    parent = str(data["parent"])
-    registry.add(job.candidate, data=data, metrics=report.summary(), parent=parent)
-    registry.record_decision(name, version, report.to_json())
-    if job.shall_stop:
-        _stop(job, f"stopped; {name} {version} is kept, but not promoted")
-        return
-    promoted = report.promote and request.promote
-    if promoted:
-        promote_if_accepted(registry, name, version, by=_who(request))
-    verdict = PROMOTED if promoted else "may be promoted" if report.promote else "kept back"
-    _finish(registry, job, request, verdict, report.reasons[0])
-
-
-def _who(request: TrainingRequest) -> str:
-    return request.requested_by or "training"
-
-
-def _finish(
-    registry: ModelRegistry, job: JobFolder, request: TrainingRequest, verdict: str, reason: str
-) -> None:
-    """Tell how the training ended, the ledger of a promotion, too."""
-    name, version = request.model, job.progress().version or ""
-    promoted = verdict == PROMOTED
-    if promoted:
-        try:
-            note_promotion(request, registry.get(name, version), _who(request))
-        except TumorLensError as error:
-            _update(job, f"the promotion is not in the ledger: {error.message}")
-    message = f"{name} {version} {verdict}: {reason}"
-    if promoted and name == TYPED_MODEL:
-        message += symptoms_switched_off(registry)
-    done = JobStatus.DONE
-    _update(job, message, status=done, stage="", promoted=promoted, ended=time.time())
-
-
-def symptoms_switched_off(registry: ModelRegistry) -> str:
-    """Warning that the symptom reader does not read what the active classifier shows; or nothing.
-
-    The reader was trained on one embedding and says so by its checksum; the server leaves it out
-    beside any other (`load_type_reader`). A retraining keeps the embedding.
-    """
-    if SYMPTOM_MODEL not in registry.names():
-        return ""
-    made_for = read_bundle(registry.active(SYMPTOM_MODEL)).metadata.get(MADE_FOR)
-    if made_for == embedding_sha256(read_bundle(registry.active(TYPED_MODEL))):
-        return ""
-    return (
-        "; visual symptoms are switched off, because their reader was made for another classifier "
-        "(train it again, or roll the classifier back)"
-    )
 
 
 def _prepare(
@@ -276,9 +190,9 @@ def _prepare(
         path = job.prepared / f"{one.name}.npz"
         if one.held_out or job.shall_stop:
             continue
-        if path.exists() or (_is_first() and _prepare_one(tuner, one, path, left_out)):
+        if path.exists() or (is_first() and _prepare_one(tuner, one, path, left_out)):
             found[one.source.value].append(path)
-    if _is_parallel():
+    if is_parallel():
         dist.barrier()
         found |= _files_by_source(job, cases)
     if len(found["corrections"]) < LEAST_CORRECTIONS and not job.shall_stop:
@@ -331,7 +245,7 @@ def _train(
         if time.monotonic() - reported < REPORT_EVERY_S and report.step < schedule.steps:
             return
         reported = time.monotonic()
-        _update(
+        update(
             job,
             step=report.step,
             steps=schedule.steps,
@@ -341,7 +255,7 @@ def _train(
         )
 
     def on_epoch(epoch: int, network: nn.Module) -> None:
-        if not _is_first():
+        if not is_first():
             return
         score = (
             _validate(tuner.scorer_of(network), held_out, left_out) if epoch % every == 0 else None
@@ -351,7 +265,7 @@ def _train(
         progress = job.progress()
         loss = f"{progress.loss:.4f}" if progress.loss is not None else "-"
         message = f"epoch {epoch}/{schedule.epochs}: loss {loss}{shown}"
-        _update(job, message, epoch=epoch, max_epochs=schedule.epochs, **known)
+        update(job, message, epoch=epoch, max_epochs=schedule.epochs, **known)
 
     if job.shall_stop or _INTERRUPTED.is_set():
         return False
@@ -375,20 +289,6 @@ def _validate(scorer: Scorer, cases: Sequence[LabelledCase], left_out: LeftOut) 
             score = scorer(*loaded) if loaded else {}
             means += [fmean(score.values())] if score else []
     return fmean(means) if means else None
-
-
-def _update(job: JobFolder, message: str | None = None, **changes: object) -> None:
-    """Change the progress, from one process only."""
-    if _is_first():
-        job.update(message, **changes)
-
-
-def _is_parallel() -> bool:
-    return dist.is_initialized() and dist.get_world_size() > 1
-
-
-def _is_first() -> bool:
-    return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

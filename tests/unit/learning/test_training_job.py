@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from brain_tumor.bundles import read_bundle
-from brain_tumor.learning import training_job
+from brain_tumor.learning import job_ending, training_job
 from brain_tumor.learning.job_folder import JobStatus
 from brain_tumor.learning.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
 from brain_tumor.learning.ledger_database import LEDGER_ENV, LedgerDatabase, ledger_url
@@ -122,14 +122,14 @@ class TestCrashAfterThePromotion:
     @pytest.fixture
     def job(self, tmp_path, use_tuner, monkeypatch):
         """Job whose process was killed right after the switch."""
-        job, promote = a_job(tmp_path), training_job.promote_if_accepted
+        job, promote = a_job(tmp_path), job_ending.promote_if_accepted
 
         def promote_and_die(*arguments, **options):
             promote(*arguments, **options)
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(training_job, "promote_if_accepted", promote_and_die)
+            patch.setattr(job_ending, "promote_if_accepted", promote_and_die)
             with pytest.raises(Killed):
                 run_job(job.path)
         assert job.progress().status is JobStatus.RUNNING
@@ -209,7 +209,7 @@ class TestPromotionInTheLedger:
     def test_also_if_the_process_is_killed_beside_it(
         self, tmp_path, ledger, use_tuner, monkeypatch, moment
     ):
-        job, note = a_job(tmp_path), training_job.note_promotion
+        job, note = a_job(tmp_path), job_ending.note_promotion
 
         def note_and_die(*arguments):
             if moment == "after":
@@ -217,7 +217,7 @@ class TestPromotionInTheLedger:
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(training_job, "note_promotion", note_and_die)
+            patch.setattr(job_ending, "note_promotion", note_and_die)
             with pytest.raises(Killed):
                 run_job(job.path)
         assert run_job(job.path) is JobStatus.DONE
