@@ -48,16 +48,32 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class MaskPlan:
-    """How much to do. The whole plan takes about an hour of a core."""
+    """How much to do. The whole plan takes about an hour of a core.
+
+    Attributes:
+        per_patient: Slices of each unseen patient.
+        known_patients: Base data: at most so many patients that the model knows.
+        known_per_patient: Slices of each of them.
+        seeds: Learning curves of each strategy.
+        rounds: Of a curve.
+        per_round: Corrections of a round.
+        curve_steps: Steps of each training of a curve.
+        corrected_patients: Of the shifted site.
+        shift_seeds: Runs with so many corrected patients.
+        epochs: Passes over the corrected patients.
+        poison_tries: Batches with wrong outlines.
+        poison_steps: Steps of each training with them.
+    """
 
     per_patient: int = 3
-    known_patients: int = 40
+    known_patients: int = 200
+    known_per_patient: int = 3
     seeds: int = 3
     rounds: int = 2
     per_round: int = 5
     curve_steps: int = 30
     corrected_patients: int = 20
-    shift_seeds: int = 3
+    shift_seeds: int = 4
     epochs: int = 5
     poison_tries: int = 20
     poison_steps: int = 15
@@ -68,6 +84,7 @@ class MaskPlan:
         return cls(
             per_patient=1,
             known_patients=20,
+            known_per_patient=1,
             seeds=1,
             rounds=2,
             curve_steps=20,
@@ -80,7 +97,7 @@ class MaskPlan:
     @classmethod
     def quick(cls) -> MaskPlan:
         """Only to see that it runs."""
-        return cls(1, 2, 1, 1, 1, 1, 8, 1, 1, 1, 1)
+        return cls(1, 2, 1, 1, 1, 1, 1, 8, 1, 1, 1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +190,7 @@ def run_masks(plan: MaskPlan, data: Path, bundle: Path, folder: Path, tell: Tell
     fold, rows = unseen_rows(data, bundle)
     held = spread(rows, plan.per_patient)
     base, other = read_pictures(data, held), read_pictures(data, held, Site())
-    known = read_pictures(data, known_rows(data, fold, plan.known_patients))
+    known = read_pictures(data, known_rows(data, fold, plan))
     model = CoreModel(bundle, folder)
     model.first()
     paths = {"other": model.examples(other, "other"), "known": model.examples(known, "known")}
@@ -210,12 +227,12 @@ def unseen_rows(data: Path, bundle: Path) -> tuple[int, list[ChengSlice]]:
     return fold, cheng_slices_of_fold(data, fold)
 
 
-def known_rows(data: Path, fold: int, patients: int) -> list[ChengSlice]:
-    """One slice each of some patients that the bundle knows, spread over types."""
+def known_rows(data: Path, fold: int, plan: MaskPlan) -> list[ChengSlice]:
+    """Slices of patients that the bundle knows, of all of them if they are no more than planned."""
     rows = [r for f in range(FOLDS) if f != fold for r in cheng_slices_of_fold(data, f)]
-    one_each = spread(rows, 1)
-    chosen = np.random.default_rng(1).permutation(len(one_each))[:patients]
-    return [one_each[index] for index in sorted(chosen)]
+    patients = sorted({row.group for row in rows})
+    chosen = set(np.random.default_rng(1).permutation(patients)[: plan.known_patients].tolist())
+    return spread([row for row in rows if row.group in chosen], plan.known_per_patient)
 
 
 def _s(plan: MaskPlan) -> range:

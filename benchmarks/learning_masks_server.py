@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def run_mask_round(
     studies = folder / "studies"
     for one in pictures:
         write_case(studies, one)
-    for one in read_pictures(data, known_rows(data, fold, plan.known_patients)):
+    one_each = replace(plan, known_per_patient=1)  # each case counts as a patient there
+    for one in read_pictures(data, known_rows(data, fold, one_each)):
         write_case(folder / "base", one)
         write_labels(folder / "base" / "labels" / "final", one)
     environment = {
