@@ -55,6 +55,47 @@ def test_enough_enhancement_stays():
     assert (clean_up(labels, probability, 0.01, RULE) == Label.ET).sum() == 6
 
 
+OEDEMA_RULE = CleanUpRule(smallest_component_ml=0.1, smallest_oedema_ml=2.0)
+
+
+def three_components():
+    """At 10 uL a voxel: 2.16 mL with a core, 1.25 mL and 2.00 mL of oedema alone."""
+    labels = np.zeros((20, 20, 20), dtype=np.uint8)
+    labels[1:7, 1:7, 1:7] = Label.ED
+    labels[3, 3, 3] = Label.NCR
+    labels[13:18, 13:18, 13:18] = Label.ED
+    labels[1:6, 1:6, 10:18] = Label.ED
+    return labels, np.ones(labels.shape, np.float32)
+
+
+def test_a_small_piece_of_oedema_alone_is_removed():
+    cleaned = clean_up(*three_components(), 0.01, OEDEMA_RULE)
+    assert np.count_nonzero(cleaned) == 216 + 200
+    assert not cleaned[13:18, 13:18, 13:18].any()
+
+
+def test_a_small_piece_with_core_stays():
+    labels, probability = three_components()
+    labels[15, 15, 15:17] = Label.ET
+    assert np.count_nonzero(clean_up(labels, probability, 0.01, OEDEMA_RULE)) == 216 + 125 + 200
+
+
+def test_pieces_of_oedema_stay_where_no_core_is_seen_at_all():
+    labels, probability = three_components()
+    labels[3, 3, 3] = Label.ED
+    assert np.count_nonzero(clean_up(labels, probability, 0.01, OEDEMA_RULE)) == 216 + 125 + 200
+
+
+def test_the_largest_piece_stays_even_of_oedema_alone():
+    labels, probability = three_components()
+    cleaned = clean_up(labels, probability, 0.005, OEDEMA_RULE)  # 1.08, 0.63 and 1.00 mL
+    assert np.count_nonzero(cleaned) == 216
+    labels[1:7, 1:7, 1:7] = Label.ED
+    labels[14, 14, 14] = Label.NCR
+    cleaned = clean_up(labels, probability, 0.005, OEDEMA_RULE)
+    assert np.count_nonzero(cleaned) == 216 + 125
+
+
 def test_an_empty_labelmap_stays_empty():
     empty = np.zeros((4, 4, 4), dtype=np.uint8)
     assert not clean_up(empty, np.zeros((4, 4, 4), np.float32), 1.0, RULE).any()

@@ -20,18 +20,22 @@ CONNECTIVITY = np.ones((3, 3, 3), dtype=bool)
 class CleanUpRule:
     """Rule for stray pieces; part of a bundle's metadata.
 
-    The defaults were set beforehand, not tuned.
+    The defaults were set beforehand, not tuned; `training.enhancing_rule` and
+    `training.oedema_rule` choose the last two for a bundle.
 
     Attributes:
         smallest_component_ml: A component of the whole tumour under this volume is removed,
             unless it is the largest.
         least_peak: A component whose highest tumour probability stays under this is removed.
         smallest_enhancing_ml: Enhancing tumour under this volume in all becomes necrotic core.
+        smallest_oedema_ml: A component of oedema alone under this volume is removed, unless it is
+            the largest or no component holds any core.
     """
 
     smallest_component_ml: float = 0.1
     least_peak: float = 0.7
     smallest_enhancing_ml: float = 0.05
+    smallest_oedema_ml: float = 0.0
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> CleanUpRule:
@@ -73,7 +77,12 @@ def clean_up(
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_ml
     peaks = ndimage.maximum(tumour_probability[box], components, index=np.arange(1, count + 1))
     kept = np.asarray(peaks) >= rule.least_peak
-    kept &= (sizes >= rule.smallest_component_ml) | (sizes == sizes.max())
+    largest = sizes == sizes.max()
+    kept &= (sizes >= rule.smallest_component_ml) | largest
+    has_core = np.zeros(count + 1, dtype=bool)
+    has_core[components[np.isin(part, (Label.NCR, Label.ET))]] = True
+    if has_core.any():
+        kept &= has_core[1:] | (sizes >= rule.smallest_oedema_ml) | largest
     part[~np.concatenate([[True], kept])[components]] = Label.BACKGROUND
     enhancing = part == Label.ET
     if 0 < np.count_nonzero(enhancing) * voxel_ml < rule.smallest_enhancing_ml:
