@@ -181,8 +181,9 @@ def test_the_card_tells_what_experts_masks_would_lose_by_the_rule_for_oedema(
     changed(bundle, METADATA, training={**training, "smallest_oedema_ml": chosen})
     assert (
         "would lose at most 0.2% of the tumour on average (253 patients of folds 0, 2; lost: "
-        "2 mL 0.17%, 38 patients, at most 11.5%). That such pieces are mostly false was seen in whole "
-        "cases, a held-out one among them; the volume was not chosen on them. The rest was not tuned."
+        "2 mL 0.17%, 38 patients, at most 11.5%). That such pieces are mostly false was seen in "
+        "whole cases, a held-out one among them; the volume was not chosen on them. The rest was "
+        "not tuned."
     ) in card_of(bundle)
 
 

@@ -247,8 +247,9 @@ def _chosen_rule(metadata: Mapping[str, Any]) -> str:
             "A piece of oedema without core, apart from a tumour with core, is believed from a "
             "volume at which experts' masks would lose at most "
             f"{oedema['allowed_loss']:.1%} of the tumour on average ({oedema['patients']} "
-            f"patients of {oedema['chosen_on']}; lost: {losses}). That such pieces are mostly false "
-            "was seen in whole cases, a held-out one among them; the volume was not chosen on them."
+            f"patients of {oedema['chosen_on']}; lost: {losses}). That such pieces are "
+            "mostly false was seen in whole cases, a held-out one among them; the volume was not "
+            "chosen on them."
         )
     return " ".join([*told, "The rest was not tuned." if told else "None of it was tuned."])
 
