@@ -19,8 +19,9 @@ from brain_tumor.explanation.page import render_page, write_page
 from brain_tumor.explanation.page_charts import Axis, contribution_bar, probability_bar
 from brain_tumor.explanation.page_labels import LABELS
 from brain_tumor.explanation.page_report import ReportView
-from brain_tumor.explanation.page_symptoms import KOREAN, symptoms
+from brain_tumor.explanation.page_symptoms import symptoms
 from brain_tumor.explanation.page_text import Texts, decimal_text, measured_text
+from brain_tumor.explanation.symptom_words import KOREAN_SYMPTOMS
 
 from tests.helpers.page_reports import a_page_case, a_report, a_symptom
 from tests.helpers.server import REPOSITORY
@@ -287,7 +288,7 @@ def test_korean_pages_tell_symptoms_in_korean_beside_the_words_of_the_model():
 
 
 def test_every_reviewed_symptom_has_its_korean():
-    assert {symptom.text for symptom in read_symptoms().symptoms} == set(KOREAN)
+    assert {symptom.text for symptom in read_symptoms().symptoms} == set(KOREAN_SYMPTOMS)
 
 
 def test_korean_pages_have_korean_labels_and_names():
@@ -359,4 +360,4 @@ def test_symptoms_have_the_same_korean_on_the_page_and_in_the_panel():
     # the extension is installed without the package, so each has its own table
     replies = REPOSITORY / "slicer_extension/TumorLens/TumorLensLib/korean_replies.py"
     panel = runpy.run_path(str(replies))["WORDS"]
-    assert {text: panel.get(text) for text in KOREAN} == dict(KOREAN)
+    assert {text: panel.get(text) for text in KOREAN_SYMPTOMS} == dict(KOREAN_SYMPTOMS)
