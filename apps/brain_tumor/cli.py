@@ -77,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
             infer.add_argument(
                 "--mirrored", action="store_true", help="average with the mirror image: slower"
             )
+        else:
+            infer.add_argument(
+                "--second-reader",
+                action=argparse.BooleanOptionalAction,
+                default=True,
+                help="whether visual symptoms are read, too",
+            )
         if depth in ("explain", "analyse"):
             _add_explanation_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
@@ -258,11 +265,11 @@ def _read_type(
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
     segmentation = analyst.segment(case)
-    classification = analyst.classify(case, segmentation)
+    read = analyst.read_type(case, segmentation, second_reader=arguments.second_reader)
     if options is None:
-        return CaseResults(segmentation, classification)
-    explanation = analyst.explain(case, segmentation, classification, options)
-    return CaseResults(segmentation, classification, explanation)
+        return CaseResults(segmentation, read)
+    explanation = analyst.explain(case, segmentation, read, options)
+    return CaseResults(segmentation, read, explanation)
 
 
 def _train(arguments: argparse.Namespace) -> None:

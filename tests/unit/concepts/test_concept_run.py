@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from brain_tumor import bundles
 from brain_tumor.bundles import WEIGHTS, ModelVersion, read_bundle
 from brain_tumor.classification import scores
 from brain_tumor.classification.case_slices import Patch
@@ -96,6 +97,13 @@ def test_a_trained_reader_is_used_with_the_classifier_of_its_run(trained):
     assert reader.symptoms is not None
     assert reader.warnings == ()
     assert "train concepts --data DIR --output RUN --fold all" in render_card(trained / "concepts")
+
+
+def test_a_classifier_is_read_from_disk_once(trained, monkeypatch):
+    read, whole = [], bundles.load_file
+    monkeypatch.setattr(bundles, "load_file", lambda path: read.append(path) or whole(path))
+    load_type_reader(trained / "classification", trained / "concepts")
+    assert [path.parent.parent.name for path in read] == ["classification", "concepts"]
 
 
 def a_retrained(classifier, folder, part):
