@@ -131,6 +131,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     evaluate.set_defaults(run=_evaluate)
 
+    concepts = commands.add_parser("concepts", help="add a class to the reader of visual symptoms")
+    _add_concept_actions(concepts)
+
     models = commands.add_parser("models", help="list, promote or take back model versions")
     models.add_argument("action", choices=("list", "promote", "rollback"))
     models.add_argument("model", nargs="?")
@@ -171,6 +174,28 @@ def _add_explanation_options(infer: argparse.ArgumentParser) -> None:
     )
     infer.add_argument("--language", default="en", choices=("en", "ko"))
     infer.add_argument("--provider", default="composer", help="who phrases the rationale")
+
+
+def _add_concept_actions(concepts: argparse.ArgumentParser) -> None:
+    """`concepts add-class` and, for machines without a text tower, `concepts encode-words`."""
+    actions = concepts.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for action, purpose, run in (
+        (
+            "add-class",
+            "a new bundle with one more class, from words and labelled cases",
+            _add_class,
+        ),
+        ("encode-words", "write the word features of a class to a file", _encode_words),
+    ):
+        one = actions.add_parser(action, help=purpose)
+        one.add_argument("name", help="of the class")
+        one.add_argument("--symptoms", type=Path, required=True, metavar="FILE.json")
+        one.add_argument("--output", type=Path, required=True, metavar="PATH")
+        one.add_argument("--models", type=Path, metavar="DIR")
+        if action == "add-class":
+            one.add_argument("--cases", type=Path, required=True, metavar="FILE.csv")
+            one.add_argument("--words", type=Path, metavar="FILE.npz", help="from encode-words")
+        one.set_defaults(run=run)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -370,6 +395,31 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle as evaluate_core
 
         evaluate_core(models / arguments.model, arguments.data, arguments.output, fold=fold)
+    print(f"wrote {arguments.output}")
+
+
+def _add_class(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import models_folder
+    from brain_tumor.concepts.training.class_files import write_added_class
+
+    counts = write_added_class(
+        arguments.name,
+        arguments.symptoms,
+        arguments.cases,
+        arguments.models or models_folder(),
+        arguments.output,
+        arguments.words,
+    )
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    print(f"wrote {arguments.output}; patients: {told}")
+
+
+def _encode_words(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import models_folder
+    from brain_tumor.concepts.training.class_files import encode_words
+
+    models = arguments.models or models_folder()
+    encode_words(arguments.name, arguments.symptoms, models / "concepts", arguments.output)
     print(f"wrote {arguments.output}")
 
 
