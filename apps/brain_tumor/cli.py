@@ -196,6 +196,11 @@ def _add_concept_actions(concepts: argparse.ArgumentParser) -> None:
             one.add_argument("--cases", type=Path, required=True, metavar="FILE.csv")
             one.add_argument("--words", type=Path, metavar="FILE.npz", help="from encode-words")
         one.set_defaults(run=run)
+    propose = actions.add_parser("propose", help="ask a language model for symptoms to review")
+    propose.add_argument("name", nargs="*", help="classes; default: the tumour types")
+    propose.add_argument("--provider", required=True, help="endpoint or transformers")
+    propose.add_argument("--output", type=Path, required=True, metavar="FILE.json")
+    propose.set_defaults(run=_propose)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -421,6 +426,21 @@ def _encode_words(arguments: argparse.Namespace) -> None:
     models = arguments.models or models_folder()
     encode_words(arguments.name, arguments.symptoms, models / "concepts", arguments.output)
     print(f"wrote {arguments.output}")
+
+
+def _propose(arguments: argparse.Namespace) -> None:
+    from brain_tumor.concepts.proposals import write_proposals
+    from brain_tumor.explanation.language_models import chat_provider_of_environment
+    from brain_tumor.labels import TumorType
+
+    provider = chat_provider_of_environment(arguments.provider)
+    kinds = arguments.name or [kind.value for kind in TumorType]
+    found = write_proposals(provider.chat, kinds, provider.name, arguments.output)
+    count = sum(len(rows) for rows in found["candidates"].values())
+    print(
+        f"wrote {arguments.output}: {count} symptoms to review, "
+        f"{len(found['refused'])} lines refused"
+    )
 
 
 def _models(arguments: argparse.Namespace) -> None:
