@@ -7,6 +7,7 @@ from brain_tumor.explanation.facts import HeatFacts, Language, UndeterminedReaso
 from brain_tumor.explanation.numbers import WrittenNumber, number_text, written
 from brain_tumor.explanation.plan import plan_statements
 from brain_tumor.explanation.statements import Form, Kind
+from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.explanation.wording import FEATURE_WORDS, REASON_WORDS
 from brain_tumor.labels import TumorType
 
@@ -283,6 +284,35 @@ def test_symptoms_that_are_seen_and_measured_are_one_sentence_and_conflicts_anot
         "안쪽의 크고 어두운 괴사 부위 (교종의 소견, 점수 0.97), "
         "뇌로 녹아드는 희미한 경계 (교종의 소견, 점수 0.88)."
     ]
+
+
+def test_symptoms_of_the_type_come_first_and_one_of_another_class_is_told_too():
+    def seen(row, kind, score):
+        return SymptomFact(
+            f"symptom_{row}", f"sign {kind} {row}", kind, score, True, "area_mm2", True
+        )
+
+    symptoms = (
+        seen(1, "meningioma", 0.95), seen(2, "glioma", 0.7), seen(3, "glioma", 0.8),
+        seen(4, "meningioma", 0.9), seen(5, "glioma", 0.6),
+    )  # fmt: skip
+
+    def told(**changes):
+        (sentence,) = [
+            s for s in compose(facts_of(symptoms=symptoms, **changes))
+            if s.statement.form is Form.SYMPTOMS
+        ]  # fmt: skip
+        return [claim.feature for claim in sentence.statement.claims]
+
+    assert told() == ["symptom_3", "symptom_2", "symptom_1"]
+    unknown = undetermined(UndeterminedReason.AMBIGUOUS)
+    assert told(decision=unknown) == ["symptom_1", "symptom_4", "symptom_3"]
+
+
+def test_a_score_near_one_half_is_no_conflict_worth_a_sentence():
+    near = SymptomFact("symptom_1", "sign", "glioma", 0.7, True, "area_mm2", False)
+    facts = facts_of(symptoms=(near,))
+    assert text_of(facts, Form.SYMPTOM_CONFLICT) == []
 
 
 def test_a_symptom_sentence_rests_on_the_scores_and_the_measurements():
