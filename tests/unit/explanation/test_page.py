@@ -17,6 +17,7 @@ from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.heatmap import heat_volume
 from brain_tumor.explanation.page import render_page, write_page
 from brain_tumor.explanation.page_charts import Axis, contribution_bar, probability_bar
+from brain_tumor.explanation.page_evidence import evidence_section
 from brain_tumor.explanation.page_labels import LABELS
 from brain_tumor.explanation.page_report import ReportView
 from brain_tumor.explanation.page_symptoms import symptoms
@@ -285,6 +286,28 @@ def test_korean_pages_tell_symptoms_in_korean_beside_the_words_of_the_model():
     assert 'lang="en"' in html
     assert "little brain <mark>tissue</mark>" in html
     assert "영상에서는 보이지만 측정값은 그렇지 않습니다." in html
+
+
+def test_scores_of_symptoms_stand_among_the_evidence_only_where_a_sentence_cites_them():
+    report = a_report()
+    texts = ("smooth round outline", "right on the midline")
+    report["symptoms"] = [
+        {**a_symptom(), "text": text, "item": f"e{90 + row}"} for row, text in enumerate(texts)
+    ]
+    report["evidence"] = [
+        *report["evidence"],
+        *(
+            {"id": f"e{90 + row}", "name": text, "feature": f"symptom_{row}", "value": 0.8,
+             "unit": "1", "measured": True}
+            for row, text in enumerate(texts)
+        ),
+    ]  # fmt: skip
+    report["rationale"]["sentences"][0]["evidence"].append("e90")
+    html = str(evidence_section(ReportView(report), Texts(Language.ENGLISH)))
+    assert "smooth round outline" in html
+    assert "right on the midline" not in html
+    korean = str(evidence_section(ReportView(report), Texts(Language.KOREAN)))
+    assert KOREAN_SYMPTOMS["smooth round outline"] in korean
 
 
 def test_every_reviewed_symptom_has_its_korean():
