@@ -77,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
             infer.add_argument(
                 "--mirrored", action="store_true", help="average with the mirror image: slower"
             )
+        else:
+            infer.add_argument(
+                "--second-reader",
+                action=argparse.BooleanOptionalAction,
+                default=True,
+                help="whether visual symptoms are read, too",
+            )
         if depth in ("explain", "analyse"):
             _add_explanation_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
@@ -124,6 +131,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     evaluate.set_defaults(run=_evaluate)
 
+    concepts = commands.add_parser("concepts", help="add a class to the reader of visual symptoms")
+    _add_concept_actions(concepts)
+
     models = commands.add_parser("models", help="list, promote or take back model versions")
     models.add_argument("action", choices=("list", "promote", "rollback"))
     models.add_argument("model", nargs="?")
@@ -164,6 +174,33 @@ def _add_explanation_options(infer: argparse.ArgumentParser) -> None:
     )
     infer.add_argument("--language", default="en", choices=("en", "ko"))
     infer.add_argument("--provider", default="composer", help="who phrases the rationale")
+
+
+def _add_concept_actions(concepts: argparse.ArgumentParser) -> None:
+    """`concepts add-class` and, for machines without a text tower, `concepts encode-words`."""
+    actions = concepts.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for action, purpose, run in (
+        (
+            "add-class",
+            "a new bundle with one more class, from words and labelled cases",
+            _add_class,
+        ),
+        ("encode-words", "write the word features of a class to a file", _encode_words),
+    ):
+        one = actions.add_parser(action, help=purpose)
+        one.add_argument("name", help="of the class")
+        one.add_argument("--symptoms", type=Path, required=True, metavar="FILE.json")
+        one.add_argument("--output", type=Path, required=True, metavar="PATH")
+        one.add_argument("--models", type=Path, metavar="DIR")
+        if action == "add-class":
+            one.add_argument("--cases", type=Path, required=True, metavar="FILE.csv")
+            one.add_argument("--words", type=Path, metavar="FILE.npz", help="from encode-words")
+        one.set_defaults(run=run)
+    propose = actions.add_parser("propose", help="ask a language model for symptoms to review")
+    propose.add_argument("name", nargs="*", help="classes; default: the tumour types")
+    propose.add_argument("--provider", required=True, help="endpoint or transformers")
+    propose.add_argument("--output", type=Path, required=True, metavar="FILE.json")
+    propose.set_defaults(run=_propose)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -258,11 +295,11 @@ def _read_type(
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
     segmentation = analyst.segment(case)
-    classification = analyst.classify(case, segmentation)
+    read = analyst.read_type(case, segmentation, second_reader=arguments.second_reader)
     if options is None:
-        return CaseResults(segmentation, classification)
-    explanation = analyst.explain(case, segmentation, classification, options)
-    return CaseResults(segmentation, classification, explanation)
+        return CaseResults(segmentation, read)
+    explanation = analyst.explain(case, segmentation, read, options)
+    return CaseResults(segmentation, read, explanation)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -364,6 +401,46 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
         evaluate_core(models / arguments.model, arguments.data, arguments.output, fold=fold)
     print(f"wrote {arguments.output}")
+
+
+def _add_class(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import models_folder
+    from brain_tumor.concepts.training.class_files import write_added_class
+
+    counts = write_added_class(
+        arguments.name,
+        arguments.symptoms,
+        arguments.cases,
+        arguments.models or models_folder(),
+        arguments.output,
+        arguments.words,
+    )
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    print(f"wrote {arguments.output}; patients: {told}")
+
+
+def _encode_words(arguments: argparse.Namespace) -> None:
+    from brain_tumor.bundles import models_folder
+    from brain_tumor.concepts.training.class_files import encode_words
+
+    models = arguments.models or models_folder()
+    encode_words(arguments.name, arguments.symptoms, models / "concepts", arguments.output)
+    print(f"wrote {arguments.output}")
+
+
+def _propose(arguments: argparse.Namespace) -> None:
+    from brain_tumor.concepts.proposals import write_proposals
+    from brain_tumor.explanation.language_models import chat_provider_of_environment
+    from brain_tumor.labels import TumorType
+
+    provider = chat_provider_of_environment(arguments.provider)
+    kinds = arguments.name or [kind.value for kind in TumorType]
+    found = write_proposals(provider.chat, kinds, provider.name, arguments.output)
+    count = sum(len(rows) for rows in found["candidates"].values())
+    print(
+        f"wrote {arguments.output}: {count} symptoms to review, "
+        f"{len(found['refused'])} lines refused"
+    )
 
 
 def _models(arguments: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ SPOKEN = {
     "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
     "explanation/faithfulness.py": ("_place_reasons", "_curve_reasons"),
     "explanation/region_heat.py": ("_reasons",),
+    "explanation/second_reader.py": ("_class_of_words",),
     "learning/training_job.py": ("_work", "_confirmed"),
     "learning/job_ending.py": ("stop", "keep", "_finish", "symptoms_switched_off"),
     "server/learning_jobs.py": ("_watch",),

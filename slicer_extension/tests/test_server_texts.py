@@ -106,6 +106,12 @@ def test_korean_sentences_have_the_values_of_the_english_ones():
             "시각 징후를 읽는 두 번째 판독기는 뇌하수체 종양(으)로 봅니다 (61%). 유형은 확률이 "
             "말하는 것보다 덜 확실합니다.",
         ),
+        (
+            "The second reader, which reads visual symptoms, names a class that was added by words "
+            "and that the classifier does not know: 'metastasis' (50%).",
+            "시각 징후를 읽는 두 번째 판독기가 분류기에는 없고 말로 추가된 종류를 봅니다: "
+            "'metastasis' (50%).",
+        ),
         ("left temporal lobe", "왼쪽 측두엽"),
         ("epoch 3/20: loss 0.4100, validation 0.812", "에포크 3/20: 손실 0.4100, 검증 0.812"),
         (

@@ -18,6 +18,7 @@ from brain_tumor.explanation.facts import (
 )
 from brain_tumor.explanation.place import TumourPlace
 from brain_tumor.explanation.reference import QUANTILE_LEVELS, FeatureReference
+from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import Region, TumorType
 
 G, M, P = TumorType
@@ -117,6 +118,22 @@ def undetermined(*reasons, **changes) -> Decision:
     return decided(None, reasons=reasons, **given)
 
 
+def some_symptoms() -> tuple[SymptomFact, ...]:
+    """Two seen and measured, one only seen, one only measured, one neither, one not measurable."""
+    rows = (
+        ("large dark dead area inside", "glioma", 0.97, "necrosis_fraction", True),
+        ("faint edge that melts into the brain", "glioma", 0.88, "margin_contrast", True),
+        ("smooth round outline", "meningioma", 0.81, "irregularity", False),
+        ("right on the midline", "pituitary", 0.12, "lateral_offset", True),
+        ("black air, bone or fluid around it", "pituitary", 0.03, "surrounding_dark_share", False),
+        ("solid bright centre without a ring", "meningioma", 0.66, "ring_enhancement_index", None),
+    )
+    return tuple(
+        SymptomFact(f"symptom_{row}", text, kind, score, score >= 0.5, name, present)
+        for row, (text, kind, score, name, present) in enumerate(rows, start=1)
+    )
+
+
 def nothing_measured() -> dict[str, Measurement]:
     reason = "no tumour in this slice"
     return {name: missing(feature(name).unit, reason) for name in FEATURE_IDS}
@@ -189,6 +206,11 @@ def diverse_facts() -> dict[str, Facts]:
         "undetermined, thin": facts_of(
             measurements=nothing_measured(),
             decision=undetermined(UndeterminedReason.THIN_EVIDENCE, kept=()),
+        ),
+        "symptoms": facts_of(symptoms=some_symptoms()),
+        "symptoms, one seen": facts_of(symptoms=some_symptoms()[:1]),
+        "symptom of a class that was added": facts_of(
+            symptoms=(SymptomFact("symptom_1", "many", "metastasis", 0.9, True, "area_mm2", True),)
         ),
         "heat elsewhere": facts_of(heat=HeatFacts(G, 0.31, False, True)),
         "heat peak outside": facts_of(heat=HeatFacts(G, 0.64, False, True)),

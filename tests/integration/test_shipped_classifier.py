@@ -65,10 +65,11 @@ def test_a_phantom_is_explained_within_its_own_tumour(reader):
     phantom = make_phantom(PhantomSpec(seed=5, spacing_mm=(1.5, 1.5, 1.5)))
     analyst = Analyst(ExactSegmenter(phantom), lambda: reader)
     segmentation = analyst.segment(phantom.case)
-    classification = analyst.classify(phantom.case, segmentation)
+    read = analyst.read_type(phantom.case, segmentation)
+    classification = read.classification
     assert sum(classification.probabilities.values()) == pytest.approx(1.0)
     assert len({reading.part.plane for reading in classification.slices}) == 3
-    explanation = analyst.explain(phantom.case, segmentation, classification, ExplanationOptions())
+    explanation = analyst.explain(phantom.case, segmentation, read, ExplanationOptions())
     report = explanation.faithfulness
     assert report.peak_inside
     assert report.near_share > 0.3  # a head of the same size has about a hundredth in its tumour

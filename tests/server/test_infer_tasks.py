@@ -18,8 +18,10 @@ from brain_tumor.server.tasks import TaskServices
 from brain_tumor.server.validation import Parameter
 
 from tests.helpers.region_network import ByContrast
+from tests.helpers.second_readers import FixedReader
 from tests.helpers.server import AFFINE, MODEL, Gate, ThresholdSegmenter, expected_labels
 from tests.helpers.server import parse_reply as parse
+from tests.helpers.type_reader import a_type_reader
 from tests.helpers.volumes import write_nifti
 from tests.server.conftest import InProcessApp, client_of, everything_below, refusal, same_affine
 
@@ -287,6 +289,60 @@ class TestSegmentation:
         reply = client.post("/infer/segmentation", files={"file": ("t1c.nii.gz", content)})
         assert "reference" in refusal(reply, 500, "internal")
         assert everything_below(studies) == before
+
+
+class ReadTwiceApp(InProcessApp):
+    """The app with a second reader that sees a meningioma in everything."""
+
+    def load_type_reader(self):
+        self.second = FixedReader(glioma=0.05, meningioma=0.9, pituitary=0.05)
+        reader = replace(a_type_reader(), symptoms=self.second, warnings=("made for another",))
+        return lambda: reader
+
+
+@pytest.mark.parametrize("task", ["classification", "explanation", "analysis"])
+class TestSecondReader:
+    @pytest.fixture
+    def app(self, studies, segmenter):
+        return ReadTwiceApp(studies, segmenter)
+
+    def test_it_is_asked_once_and_its_answer_is_in_the_reply(self, client, app, task):
+        params, _ = parse(run(client, task))
+        jsonschema.validate(params, SCHEMA)
+        assert app.second.calls == 1
+        assert params["second_reader"]["prediction"] == "meningioma"
+        assert [model["name"] for model in params["models"]][1:] == ["classification", "concepts"]
+        assert "made for another" in params["warnings"]
+
+    def test_without_it_neither_symptoms_nor_warnings_of_it_are_told(self, client, app, task):
+        run(client, task)
+        params, _ = parse(run(client, task, params={"second_reader": False}))
+        jsonschema.validate(params, SCHEMA)
+        assert params["cached"] is False
+        assert app.second.calls == 1
+        assert not {"second_reader", "symptoms"} & set(params)
+        assert [model["name"] for model in params["models"]][1:] == ["classification"]
+        assert "made for another" not in params["warnings"]
+        assert not any("second reader" in warning for warning in params["warnings"])
+        assert not any("symptom" in str(item["feature"]) for item in params.get("evidence", []))
+
+    @pytest.mark.parametrize("value", ["perhaps", 1, 0.5, [], {"a": 1}, None])
+    def test_what_is_neither_yes_nor_no_is_refused(self, client, task, value):
+        message = refusal(run(client, task, params={"second_reader": value}))
+        assert message == (f"params.second_reader is a {type(value).__name__}; expected bool")
+
+
+def test_symptoms_are_evidence_that_sentences_are_checked_against(studies, segmenter):
+    params, _ = parse(run(client_of(ReadTwiceApp(studies, segmenter)), "explanation"))
+    seen, unseen = params["symptoms"]
+    items = {item["id"]: item for item in params["evidence"]}
+    assert items[seen["item"]]["name"] == "smooth round outline"
+    assert items[seen["item"]]["value"] == seen["score"] == 0.9
+    assert items[unseen["item"]]["value"] == unseen["score"] == 0.1
+    assert items[seen["evidence"]]["feature"] == "irregularity"
+    (told,) = [s for s in params["rationale"]["sentences"] if "second reader sees" in s["text"]]
+    assert told["evidence"] == [seen["item"], seen["evidence"]]
+    assert params["rationale"]["checks"]["removed"] == 0
 
 
 class TestBusy:

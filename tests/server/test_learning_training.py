@@ -9,7 +9,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import BusyError, NotFoundError
-from brain_tumor.learning.acquisition import CaseScores
+from brain_tumor.learning.acquisition import CaseScores, combined_scores
 from brain_tumor.learning.job_folder import Correction, JobFolder, JobStatus, TrainingRequest
 from brain_tumor.server.inputs import stored_input
 from brain_tumor.server.learning_jobs import TrainingJobs
@@ -340,6 +340,11 @@ class TestScores:
         # half of the 64 core voxels are gone: Dice 2 * 32 / (64 + 32)
         assert score_case(case, result, smaller, opinions).disagreement == pytest.approx(1 / 3)
         assert score_case(case, result, result, opinions).disagreement == pytest.approx(0.25)
+        told["second_reader"] = {"disagreement": 0.8}  # the reader of symptoms differs most
+        doubted = score_case(case, result, smaller, type_opinions(told))
+        assert doubted.disagreement == pytest.approx(0.8)
+        certain = score_case(case, result, smaller, opinions)
+        assert np.argmax(combined_scores([certain, doubted], [])) == 1
         assert score_case(case, result, None, TypeOpinions()).disagreement is None
         empty = {"range": [0, 0], "near_tumor_share": 0.0}
         assert type_opinions({**told, "heatmap": empty}).heat_elsewhere is None

@@ -6,7 +6,6 @@ import pytest
 from brain_tumor.bundles import MODELS_ENV, WEIGHTS, read_bundle
 from brain_tumor.classification.fingerprint import embedding_sha256
 from brain_tumor.concepts.head import MADE_FOR
-from brain_tumor.explanation.analyst import Explanation
 from brain_tumor.explanation.references import NO_SYMPTOMS
 from brain_tumor.labels import TYPES, Label, LabelScheme
 from brain_tumor.learning.job_ending import symptoms_switched_off
@@ -281,8 +280,6 @@ def test_symptoms_of_another_embedding_are_not_trusted(app, models):
     reader = active_type_reader(app.registry)()
     assert reader.symptoms is None
     assert reader.warnings == (NO_SYMPTOMS,)
-    told = Explanation(None, None, None, None, reader.symptoms, {}, reader.warnings)
-    assert told.warnings == reader.warnings
     assert len(reader.versions) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from collections.abc import Sequence as Items
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from brain_tumor.bundles import ModelVersion, read_bundle
+from brain_tumor.bundles import Bundle, ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.agreement import outline_agreement
@@ -95,13 +96,24 @@ class TumorTypeClassifier:
             ModelError: If the bundle is missing, damaged or of another network.
         """
         bundle = read_bundle(bundle_path)
+        return cls.of_bundle(bundle, bundle.weights(), bf16=bf16)
+
+    @classmethod
+    def of_bundle(
+        cls, bundle: Bundle, weights: Mapping[str, torch.Tensor], *, bf16: bool | None = None
+    ) -> TumorTypeClassifier:
+        """Classifier of a bundle whose weights have been read.
+
+        Raises:
+            ModelError: If the bundle is damaged or of another network.
+        """
         arguments = NetworkArguments.from_json(bundle.metadata.get("network", {}))
-        network = load_network(arguments, bundle.weights())
+        network = load_network(arguments, weights)
         prepare_for_inference(network)
         return cls(
             network,
             arguments.features,
-            read_statistics(bundle_path),
+            read_statistics(bundle.path),
             bundle.version,
             bf16=bf16,
         )

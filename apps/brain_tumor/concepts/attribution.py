@@ -16,6 +16,7 @@ import torch
 from brain_tumor.concepts.alignment import SharedSpace
 from brain_tumor.concepts.encoders import TextTower
 from brain_tumor.concepts.prompts import MergingPrompt, merge, similarities
+from brain_tumor.concepts.text_map import TextProjection
 from brain_tumor.concepts.vocabulary import words_of
 
 DELETED_WORDS = 3
@@ -76,7 +77,7 @@ def without(text: str, positions: frozenset[int]) -> str:
 
 @torch.no_grad()
 def leave_one_out(
-    texts: Sequence[str], tower: TextTower, space: SharedSpace, context: torch.Tensor | None
+    texts: Sequence[str], tower: TextTower, space: TextProjection, context: torch.Tensor | None
 ) -> torch.Tensor:
     """Features of every phrase without each of its words, in the order of `list_words`."""
     shorter = [without(texts[w.symptom], frozenset({w.position})) for w in list_words(texts)]

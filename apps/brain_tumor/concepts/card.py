@@ -179,9 +179,20 @@ symptoms and word weights of a reading.
 
 ## New class by words
 
-Install the text tower (`pip install 'tumorlens[text]'`), write four to six symptoms with the
-feature that proves each, `with_new_class` adds them, `fit_prompts` learns the tokens from a few
-labelled patients (see `concepts/training/new_class.py`).
+Write two to six symptoms as a JSON list, each with the feature that proves it and `high` or `low`,
+and a table (CSV, columns `case` and `class`) of a few labelled patients of every class:
+
+```
+tumorlens concepts add-class NAME --symptoms FILE.json --cases FILE.csv --output DIR
+```
+
+`DIR` is a new bundle; a server uses it as `concepts` in its models folder. The words are encoded
+by the text tower (`pip install 'tumorlens[text]'`); where it is not installed, `--words FILE.npz`
+takes what `tumorlens concepts encode-words NAME --symptoms FILE.json --output FILE.npz` wrote
+elsewhere.
+Known classes keep their weights; only the merging token of the new class learns. The hybrid
+classifier does not know the class: where the reader names it, replies say so in a warning, and the
+case counts as one that the readers disagree on.
 
 ## Reproduce
 

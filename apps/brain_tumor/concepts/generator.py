@@ -1,9 +1,10 @@
 """Visual symptoms in two stages: what is proposed, and what the training patients confirm.
 
 The paper asks a language model for candidates, shows it sheets of images of the class and keeps
-what it says both times. Here neither stage asks a language model. The candidates
-(`candidates.json`) were written from published radiological criteria and reviewed, and the second
-look is a measurement: a candidate stays only if patients of its class show it more often than
+what it says both times. Here the second look is a measurement, and the first stage ends with a
+review: candidates may come from a language model (`proposals`, `tumorlens concepts propose`); those
+that are committed (`candidates.json`) were written from published radiological criteria. In the
+second stage a candidate stays only if patients of its class show it more often than
 others do.
 
 References:

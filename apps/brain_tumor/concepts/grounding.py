@@ -54,6 +54,8 @@ def ground_symptom(
     names: Sequence[str],
     patients: Array,
     kinds: npt.NDArray[np.str_],
+    *,
+    least: int = LEAST_PATIENTS,
 ) -> Grounding:
     """Limit of a symptom by the largest sum of sensitivity and specificity (Youden).
 
@@ -62,6 +64,7 @@ def ground_symptom(
         names: Feature ids of the columns.
         patients: One feature vector a patient, (P, F), NaN where missing.
         kinds: Class of every patient, (P,).
+        least: Patients that it must be measured in, of the class and of the others.
 
     Raises:
         InputError: If the feature is not among the columns or hardly ever measured.
@@ -71,10 +74,10 @@ def ground_symptom(
     values = patients[:, list(names).index(symptom.feature)]
     known = np.isfinite(values)
     inside = kinds[known] == symptom.kind
-    if min(inside.sum(), (~inside).sum()) < LEAST_PATIENTS:
+    if min(inside.sum(), (~inside).sum()) < least:
         raise InputError(
             f"'{symptom.text}': {symptom.feature} is measured in {int(inside.sum())} patients of "
-            f"{symptom.kind} and {int((~inside).sum())} others; expected at least {LEAST_PATIENTS}"
+            f"{symptom.kind} and {int((~inside).sum())} others; expected at least {least}"
         )
     sign = symptom.direction.sign
     scores = sign * values[known]

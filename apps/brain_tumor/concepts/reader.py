@@ -102,15 +102,26 @@ class ConceptReading:
         return max(self.probabilities, key=lambda kind: self.probabilities[kind])
 
     @property
+    def names_a_type(self) -> bool:
+        """Whether the likeliest class is a tumour type, not one that was added by words."""
+        return self.prediction in set(TumorType)
+
+    @property
     def disagrees(self) -> bool:
-        """Whether the disagreement is among the largest 15 % of the held-out patients."""
-        return self.disagreement is not None and self.disagreement > self.limit
+        """Whether the disagreement is among the largest 15 % of the held-out patients.
+
+        A class that the hybrid does not know always is a disagreement.
+        """
+        if self.disagreement is None:
+            return False
+        return self.disagreement > self.limit or not self.names_a_type
 
     def to_json(self, evidence: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Rows of the reply section `symptoms`.
 
         Args:
-            evidence: Feature id to id of its evidence item; others are null.
+            evidence: Id of a feature, or of a symptom, to that of its evidence item; others are
+                null.
         """
         ids = evidence or {}
         return [
@@ -121,11 +132,22 @@ class ConceptReading:
                 "matched": s.matched,
                 "present": s.present,
                 "evidence": ids.get(s.feature),
+                "item": ids.get(symptom_id(row)),
                 "feature": s.feature,
                 "words": [{"word": w.word, "weight": round(w.weight, 4)} for w in s.words],
             }
-            for s in self.symptoms
+            for row, s in enumerate(self.symptoms)
         ]
+
+
+def symptom_id(row: int) -> str:
+    """Name of a symptom in evidence, by its place in the vocabulary.
+
+    Example:
+        >>> symptom_id(0)
+        'symptom_1'
+    """
+    return f"symptom_{row + 1}"
 
 
 class ConceptReader:

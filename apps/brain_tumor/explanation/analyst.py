@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,9 +20,9 @@ from brain_tumor.explanation.options import ExplanationOptions
 from brain_tumor.explanation.rationale import Rationale, explain_in_words
 from brain_tumor.explanation.references import TypeReader
 from brain_tumor.explanation.region_heat import explain_region
+from brain_tumor.explanation.second_reader import TypeReading, second_reader_warnings
+from brain_tumor.explanation.symptom_facts import symptom_facts
 from brain_tumor.explanation.type_heat import explain_type
-from brain_tumor.explanation.wording import TYPE_WORDS
-from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 
 
@@ -38,7 +37,6 @@ class Explanation:
         rationale: What is said.
         symptoms: What the second reader says in words; None without one, or without a tumour.
         timings_s: Seconds per stage.
-        warnings: Sentences about the models behind it that a reader must see first.
     """
 
     heat: HeatVolume
@@ -47,48 +45,6 @@ class Explanation:
     rationale: Rationale
     symptoms: ConceptReading | None
     timings_s: Mapping[str, float]
-    warnings: tuple[str, ...] = ()
-
-
-def second_reader_warnings(
-    classification: ClassificationResult, second: ConceptReading | None
-) -> tuple[str, ...]:
-    """That the second reader is not convinced; nothing where no type is told.
-
-    Args:
-        classification: Of the classifier.
-        second: What the second reader says; None without one.
-    """
-    if second is None or second.disagreement is None or not second.disagrees:
-        return ()
-    if classification.prediction is None:
-        return ()
-    return (doubt_of_second_reader(second, second.disagreement),)
-
-
-def doubt_of_second_reader(second: ConceptReading, disagreement: float) -> str:
-    """Sentence on a second reader that names another type, or the same one with less conviction.
-
-    Args:
-        second: What it says.
-        disagreement: One less the probability that it gives the classifier's answer.
-    """
-    likeliest = second.probabilities[second.prediction]
-    same = math.isclose(likeliest, 1.0 - disagreement, abs_tol=1e-6)
-    what = (
-        f"gives the same type only {likeliest:.0%}"
-        if same
-        else f"sees a {_in_words(second.prediction)} ({likeliest:.0%})"
-    )
-    return (
-        f"The second reader, which reads visual symptoms, {what}: the type is less certain than "
-        "its probability says."
-    )
-
-
-def _in_words(kind: str) -> str:
-    """Name of a type; a class that was added by words is its own name."""
-    return TYPE_WORDS[TumorType(kind)][0] if kind in set(TumorType) else kind
 
 
 class Analyst:
@@ -112,21 +68,30 @@ class Analyst:
         """Outline of the tumour."""
         return self._segmenter.segment(case)
 
-    def classify(self, case: Case, segmentation: SegmentationResult) -> ClassificationResult:
-        """Tumour type, read in slices through the outline.
+    def read_type(
+        self, case: Case, segmentation: SegmentationResult, *, second_reader: bool = True
+    ) -> TypeReading:
+        """Tumour type, read in slices through the outline, and read again in words.
 
-        Where the second reader, if there is one, is not convinced, the warnings say so.
+        Args:
+            case: Case.
+            segmentation: Its outline.
+            second_reader: Whether the second reader is asked, if there is one. Where it is not
+                convinced, the warnings of the classification say so.
         """
         reader = self._reader()
         found = reader.classifier.classify(case, segmentation.labelmap)
+        if not second_reader:
+            return TypeReading(found)
         second = None if reader.symptoms is None else reader.symptoms.read_case(found)
-        return replace(found, warnings=(*found.warnings, *second_reader_warnings(found, second)))
+        warnings = (*found.warnings, *second_reader_warnings(found, second))
+        return TypeReading(replace(found, warnings=warnings), second, reader.warnings)
 
     def explain(
         self,
         case: Case,
         segmentation: SegmentationResult,
-        classification: ClassificationResult,
+        read: TypeReading,
         options: ExplanationOptions,
     ) -> Explanation:
         """Heat and words for a classified case.
@@ -136,7 +101,7 @@ class Analyst:
         Args:
             case: Case.
             segmentation: Its outline.
-            classification: Its type; made by the classifier in use.
+            read: Its type; read by the classifier in use.
             options: What to explain.
 
         Raises:
@@ -144,6 +109,7 @@ class Analyst:
                 tell.
         """
         reader = self._reader()
+        classification, second = read.classification, read.symptoms
         checked = _checked_heat(reader, case, segmentation, classification, options)
         started = time.perf_counter()
         facts = case_facts(
@@ -154,24 +120,21 @@ class Analyst:
             checked.heat,
             checked.facts,
             installed_atlas(),
+            () if second is None else symptom_facts(second.symptoms),
         )
         told = time.perf_counter()
         rationale = explain_in_words(facts, options.language, options.provider)
-        # A switch between outline and words must not let one version's reader read another's.
-        same = classification.model == reader.classifier.version
-        second = reader.symptoms if same else None
         return Explanation(
             heat=checked.heat,
             faithfulness=checked.report,
             facts=facts,
             rationale=rationale,
-            symptoms=None if second is None else second.read_case(classification),
+            symptoms=second,
             timings_s={
                 **checked.timings_s,
                 "evidence": told - started,
                 "rationale": time.perf_counter() - told,
             },
-            warnings=reader.warnings,
         )
 
 

@@ -26,6 +26,7 @@ from brain_tumor.explanation.heatmap import HeatVolume, heat_near
 from brain_tumor.explanation.place import TumourPlace, tumour_place
 from brain_tumor.explanation.references import TypeReader
 from brain_tumor.explanation.similar_cases import similar_cases
+from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.result import SegmentationResult
 
@@ -40,6 +41,7 @@ def case_facts(
     heat: HeatVolume,
     heat_facts: HeatFacts | None,
     atlas: BrainAtlas | None = None,
+    symptoms: tuple[SymptomFact, ...] = (),
 ) -> Facts:
     """Everything that may be said about a case.
 
@@ -54,6 +56,7 @@ def case_facts(
         heat: Heat on the reference grid.
         heat_facts: What the heat says as a whole, or None if there is none.
         atlas: Regions of the brain, if there is an atlas.
+        symptoms: Of the second reader, if there is one.
     """
     main = classification.main_slice
     decision = Decision(
@@ -94,6 +97,7 @@ def case_facts(
                 measurements, classifier.features, if_changed, reader.reference
             ),
             similar=similar_cases(measurements, reader.patients),
+            symptoms=symptoms,
         )
     )
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from brain_tumor.cases.loading import LoadedCase
 from brain_tumor.classification.report import classification_section
-from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.analyst import Explanation
-from brain_tumor.explanation.sections import explanation_sections
+from brain_tumor.explanation.second_reader import TypeReading
+from brain_tumor.explanation.sections import explanation_sections, second_reader_section
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
 
@@ -22,12 +22,12 @@ class CaseResults:
 
     Attributes:
         segmentation: Outline.
-        classification: Tumour type, if it was asked for.
+        read: Tumour type, if it was asked for.
         explanation: Heat and words, if they were asked for.
     """
 
     segmentation: SegmentationResult
-    classification: ClassificationResult | None = None
+    read: TypeReading | None = None
     explanation: Explanation | None = None
 
 
@@ -47,20 +47,19 @@ def case_report(
     warnings = [*loaded.warnings, *segmentation.warnings]
     sections: dict[str, Any] = {"segmentation": segmentation_section(segmentation)}
     timings: dict[str, float] = {"load": loading_s, **segmentation.timings_s}
-    if results.classification is not None:
-        sections["classification"] = classification_section(results.classification)
-        models.append(results.classification.model)
-        warnings += results.classification.warnings
+    read = results.read
+    if read is not None:
+        sections["classification"] = classification_section(read.classification)
+        sections |= second_reader_section(read.symptoms)
+        models += read.models
+        warnings += (*read.classification.warnings, *read.warnings)
         timings = {
             "load": loading_s,
             "segmentation": duration_s(segmentation.timings_s),
-            "classification": duration_s(results.classification.timings_s),
+            "classification": duration_s(read.classification.timings_s),
         }
     if results.explanation is not None:
         sections |= explanation_sections(results.explanation)
-        warnings += results.explanation.warnings
-        if results.explanation.symptoms is not None:
-            models.append(results.explanation.symptoms.model)
         timings |= results.explanation.timings_s
     return {
         "schema_version": SCHEMA_VERSION,

@@ -36,6 +36,7 @@ from brain_tumor.explanation.claims_heat import (
     HeatPeakNearClaim,
     HeatShareClaim,
 )
+from brain_tumor.explanation.claims_symptoms import SymptomClaim, SymptomConflictClaim
 
 __all__ = [
     "NEARLY_ALL",
@@ -60,6 +61,8 @@ __all__ = [
     "SetClaim",
     "SimilarClaim",
     "SupportClaim",
+    "SymptomClaim",
+    "SymptomConflictClaim",
     "ThinEvidenceClaim",
     "TypeClaim",
     "TypicalClaim",

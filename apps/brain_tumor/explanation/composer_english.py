@@ -15,6 +15,7 @@ from brain_tumor.explanation.facts import (
 from brain_tumor.explanation.numbers import number_text
 from brain_tumor.explanation.phrasebook import Phrasebook
 from brain_tumor.explanation.statements import Form, Statement, claims_of
+from brain_tumor.explanation.symptom_words import symptom_words
 from brain_tumor.explanation.wording import TYPE_WORDS, feature_words, reason_words
 from brain_tumor.labels import TumorType
 
@@ -320,6 +321,38 @@ def _no_counterfactual(statement: Statement) -> list[str]:
         "no single measurement, changed within the range of the training patients, would make "
         f"{tumor} the most probable type"
     ]
+
+
+@ENGLISH.words_for(Form.SYMPTOMS)
+def _symptoms(statement: Statement) -> list[str]:
+    claims = claims_of(statement, c.SymptomClaim)
+    shown = _join([f"{_symptom(claim)} ({_of_type(claim)}{_score(claim)})" for claim in claims])
+    if len(claims) == 1:
+        return [f"the second reader sees this visual symptom, and the measurement agrees: {shown}"]
+    return [f"the second reader sees these visual symptoms, and the measurements agree: {shown}"]
+
+
+@ENGLISH.words_for(Form.SYMPTOM_CONFLICT)
+def _symptom_conflict(statement: Statement) -> list[str]:
+    said = [
+        f"{_symptom(claim)} is seen ({_score(claim)}), but the measurement denies it"
+        if claim.seen
+        else f"{_symptom(claim)} is measured, but not seen ({_score(claim)})"
+        for claim in claims_of(statement, c.SymptomClaim)
+    ]
+    return [f"the second reader and the measurements contradict each other: {'; '.join(said)}"]
+
+
+def _symptom(claim: c.SymptomClaim) -> str:
+    return symptom_words(claim.text, Language.ENGLISH)
+
+
+def _score(claim: c.SymptomClaim) -> str:
+    return f"score {number_text(claim.number)}" if claim.number else ""
+
+
+def _of_type(claim: c.SymptomClaim) -> str:
+    return f"a symptom of {_a(claim.tumor)}, " if claim.tumor else ""
 
 
 @ENGLISH.words_for(Form.SIMILAR)

@@ -15,6 +15,7 @@ from brain_tumor.explanation.facts import (
 from brain_tumor.explanation.numbers import number_text
 from brain_tumor.explanation.phrasebook import Phrasebook
 from brain_tumor.explanation.statements import Form, Statement, claims_of
+from brain_tumor.explanation.symptom_words import symptom_words
 from brain_tumor.explanation.wording import (
     MISSING_WORDS,
     REGION_WORDS,
@@ -331,6 +332,33 @@ def _no_counterfactual(statement: Statement) -> list[str]:
     return [
         f"학습 환자의 범위 안에서 측정값 하나를 바꾸어도 {tumor}의 확률이 가장 높아지지 않습니다"
     ]
+
+
+@KOREAN.words_for(Form.SYMPTOMS)
+def _symptoms(statement: Statement) -> list[str]:
+    shown = []
+    for claim in claims_of(statement, c.SymptomClaim):
+        of = f"{_type_name(claim.tumor)}의 소견, " if claim.tumor else ""
+        shown.append(f"{_symptom(claim)} ({of}{_score(claim)})")
+    listed = ", ".join(shown)
+    return [f"두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: {listed}"]
+
+
+@KOREAN.words_for(Form.SYMPTOM_CONFLICT)
+def _symptom_conflict(statement: Statement) -> list[str]:
+    said = []
+    for claim in claims_of(statement, c.SymptomClaim):
+        how = "보이지만 측정값은 그렇지 않음" if claim.seen else "측정값은 그렇지만 보이지 않음"
+        said.append(f"{_symptom(claim)} ({how}, {_score(claim)})")
+    return [f"두 번째 판독기와 측정값이 서로 어긋납니다: {', '.join(said)}"]
+
+
+def _symptom(claim: c.SymptomClaim) -> str:
+    return symptom_words(claim.text, Language.KOREAN)
+
+
+def _score(claim: c.SymptomClaim) -> str:
+    return f"점수 {number_text(claim.number)}" if claim.number else ""
 
 
 @KOREAN.words_for(Form.SIMILAR)

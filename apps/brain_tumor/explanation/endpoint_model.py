@@ -6,7 +6,7 @@ import http.client
 import json
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from brain_tumor.errors import InputError
@@ -55,9 +55,17 @@ class EndpointProvider:
         Raises:
             ProviderError: If it cannot be reached, takes too long or answers nonsense.
         """
+        return split_sentences(self.chat(messages(facts, language)))
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Answer of the model.
+
+        Raises:
+            ProviderError: If it cannot be reached, takes too long or answers nonsense.
+        """
         body = {
             "model": self._model,
-            "messages": messages(facts, language),
+            "messages": list(messages),
             "temperature": 0.0,
             "max_tokens": MOST_TOKENS,
         }
@@ -79,7 +87,7 @@ class EndpointProvider:
             raise ProviderError("the endpoint's answer is no chat completion") from error
         if not isinstance(text, str) or not text.strip():
             raise ProviderError("the endpoint's answer is empty")
-        return split_sentences(text)
+        return text
 
     def _fetch(self, request: urllib.request.Request) -> bytes:
         """The answer, within the time for all of it: a server that drips is cut off, too."""

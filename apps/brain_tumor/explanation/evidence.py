@@ -27,6 +27,7 @@ from brain_tumor.explanation.facts import (
 )
 from brain_tumor.explanation.place import TumourPlace, side_of
 from brain_tumor.explanation.reference import FeatureReference
+from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.explanation.wording import feature_words, reason_code, reason_words
 from brain_tumor.labels import Region, TumorType
 
@@ -53,6 +54,7 @@ class CaseMeasurements:
         heat_near: Mean heat near a point in RAS mm, 0-1, None outside the heatmap.
         counterfactual: Outcome of the search, or None if it was not made.
         similar: Nearest training patients, nearest first.
+        symptoms: Of the second reader; empty without one.
     """
 
     measurements: Mapping[str, Measurement]
@@ -66,13 +68,14 @@ class CaseMeasurements:
     heat_near: HeatNear | None = None
     counterfactual: CounterfactualSearch | None = None
     similar: Sequence[SimilarCase] = ()
+    symptoms: Sequence[SymptomFact] = ()
 
 
 def build_facts(case: CaseMeasurements) -> Facts:
     """Facts of a case, in a fixed order with ids e1, e2, ...
 
     Place and volumes come first, then the features by falling weight in the decision (those that
-    could not be measured last), then what was decided, and the heat.
+    could not be measured last), then what was decided, and the heat; the symptoms come last.
 
     Args:
         case: What was measured and decided.
@@ -80,8 +83,16 @@ def build_facts(case: CaseMeasurements) -> Facts:
     reasons = tuple(dict.fromkeys(reason_code(reason) for reason in case.decision.reasons))
     case = replace(case, decision=replace(case.decision, reasons=reasons))
     items = [*_place_items(case), *_feature_items(case), *_decision_items(case)]
+    items += [_symptom_item(symptom) for symptom in case.symptoms]
     numbered = tuple(replace(item, id=f"e{number}") for number, item in enumerate(items, start=1))
-    return Facts(numbered, case.decision, case.heat, case.counterfactual, tuple(case.similar))
+    return Facts(
+        numbered,
+        case.decision,
+        case.heat,
+        case.counterfactual,
+        tuple(case.similar),
+        tuple(case.symptoms),
+    )
 
 
 def judged_type(decision: Decision) -> TumorType | None:
@@ -191,6 +202,11 @@ def _decision_items(case: CaseMeasurements) -> list[EvidenceItem]:
         same = sum(other.tumor is judged for other in case.similar)
         items.append(_plain(SIMILAR_CASES, float(same), "1"))
     return items
+
+
+def _symptom_item(symptom: SymptomFact) -> EvidenceItem:
+    """Score of a symptom, under its own words."""
+    return EvidenceItem("", symptom.text, symptom.id, symptom.score, "1")
 
 
 def _plain(name: str, value: float | None, unit: str, reason: str = "") -> EvidenceItem:

@@ -13,6 +13,7 @@ from typing import Any
 
 from brain_tumor.classification.feature_table import FEATURE_IDS
 from brain_tumor.errors import InputError
+from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import TumorType
 
 PointMm = tuple[float, float, float]
@@ -293,6 +294,7 @@ class Facts:
         heat: What the heatmap says, or None if there is none.
         counterfactual: Outcome of the search, or None if it was not made.
         similar: Nearest training patients, nearest first.
+        symptoms: Of the second reader; empty without one.
     """
 
     evidence: tuple[EvidenceItem, ...]
@@ -300,6 +302,7 @@ class Facts:
     heat: HeatFacts | None = None
     counterfactual: CounterfactualSearch | None = None
     similar: tuple[SimilarCase, ...] = ()
+    symptoms: tuple[SymptomFact, ...] = ()
 
     @cached_property
     def by_feature(self) -> Mapping[str, EvidenceItem]:
@@ -315,6 +318,10 @@ class Facts:
     def item(self, feature: str) -> EvidenceItem | None:
         """Item of a feature, or None if the facts do not hold it."""
         return self.by_feature.get(feature)
+
+    def symptom(self, name: str) -> SymptomFact | None:
+        """Symptom of an id, or None if the facts do not hold it."""
+        return next((symptom for symptom in self.symptoms if symptom.id == name), None)
 
     def evidence_ids(self, *features: str) -> tuple[str, ...]:
         """Ids of the items of features, those that exist."""

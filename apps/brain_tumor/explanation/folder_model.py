@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,23 @@ class FolderProvider:
         Raises:
             ProviderError: If the model cannot be loaded or says nothing.
         """
-        with self._lock:
-            try:
-                tokenizer, model = self._load()
-                text = self._generate(tokenizer, model, messages(facts, language))
-            except (OSError, ValueError, RuntimeError, ImportError) as error:
-                raise ProviderError(f"the model cannot be run ({type(error).__name__})") from error
-        sentences = split_sentences(text)
+        sentences = split_sentences(self.chat(messages(facts, language)))
         if not sentences:
             raise ProviderError("the model said nothing")
         return sentences
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Answer of the model, which may be empty.
+
+        Raises:
+            ProviderError: If the model cannot be loaded.
+        """
+        with self._lock:
+            try:
+                tokenizer, model = self._load()
+                return self._generate(tokenizer, model, [dict(one) for one in messages])
+            except (OSError, ValueError, RuntimeError, ImportError) as error:
+                raise ProviderError(f"the model cannot be run ({type(error).__name__})") from error
 
     def _load(self) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer

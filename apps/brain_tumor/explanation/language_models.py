@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.explanation.composer import compose
@@ -41,6 +41,22 @@ class TextProvider(Protocol):
 
         Raises:
             ProviderError: If there are none.
+        """
+
+
+@runtime_checkable
+class ChatProvider(Protocol):
+    """A provider that answers any question, not only with sentences on facts."""
+
+    @property
+    def name(self) -> str:
+        """Name in requests and replies."""
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Answer to the messages of a chat.
+
+        Raises:
+            ProviderError: If there is none.
         """
 
 
@@ -124,6 +140,22 @@ def provider_of_environment(name: str) -> TextProvider:
         InputError: If the name is not known, or what it needs is missing or unusable.
     """
     return make_provider(name, ProviderSettings.from_environment(os.environ))
+
+
+def chat_provider_of_environment(name: str) -> ChatProvider:
+    """Provider that answers questions, as the environment sets it up.
+
+    Raises:
+        InputError: If it is not set up, or only phrases facts.
+    """
+    provider = provider_of_environment(name)
+    if not isinstance(provider, ChatProvider):
+        raise InputError(
+            f"provider '{name}' phrases facts and answers no questions; expected '{ENDPOINT}' or "
+            f"'{FOLDER}'",
+            remedy="Set TUMORLENS_LLM_URL or TUMORLENS_LLM_FOLDER, see docs/rationale.md.",
+        )
+    return provider
 
 
 def available_providers(settings: ProviderSettings | None = None) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from functools import lru_cache
 from brain_tumor.classification.feature_table import FEATURES
 from brain_tumor.explanation.facts import LOCATION, Facts, Language, Side
 from brain_tumor.explanation.numbers import WrittenNumber
+from brain_tumor.explanation.symptom_facts import SymptomFact
+from brain_tumor.explanation.symptom_words import symptom_words
 from brain_tumor.explanation.wording import (
     FEATURE_WORDS,
     MISSING_WORDS,
@@ -49,10 +51,11 @@ class MarkedText:
     Attributes:
         text: Lower case, single spaces; tokens are `<F:id>` feature, `<C:type>` type, `<P:type>`
             types in the plural, `<S:side>`, `<R:region>`, `<W:i>` reason for undetermined,
-            `<M:i>` reason for a missing value, `<N:i>` number.
+            `<M:i>` reason for a missing value, `<Y:i>` visual symptom, `<N:i>` number.
         numbers: Numbers by index.
         decision_reasons: Reasons for undetermined by index.
         missing_reasons: Reasons for missing values by index.
+        symptoms: Visual symptoms by index.
         problem: Why the sentence cannot be read at all; empty if it can.
     """
 
@@ -60,6 +63,7 @@ class MarkedText:
     numbers: tuple[WrittenNumber, ...] = ()
     decision_reasons: tuple[str, ...] = ()
     missing_reasons: tuple[str, ...] = ()
+    symptoms: tuple[SymptomFact, ...] = ()
     problem: str = ""
 
 
@@ -68,22 +72,24 @@ def mark(sentence: str, facts: Facts, language: Language) -> MarkedText:
 
     Args:
         sentence: One sentence.
-        facts: Their reasons are recognised word for word.
+        facts: Their reasons and symptoms are recognised word for word.
         language: Of the sentence.
     """
     plain = _plain(sentence)
     if len(plain) > LONGEST_SENTENCE:
         return MarkedText("", problem=f"longer than {LONGEST_SENTENCE} characters")
     allowed = _ENGLISH_CHARACTERS if language is Language.ENGLISH else _KOREAN_CHARACTERS
-    own_reasons = _reasons(facts, language)
+    own_phrases = {**_reasons(facts, language), **_symptoms(facts, language)}
     free = plain
-    for phrase in own_reasons:
+    for phrase in own_phrases:
         free = free.replace(phrase, "")
     if not allowed.fullmatch(free):
         return MarkedText("", problem="characters that no fact needs")
-    phrases = {**_names(language), **own_reasons}
+    phrases = {**_names(language), **own_phrases}
     marked, numbers = _replace(plain, phrases, language)
-    return MarkedText(marked, numbers, decision_reasons(facts), missing_reasons(facts))
+    return MarkedText(
+        marked, numbers, decision_reasons(facts), missing_reasons(facts), facts.symptoms
+    )
 
 
 def _plain(sentence: str) -> str:
@@ -112,6 +118,14 @@ def _reasons(facts: Facts, language: Language) -> dict[str, str]:
         if phrase:
             found.setdefault(_plain(phrase), f"<M:{index}>")
     return found
+
+
+def _symptoms(facts: Facts, language: Language) -> dict[str, str]:
+    """Words of the visual symptoms of these facts, to their tokens."""
+    return {
+        _plain(symptom_words(symptom.text, language)): f"<Y:{index}>"
+        for index, symptom in enumerate(facts.symptoms)
+    }
 
 
 def decision_reasons(facts: Facts) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from brain_tumor.explanation.page_charts import Range, contribution_bar, range_plot
 from brain_tumor.explanation.page_markup import Markup, element, joined
-from brain_tumor.explanation.page_report import Item, ReportView, mapping, sequence
+from brain_tumor.explanation.page_report import Item, ReportView, mapping, mappings, sequence
 from brain_tumor.explanation.page_text import (
     Texts,
     decimal_text,
@@ -23,7 +23,7 @@ def evidence_section(view: ReportView, texts: Texts) -> Markup | None:
     """Cited and weighty facts first, the others folded, what could not be measured last."""
     if not view.evidence:
         return None
-    measured = [item for item in view.evidence if _is_measured(item)]
+    measured = [i for i in view.evidence if _is_measured(i) and not _has_own_section(view, i)]
     absent = [item for item in view.evidence if not _is_measured(item)]
     main = _main_items(view, measured)
     chosen = {id(item) for item in main}
@@ -57,6 +57,13 @@ def highlight_style(view: ReportView) -> str:
 
 def _is_measured(item: Item) -> bool:
     return item.get("measured") is not False and finite(item.get("value")) is not None
+
+
+def _has_own_section(view: ReportView, item: Item) -> bool:
+    """Whether an item is a symptom that no sentence cites: the section of symptoms has it."""
+    symptoms = {str(symptom.get("item")) for symptom in mappings(view.report.get("symptoms"))}
+    name = str(item.get("id"))
+    return name in symptoms and name not in view.cited
 
 
 def _main_items(view: ReportView, measured: list[Item]) -> list[Item]:

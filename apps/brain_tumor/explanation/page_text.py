@@ -12,6 +12,7 @@ from typing import Any
 from brain_tumor.explanation.facts import SIMILAR_CASES, Language
 from brain_tumor.explanation.numbers import number_text, written
 from brain_tumor.explanation.page_labels import LABELS, NAMES
+from brain_tumor.explanation.symptom_words import symptom_words
 from brain_tumor.explanation.wording import (
     FEATURE_WORDS,
     MISSING_WORDS,
@@ -66,7 +67,9 @@ class Texts:
         """Name of an evidence item."""
         own = str(item.get("name") or item.get("feature") or NONE)
         found = FEATURE_WORDS.get(str(item.get("feature")))
-        return own if self._is_english or found is None else found[1]
+        if found is None:
+            return symptom_words(own, self.language)
+        return own if self._is_english else found[1]
 
     def feature(self, feature: object) -> str:
         """Name of a feature id; a name stays a name."""

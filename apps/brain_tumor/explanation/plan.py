@@ -50,6 +50,7 @@ from brain_tumor.explanation.facts import (
 from brain_tumor.explanation.feature_families import family_of, is_inside, is_view
 from brain_tumor.explanation.heatmap import DILATION_MM
 from brain_tumor.explanation.numbers import WrittenNumber, written
+from brain_tumor.explanation.plan_symptoms import symptom_statements
 from brain_tumor.explanation.reference import TYPICAL_RANGE
 from brain_tumor.explanation.statements import Form, Kind, Statement
 from brain_tumor.explanation.wording import written_value
@@ -74,6 +75,7 @@ def _plan(facts: Facts) -> Iterator[Statement]:
     yield from _type(facts)
     yield from _findings(facts)
     yield from _heat(facts)
+    yield from symptom_statements(facts)
     yield from _uncertainty(facts)
     yield from _counterfactual(facts)
     yield from _similar(facts)

@@ -78,10 +78,12 @@ def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
         patients = TrainingTable.from_json(json.loads((bundle / PATIENTS).read_text("utf-8")))
     except (OSError, ValueError, InputError) as error:
         raise ModelError(f"references of bundle '{bundle.name}' cannot be read: {error}") from error
-    classifier = TumorTypeClassifier.load(bundle)
+    stored = read_bundle(bundle)
+    weights = stored.weights()
+    classifier = TumorTypeClassifier.of_bundle(stored, weights)
     if symptoms is None or not symptoms.is_dir():
         return TypeReader(classifier, reference, patients)
-    if read_bundle(symptoms).metadata.get(MADE_FOR) != embedding_sha256(read_bundle(bundle)):
+    if read_bundle(symptoms).metadata.get(MADE_FOR) != embedding_sha256(stored, weights):
         logger.warning("the symptom reader was made for another classifier and is left out")
         return TypeReader(classifier, reference, patients, warnings=(NO_SYMPTOMS,))
     return TypeReader(classifier, reference, patients, ConceptReader.load(symptoms))

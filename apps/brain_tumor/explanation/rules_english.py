@@ -7,6 +7,7 @@ from re import Match
 
 from brain_tumor.explanation import claims as c
 from brain_tumor.explanation import rules_shared as shared
+from brain_tumor.explanation import rules_symptoms
 from brain_tumor.explanation.facts import LOCATION, OUT_OF_DISTRIBUTION, Side
 from brain_tumor.explanation.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
@@ -294,4 +295,5 @@ RULES: tuple[Rule, ...] = (
     rule(r"of {N} most similar training patients", shared.similar_total),
     rule(r"{N} had {C}", shared.similar),
     rule(r"all {N} most similar training patients had {C}", shared.all_similar),
+    *rules_symptoms.ENGLISH,
 )

@@ -7,6 +7,7 @@ from re import Match
 
 from brain_tumor.explanation import claims as c
 from brain_tumor.explanation import rules_shared as shared
+from brain_tumor.explanation import rules_symptoms
 from brain_tumor.explanation.facts import LOCATION, OUT_OF_DISTRIBUTION, Side
 from brain_tumor.explanation.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
@@ -218,4 +219,5 @@ RULES: tuple[Rule, ...] = (
     rule(r"가장 비슷한 학습 환자 {N}명 중", shared.similar_total),
     rule(r"{N}명은 {C}(?:이었습니다)?", shared.similar),
     rule(r"가장 비슷한 학습 환자 {N}명은 모두 {C}이었습니다", shared.all_similar),
+    *rules_symptoms.KOREAN,
 )

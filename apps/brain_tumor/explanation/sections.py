@@ -40,9 +40,18 @@ def symptom_sections(reading: ConceptReading | None, facts: Facts) -> dict[str, 
     if reading is None:
         return {}
     ids = {feature: item.id for feature, item in facts.by_feature.items()}
-    disagreement = reading.disagreement
     return {
         "symptoms": reading.to_json(ids),
+        **second_reader_section(reading),
+    }
+
+
+def second_reader_section(reading: ConceptReading | None) -> dict[str, Any]:
+    """Section second_reader; none without a second reader."""
+    if reading is None:
+        return {}
+    disagreement = reading.disagreement
+    return {
         "second_reader": {
             "prediction": reading.prediction,
             "probabilities": {k: round(p, 4) for k, p in reading.probabilities.items()},
@@ -50,7 +59,7 @@ def symptom_sections(reading: ConceptReading | None, facts: Facts) -> dict[str, 
             "limit": round(reading.limit, 4),
             "disagrees": reading.disagrees,
             "caption": reading.caption,
-        },
+        }
     }
 
 

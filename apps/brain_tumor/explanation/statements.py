@@ -47,6 +47,8 @@ class Form(StrEnum):
     COUNTERFACTUAL = "counterfactual"
     NO_COUNTERFACTUAL = "no_counterfactual"
     SIMILAR = "similar"
+    SYMPTOMS = "symptoms"
+    SYMPTOM_CONFLICT = "symptom_conflict"
 
 
 @dataclass(frozen=True)

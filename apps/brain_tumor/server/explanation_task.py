@@ -15,7 +15,6 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
 from brain_tumor.classification.report import classification_section
-from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.analyst import Analyst, Explanation
 from brain_tumor.explanation.attribution import HeatMethod
 from brain_tumor.explanation.facts import Language
@@ -26,9 +25,11 @@ from brain_tumor.explanation.language_models import (
     provider_of_environment,
 )
 from brain_tumor.explanation.options import PREDICTION, TARGETS, ExplanationOptions
+from brain_tumor.explanation.second_reader import TypeReading
 from brain_tumor.explanation.sections import PART, explanation_sections
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
+from brain_tumor.server.classification_task import SECOND_READER
 from brain_tumor.server.replies import FilePart
 from brain_tumor.server.tasks import CaseInferTask, Outcome, TaskServices
 from brain_tumor.server.validation import Parameter
@@ -40,12 +41,12 @@ class AnalysedCase:
 
     Attributes:
         segmentation: Outline.
-        classification: Tumour type.
+        read: Tumour type.
         explanation: Heat and words.
     """
 
     segmentation: SegmentationResult
-    classification: ClassificationResult
+    read: TypeReading
     explanation: Explanation
 
 
@@ -71,6 +72,7 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
                 default=COMPOSER,
                 choices=available_providers(ProviderSettings.from_environment(os.environ)),
             ),
+            SECOND_READER: Parameter((bool,), default=True),
         }
     )
 
@@ -93,9 +95,10 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         """Outline, classify and explain a case."""
         chosen = _chosen(options)
         segmentation = self._analyst.segment(case)
-        classification = self._analyst.classify(case, segmentation)
-        explanation = self._analyst.explain(case, segmentation, classification, chosen)
-        return AnalysedCase(segmentation, classification, explanation)
+        asked = options[SECOND_READER]
+        read = self._analyst.read_type(case, segmentation, second_reader=asked)
+        explanation = self._analyst.explain(case, segmentation, read, chosen)
+        return AnalysedCase(segmentation, read, explanation)
 
     def keeps(self, result: AnalysedCase) -> bool:
         """Only words of the provider that was asked for: one that failed may answer next time."""
@@ -109,12 +112,10 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         return int(result.segmentation.labelmap.nbytes + extra + heat)
 
     def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
-        """Segmenter, classifier and, if there is one, second reader."""
+        """Segmenter, classifier and, if it was asked, second reader."""
         if result is None:
             return self._analyst.versions
-        second = result.explanation.symptoms
-        models = (result.segmentation.model, result.classification.model)
-        return models if second is None else (*models, second.model)
+        return (result.segmentation.model, *result.read.models)
 
     def sections(
         self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
@@ -123,16 +124,16 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         result = outcome.result
         return {
             "segmentation": segmentation_section(result.segmentation),
-            "classification": classification_section(result.classification),
+            "classification": classification_section(result.read.classification),
             **explanation_sections(result.explanation),
             "warnings": [
                 *result.segmentation.warnings,
-                *result.classification.warnings,
-                *result.explanation.warnings,
+                *result.read.classification.warnings,
+                *result.read.warnings,
             ],
             "timings_s": {
                 "segmentation": duration_s(result.segmentation.timings_s),
-                "classification": duration_s(result.classification.timings_s),
+                "classification": duration_s(result.read.classification.timings_s),
                 **result.explanation.timings_s,
             },
         }

@@ -72,6 +72,11 @@ REPLIES: dict[str, str] = {
         "시각 징후를 읽는 두 번째 판독기는 {type}(으)로 봅니다 ({share}). 유형은 확률이 말하는 "
         "것보다 덜 확실합니다"
     ),
+    "The second reader, which reads visual symptoms, names a class that was added by words and "
+    "that the classifier does not know: '{name}' ({share})": (
+        "시각 징후를 읽는 두 번째 판독기가 분류기에는 없고 말로 추가된 종류를 봅니다: "
+        "'{name}' ({share})"
+    ),
     # Why a type is undetermined.
     "No tumour was found, so there is nothing to classify": (
         "종양이 발견되지 않아 분류할 것이 없습니다"

@@ -2,11 +2,14 @@
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from brain_tumor import bundles
 from brain_tumor.bundles import WEIGHTS, ModelVersion, read_bundle
 from brain_tumor.classification import scores
 from brain_tumor.classification.case_slices import Patch
@@ -28,9 +31,10 @@ from brain_tumor.concepts.head import CONCEPTS, ConceptHead, SymptomScale, read_
 from brain_tumor.concepts.prompts import Merging
 from brain_tumor.concepts.reader import ConceptReader, disagreement_of
 from brain_tumor.concepts.scorer import SymptomScorer
-from brain_tumor.concepts.training import fit, study
+from brain_tumor.concepts.text_map import TEXT_MAP, read_text_map
+from brain_tumor.concepts.training import class_files, fit, study
 from brain_tumor.concepts.training.embeddings import finished_folds, read_part
-from brain_tumor.concepts.training.export import train_concepts, write_symptoms
+from brain_tumor.concepts.training.export import renew_text_map, train_concepts, write_symptoms
 from brain_tumor.concepts.training.fit import (
     PromptPlan,
     build_foundation,
@@ -38,7 +42,7 @@ from brain_tumor.concepts.training.fit import (
     predict,
     slice_weights,
 )
-from brain_tumor.concepts.training.new_class import with_new_class
+from brain_tumor.concepts.training.new_class import LabelledSlices, with_new_class
 from brain_tumor.concepts.vocabulary import Direction, Vocabulary, read_candidates
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
 from brain_tumor.explanation.references import NO_SYMPTOMS, load_type_reader
@@ -96,6 +100,13 @@ def test_a_trained_reader_is_used_with_the_classifier_of_its_run(trained):
     assert reader.symptoms is not None
     assert reader.warnings == ()
     assert "train concepts --data DIR --output RUN --fold all" in render_card(trained / "concepts")
+
+
+def test_a_classifier_is_read_from_disk_once(trained, monkeypatch):
+    read, whole = [], bundles.load_file
+    monkeypatch.setattr(bundles, "load_file", lambda path: read.append(path) or whole(path))
+    load_type_reader(trained / "classification", trained / "concepts")
+    assert [path.parent.parent.name for path in read] == ["classification", "concepts"]
 
 
 def a_retrained(classifier, folder, part):
@@ -415,6 +426,138 @@ def test_a_new_class_is_added_by_words_and_learnt_from_few_patients(trained):
         with_new_class(vocabulary, "abscess", symptoms[:1])
     with pytest.raises(InputError, match="names a class"):
         with_new_class(vocabulary, "abscess", [("an abscess wall", "area_mm2", Direction.LOW)] * 2)
+
+
+METASTASIS = [
+    {"text": "bright spot with a thin wall", "feature": "irregularity", "direction": "high"},
+    {"text": "wide swelling all around", "feature": "area_mm2", "direction": "low"},
+]
+
+
+def labelled(run):
+    """Slices of two patients of each known class, and of three of a class far from them."""
+    known = read_part(run, None).known
+    few = known.subset(np.isin(known.patient, [f"p{n}" for n in range(6)]))
+    rng = np.random.default_rng(0)
+    far = rng.normal(0, 1, EMBEDDING) * 8
+    new = (far + rng.normal(0, 0.5, (9, EMBEDDING))).astype(np.float32)
+    features = few.features[:9, 0].copy()
+    features[:, NAMES.index("irregularity")] = 9.0  # known classes stay below 6
+    kinds = [tuple(TumorType)[index].value for index in few.truth]
+    return LabelledSlices(
+        np.concatenate([few.embedding[:, 0], new]),
+        np.concatenate([few.features[:, 0], features]),
+        NAMES,
+        np.array([*kinds, *["metastasis"] * 9]),
+        np.array([*few.patient, *np.repeat(["m1", "m2", "m3"], 3)]),
+    )
+
+
+@pytest.fixture
+def a_request(trained, tmp_path, monkeypatch):
+    """Arguments of `concepts add-class` with everything it needs but a text tower."""
+    monkeypatch.setattr(class_files, "read_labelled_cases", lambda table, models: labelled(trained))
+    (tmp_path / "symptoms.json").write_text(json.dumps(METASTASIS))
+    (tmp_path / "cases.csv").write_text("case,class\n")
+    return [
+        "concepts", "add-class", "metastasis", "--symptoms", str(tmp_path / "symptoms.json"),
+        "--cases", str(tmp_path / "cases.csv"), "--models", str(trained),
+        "--output", str(tmp_path / "new"),
+    ]  # fmt: skip
+
+
+def test_one_command_adds_a_class_to_a_bundle_that_the_server_loads(
+    trained, a_request, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(class_files, "default_text_tower", AToyTower)
+    before = (trained / "concepts" / WEIGHTS).read_bytes()
+    assert main(a_request) == 0
+    assert "glioma 2, meningioma 2, pituitary 2, metastasis 3" in capsys.readouterr().out
+    reader = load_type_reader(trained / "classification", tmp_path / "new").symptoms
+    assert reader.version.version == "0.1.2"
+    assert (trained / "concepts" / WEIGHTS).read_bytes() == before
+    assert reader.model.settings.vocabulary.kinds[-1] == "metastasis"
+    slices = labelled(trained)
+    right = 0
+    for row in range(len(slices.kind)):
+        measured = dict(zip(NAMES, slices.features[row].tolist(), strict=True))
+        right += reader.read(slices.embedding[row], measured).prediction == slices.kind[row]
+    assert right >= len(slices.kind) - 1
+    spot = reader.read(slices.embedding[-1], dict.fromkeys(NAMES, 9.0), {TumorType.GLIOMA: 1.0})
+    assert not spot.names_a_type
+    assert spot.disagrees
+    assert spot.symptoms[-2].present is True  # 9 is beyond a limit that only metastases reach
+    assert [word.word for word in spot.symptoms[-1].words] == ["wide", "swelling", "all", "around"]
+    # known symptoms and classes are read as before
+    old = ConceptReader.load(trained / "concepts")
+    was, now = (r.read(slices.embedding[0], {}) for r in (old, reader))
+    scores_now, scores_was = ([s.score for s in reading.symptoms] for reading in (now, was))
+    np.testing.assert_allclose(scores_now[:-2], scores_was, atol=1e-5)
+    first, second = (list(r.probabilities.values())[:3] for r in (was, now))
+    np.testing.assert_allclose(np.divide(second, sum(second)), first, atol=1e-5)
+    # and a class can be added to that, too
+    assert read_text_map(tmp_path / "new").centre.shape == (16,)
+
+
+def test_a_class_is_added_with_word_features_from_elsewhere(
+    trained, a_request, tmp_path, monkeypatch
+):
+    words = tmp_path / "words.npz"
+    encode = ["concepts", "encode-words", "metastasis", "--models", str(trained)]
+    encode += ["--symptoms", str(tmp_path / "symptoms.json"), "--output", str(words)]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(class_files, "default_text_tower", AToyTower)
+        assert main(encode) == 0
+        assert main(a_request) == 0
+    assert main([*a_request[:-1], str(tmp_path / "other"), "--words", str(words)]) == 0
+    one, other = (read_concepts(tmp_path / name).head.state_dict() for name in ("new", "other"))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value)
+
+
+def test_what_is_missing_for_a_new_class_is_said_in_one_sentence(
+    trained, a_request, tmp_path, monkeypatch, capsys
+):
+    def refused(arguments=a_request):
+        assert main(arguments) == 2
+        assert not (tmp_path / "new").exists()
+        return capsys.readouterr().err
+
+    monkeypatch.setattr(encoders, "TEXT_PACKAGES", ("no_such_package",))
+    assert "MiniLM-L6 is not installed" in refused()
+    monkeypatch.setattr(class_files, "default_text_tower", AToyTower)
+    assert "exists already" in refused([*a_request[:2], "glioma", *a_request[3:]])
+    whole = labelled(trained)
+    lone = replace(whole, **{
+        name: getattr(whole, name)[whole.kind != "pituitary"]
+        for name in ("embedding", "features", "kind", "patient")
+    })  # fmt: skip
+    monkeypatch.setattr(class_files, "read_labelled_cases", lambda table, models: lone)
+    assert "no labelled patient of pituitary" in refused()
+    (tmp_path / "symptoms.json").write_text("[3]")
+    assert "symptoms.json cannot be read" in refused()
+    (tmp_path / "symptoms.json").write_text(json.dumps([{**METASTASIS[0], "feature": "taste"}] * 2))
+    assert "taste" in refused()
+    (tmp_path / "symptoms.json").write_text(json.dumps(METASTASIS))
+    bare = tmp_path / "models"
+    shutil.copytree(trained / "classification", bare / "classification")
+    shutil.copytree(trained / "concepts", bare / "concepts")
+    (bare / "concepts" / TEXT_MAP).unlink()
+    here = [str(bare) if part == str(trained) else part for part in a_request]
+    assert "text_map.safetensors" in refused(here)
+
+
+def test_a_lost_text_map_is_made_again_from_the_run(trained, tmp_path, monkeypatch):
+    bundle = tmp_path / "concepts"
+    shutil.copytree(trained / "concepts", bundle)
+    was = (bundle / TEXT_MAP).read_bytes()
+    (bundle / TEXT_MAP).unlink()
+    monkeypatch.setattr(fit, "AlignmentPlan", partial(AlignmentPlan, steps=60, batch_size=128))
+    renew_text_map(trained, bundle, AToyTower())
+    assert (bundle / TEXT_MAP).read_bytes() == was
+    monkeypatch.setattr(fit, "AlignmentPlan", partial(AlignmentPlan, steps=2, batch_size=128))
+    with pytest.raises(InputError, match="another image map"):
+        renew_text_map(trained, bundle, AToyTower())
 
 
 def test_heat_of_a_class_and_of_a_symptom_reaches_the_layer_of_the_classifier():

@@ -7,10 +7,18 @@ from brain_tumor.explanation.facts import HeatFacts, Language, UndeterminedReaso
 from brain_tumor.explanation.numbers import WrittenNumber, number_text, written
 from brain_tumor.explanation.plan import plan_statements
 from brain_tumor.explanation.statements import Form, Kind
+from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.explanation.wording import FEATURE_WORDS, REASON_WORDS
 from brain_tumor.labels import TumorType
 
-from tests.helpers.fact_sheets import decided, diverse_facts, facts_of, random_facts, undetermined
+from tests.helpers.fact_sheets import (
+    decided,
+    diverse_facts,
+    facts_of,
+    random_facts,
+    some_symptoms,
+    undetermined,
+)
 
 G, M, P = TumorType
 
@@ -257,3 +265,73 @@ def test_of_a_tumour_too_small_to_be_read_nothing_is_said_of_its_types_or_measur
     facts = facts_of(decision=undetermined(UndeterminedReason.TOO_SMALL))
     forms = {sentence.statement.form for sentence in compose(facts)}
     assert not forms & {Form.SET, Form.FINDING_NEUTRAL, Form.NOT_MEASURED, Form.UNKNOWN_PLACE}
+
+
+def test_symptoms_that_are_seen_and_measured_are_one_sentence_and_conflicts_another():
+    facts = facts_of(symptoms=some_symptoms())
+    assert text_of(facts, Form.SYMPTOMS) == [
+        "The second reader sees these visual symptoms, and the measurements agree: large dark dead "
+        "area inside (a symptom of a glioma, score 0.97) and faint edge that melts into the brain "
+        "(a symptom of a glioma, score 0.88)."
+    ]
+    assert text_of(facts, Form.SYMPTOM_CONFLICT) == [
+        "The second reader and the measurements contradict each other: right on the midline is "
+        "measured, but not seen (score 0.12); smooth round outline is seen (score 0.81), but the "
+        "measurement denies it."
+    ]
+    assert text_of(facts, Form.SYMPTOMS, Language.KOREAN) == [
+        "두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: "
+        "안쪽의 크고 어두운 괴사 부위 (교종의 소견, 점수 0.97), "
+        "뇌로 녹아드는 희미한 경계 (교종의 소견, 점수 0.88)."
+    ]
+
+
+def test_symptoms_of_the_type_come_first_and_one_of_another_class_is_told_too():
+    def seen(row, kind, score):
+        return SymptomFact(
+            f"symptom_{row}", f"sign {kind} {row}", kind, score, True, "area_mm2", True
+        )
+
+    symptoms = (
+        seen(1, "meningioma", 0.95), seen(2, "glioma", 0.7), seen(3, "glioma", 0.8),
+        seen(4, "meningioma", 0.9), seen(5, "glioma", 0.6),
+    )  # fmt: skip
+
+    def told(**changes):
+        (sentence,) = [
+            s for s in compose(facts_of(symptoms=symptoms, **changes))
+            if s.statement.form is Form.SYMPTOMS
+        ]  # fmt: skip
+        return [claim.feature for claim in sentence.statement.claims]
+
+    assert told() == ["symptom_3", "symptom_2", "symptom_1"]
+    unknown = undetermined(UndeterminedReason.AMBIGUOUS)
+    assert told(decision=unknown) == ["symptom_1", "symptom_4", "symptom_3"]
+
+
+def test_a_score_near_one_half_is_no_conflict_worth_a_sentence():
+    near = SymptomFact("symptom_1", "sign", "glioma", 0.7, True, "area_mm2", False)
+    facts = facts_of(symptoms=(near,))
+    assert text_of(facts, Form.SYMPTOM_CONFLICT) == []
+
+
+def test_a_symptom_sentence_rests_on_the_scores_and_the_measurements():
+    facts = facts_of(symptoms=some_symptoms()[:1])
+    (said,) = [s for s in compose(facts) if s.statement.form is Form.SYMPTOMS]
+    assert said.evidence == facts.evidence_ids("symptom_1", "necrosis_fraction")
+    item = facts.item("symptom_1")
+    assert (item.name, item.value, item.unit) == ("large dark dead area inside", 0.97, "1")
+    assert facts.evidence[-1] is item
+
+
+def test_the_class_of_a_symptom_that_was_added_by_words_is_not_named():
+    facts = diverse_facts()["symptom of a class that was added"]
+    assert text_of(facts, Form.SYMPTOMS) == [
+        "The second reader sees this visual symptom, and the measurement agrees: many (score 0.90)."
+    ]
+
+
+def test_symptoms_of_an_image_unlike_the_training_images_are_not_told():
+    unlike = undetermined(UndeterminedReason.OUT_OF_DISTRIBUTION, kept=(), ood_score=6.4)
+    facts = facts_of(decision=unlike, symptoms=some_symptoms())
+    assert not [s for s in compose(facts) if s.statement.form.startswith("symptom")]

@@ -19,6 +19,7 @@ from tests.helpers.fact_sheets import (
     diverse_facts,
     facts_of,
     random_facts,
+    some_symptoms,
     undetermined,
 )
 from tests.helpers.lying import lies
@@ -201,6 +202,77 @@ KOREAN_LIES = {
 }
 
 
+# The symptoms: dead area 0.97 and faint edge 0.88 of a glioma, both measured; smooth outline 0.81
+# of a meningioma, denied by its measurement; midline 0.12 of a pituitary tumour, although
+# measured; air around it neither; solid centre 0.66 of a meningioma, not measurable.
+SYMPTOM_LIES = {
+    "not seen": "The second reader sees black air, bone or fluid around it.",
+    "not seen, with its score": "The second reader sees right on the midline (score 0.12).",
+    "wrong score": "The second reader sees large dark dead area inside (score 0.57).",
+    "score as a share": "The second reader sees large dark dead area inside (score 97 %).",
+    "score alone wrong": "Smooth round outline has a score of 0.97.",
+    "unknown symptom": "The second reader sees a bright ring around a darker centre.",
+    "symptom in other words": "The second reader sees a large dead area.",
+    "symptom of the shipped reader, not of this case": (
+        "The second reader sees mixed bright and black surroundings (score 0.97)."
+    ),
+    "borrowed class": (
+        "The second reader sees smooth round outline (a symptom of a glioma, score 0.81)."
+    ),
+    "class outside the scheme": (
+        "The second reader sees smooth round outline (a symptom of a metastasis, score 0.81)."
+    ),
+    "agreement invented": (
+        "The second reader sees this visual symptom, and the measurement agrees: smooth round "
+        "outline (score 0.81)."
+    ),
+    "agreement without a measurement": (
+        "The second reader sees this visual symptom, and the measurement agrees: solid bright "
+        "centre without a ring (score 0.66)."
+    ),
+    "agreement lent to a second symptom": (
+        "The second reader sees these visual symptoms, and the measurements agree: large dark dead "
+        "area inside (score 0.97) and smooth round outline (score 0.81)."
+    ),
+    "conflict invented": (
+        "The second reader and the measurements contradict each other: large dark dead area inside "
+        "is seen (score 0.97), but the measurement denies it."
+    ),
+    "support by a symptom": "Large dark dead area inside speaks for a glioma.",
+    "support tagged on": (
+        "The second reader sees large dark dead area inside (score 0.97), which speaks for a "
+        "glioma."
+    ),
+    "type of the second reader": "The second reader sees a meningioma.",
+    "certainty": "The second reader clearly sees large dark dead area inside.",
+    "negation": "The second reader sees no large dark dead area inside.",
+    "advice": "The second reader sees large dark dead area inside, so a biopsy is advised.",
+    "nothing but a symptom": "Large dark dead area inside.",
+    "token smuggling": "The second reader sees <Y:0>.",
+}
+KOREAN_SYMPTOM_LIES = {
+    "not seen": (
+        "두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: 정중선 바로 위 (점수 0.12)."
+    ),
+    "wrong score": (
+        "두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: "
+        "안쪽의 크고 어두운 괴사 부위 (점수 0.57)."
+    ),
+    "borrowed class": (
+        "두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: "
+        "안쪽의 크고 어두운 괴사 부위 (수막종의 소견, 점수 0.97)."
+    ),
+    "agreement invented": (
+        "두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: 매끄럽고 둥근 윤곽 (점수 0.81)."
+    ),
+    "conflict invented": (
+        "두 번째 판독기와 측정값이 서로 어긋납니다: "
+        "안쪽의 크고 어두운 괴사 부위 (보이지만 측정값은 그렇지 않음, 점수 0.97)."
+    ),
+    "unknown symptom": "두 번째 판독기가 본 다음 영상 소견은 측정값과 일치합니다: 밝은 고리.",
+}
+
+
 class LyingProvider:
     """Says what it is given, between true sentences."""
 
@@ -234,6 +306,43 @@ def test_a_lie_in_korean_does_not_survive(name):
     assert rationale.text.removed + rationale.text.rewritten == 1
     true = {sentence.text for sentence in compose(facts, Language.KOREAN)}
     assert {sentence.text for sentence in rationale.sentences} == true
+
+
+@pytest.mark.parametrize(
+    ("language", "lie"),
+    [
+        *(pytest.param(Language.ENGLISH, lie, id=name) for name, lie in SYMPTOM_LIES.items()),
+        *(pytest.param(Language.KOREAN, lie, id=name) for name, lie in KOREAN_SYMPTOM_LIES.items()),
+    ],
+)
+def test_a_lie_about_a_symptom_does_not_survive(language, lie):
+    facts = facts_of(symptoms=some_symptoms())
+    rationale = explain_in_words(facts, language, LyingProvider(lie))
+    assert rationale.text.removed + rationale.text.rewritten == 1
+    assert rationale.text.problems[0].text == lie
+    true = {sentence.text for sentence in compose(facts, language)}
+    assert {sentence.text for sentence in rationale.sentences} == true
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The second reader sees large dark dead area inside.",
+        "The second reader sees smooth round outline (a symptom of a meningioma, score 0.81).",
+        "The second reader sees smooth round outline and solid bright centre without a ring.",
+        "Right on the midline has a score of 0.12.",
+        "Right on the midline is measured, but not seen.",
+        "The second reader and the measurements contradict each other.",
+    ],
+)
+def test_what_is_true_of_a_symptom_may_be_said(text):
+    facts = facts_of(symptoms=some_symptoms())
+    assert verify([text], facts, Language.ENGLISH).problems == ()
+
+
+def test_without_symptoms_nothing_is_said_about_symptoms():
+    for text in ("The second reader sees smooth round outline.", *SYMPTOM_LIES.values()):
+        assert verify([text], facts_of(), Language.ENGLISH).problems[0].text == text
 
 
 def test_all_lies_at_once_leave_only_true_sentences():

@@ -17,10 +17,12 @@ from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.heatmap import heat_volume
 from brain_tumor.explanation.page import render_page, write_page
 from brain_tumor.explanation.page_charts import Axis, contribution_bar, probability_bar
+from brain_tumor.explanation.page_evidence import evidence_section
 from brain_tumor.explanation.page_labels import LABELS
 from brain_tumor.explanation.page_report import ReportView
-from brain_tumor.explanation.page_symptoms import KOREAN, symptoms
+from brain_tumor.explanation.page_symptoms import symptoms
 from brain_tumor.explanation.page_text import Texts, decimal_text, measured_text
+from brain_tumor.explanation.symptom_words import KOREAN_SYMPTOMS
 
 from tests.helpers.page_reports import a_page_case, a_report, a_symptom
 from tests.helpers.server import REPOSITORY
@@ -286,8 +288,30 @@ def test_korean_pages_tell_symptoms_in_korean_beside_the_words_of_the_model():
     assert "영상에서는 보이지만 측정값은 그렇지 않습니다." in html
 
 
+def test_scores_of_symptoms_stand_among_the_evidence_only_where_a_sentence_cites_them():
+    report = a_report()
+    texts = ("smooth round outline", "right on the midline")
+    report["symptoms"] = [
+        {**a_symptom(), "text": text, "item": f"e{90 + row}"} for row, text in enumerate(texts)
+    ]
+    report["evidence"] = [
+        *report["evidence"],
+        *(
+            {"id": f"e{90 + row}", "name": text, "feature": f"symptom_{row}", "value": 0.8,
+             "unit": "1", "measured": True}
+            for row, text in enumerate(texts)
+        ),
+    ]  # fmt: skip
+    report["rationale"]["sentences"][0]["evidence"].append("e90")
+    html = str(evidence_section(ReportView(report), Texts(Language.ENGLISH)))
+    assert "smooth round outline" in html
+    assert "right on the midline" not in html
+    korean = str(evidence_section(ReportView(report), Texts(Language.KOREAN)))
+    assert KOREAN_SYMPTOMS["smooth round outline"] in korean
+
+
 def test_every_reviewed_symptom_has_its_korean():
-    assert {symptom.text for symptom in read_symptoms().symptoms} == set(KOREAN)
+    assert {symptom.text for symptom in read_symptoms().symptoms} == set(KOREAN_SYMPTOMS)
 
 
 def test_korean_pages_have_korean_labels_and_names():
@@ -359,4 +383,4 @@ def test_symptoms_have_the_same_korean_on_the_page_and_in_the_panel():
     # the extension is installed without the package, so each has its own table
     replies = REPOSITORY / "slicer_extension/TumorLens/TumorLensLib/korean_replies.py"
     panel = runpy.run_path(str(replies))["WORDS"]
-    assert {text: panel.get(text) for text in KOREAN} == dict(KOREAN)
+    assert {text: panel.get(text) for text in KOREAN_SYMPTOMS} == dict(KOREAN_SYMPTOMS)

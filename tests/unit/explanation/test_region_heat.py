@@ -91,11 +91,9 @@ def test_heat_of_a_region_says_nothing_about_the_type():
     reader = a_type_reader()
     case, outline = a_case(), an_outline(ByContrast(1.5, 1.0))
     analyst = Analyst(None, lambda: reader)
-    classification = analyst.classify(case, outline)
-    of_type = analyst.explain(case, outline, classification, ExplanationOptions())
-    of_region = analyst.explain(
-        case, outline, classification, ExplanationOptions(target="ET", language="en")
-    )
+    read = analyst.read_type(case, outline)
+    of_type = analyst.explain(case, outline, read, ExplanationOptions())
+    of_region = analyst.explain(case, outline, read, ExplanationOptions(target="ET", language="en"))
     assert of_region.heat.target == "ET"
     assert of_region.facts.heat is None
     assert all(item.heat is None for item in of_region.facts.evidence)

@@ -5,22 +5,19 @@ from types import SimpleNamespace
 import pytest
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.classification.result import ClassificationResult
-from brain_tumor.concepts.reader import ConceptReading
-from brain_tumor.explanation.analyst import Analyst, doubt_of_second_reader
-from brain_tumor.explanation.references import TypeReader
+from brain_tumor.explanation.analyst import Analyst
+from brain_tumor.explanation.references import NO_SYMPTOMS, TypeReader
+from brain_tumor.explanation.second_reader import doubt_of_second_reader
 from brain_tumor.labels import TumorType
 
-
-def a_reading(disagreement=None, **probabilities):
-    model = ModelVersion("concepts", "1", "00")
-    return ConceptReading((), probabilities, disagreement, 0.15, "", model)
+from tests.helpers.second_readers import a_reading
 
 
 class Says:
     """Classifier and second reader of a case, with fixed answers."""
 
     def __init__(self, prediction, second):
-        self.prediction, self.second = prediction, second
+        self.prediction, self.second, self.asked = prediction, second, 0
 
     def classify(self, case, labelmap):
         shares = {TumorType.GLIOMA: 0.9, TumorType.MENINGIOMA: 0.1, TumorType.PITUITARY: 0.0}
@@ -37,14 +34,19 @@ class Says:
         )
 
     def read_case(self, result):
+        self.asked += 1
         return self.second
 
 
-def warned(prediction, disagreement):
-    shares = {"glioma": 1 - disagreement, "meningioma": disagreement, "pituitary": 0.0}
+def read(says, **options):
+    analyst = Analyst(None, lambda: TypeReader(says, None, None, says, (NO_SYMPTOMS,)))
+    return analyst.read_type(None, SimpleNamespace(labelmap=None), **options)
+
+
+def warned(prediction, disagreement, **added):
+    shares = {"glioma": 1 - disagreement, "meningioma": disagreement, "pituitary": 0.0, **added}
     says = Says(prediction, a_reading(disagreement, **shares))
-    analyst = Analyst(None, lambda: TypeReader(says, None, None, says))
-    return analyst.classify(None, SimpleNamespace(labelmap=None)).warnings
+    return read(says).classification.warnings
 
 
 def test_a_type_that_the_second_reader_doubts_carries_a_warning_wherever_it_is_told():
@@ -75,3 +77,43 @@ def test_the_same_type_with_less_conviction_is_not_called_another(disagreement):
     said = doubt_of_second_reader(second, disagreement)
     assert "gives the same type only 70%" in said
     assert "sees a" not in said
+
+
+def test_the_second_reader_is_asked_once_and_what_it_says_is_kept():
+    second = a_reading(0.7, glioma=0.3, meningioma=0.7, pituitary=0.0)
+    says = Says(TumorType.GLIOMA, second)
+    found = read(says)
+    assert says.asked == 1
+    assert found.symptoms is second
+    assert [model.name for model in found.models] == ["classification", "concepts"]
+    assert found.warnings == (NO_SYMPTOMS,)
+
+
+def test_a_second_reader_that_is_not_wanted_is_not_asked_and_nothing_is_said_of_it():
+    says = Says(TumorType.GLIOMA, a_reading(0.7, glioma=0.3, meningioma=0.7, pituitary=0.0))
+    found = read(says, second_reader=False)
+    assert says.asked == 0
+    assert found.symptoms is None
+    assert found.warnings == ()
+    assert found.classification.warnings == ("thin",)
+    assert [model.name for model in found.models] == ["classification"]
+
+
+@pytest.mark.parametrize("prediction", [TumorType.GLIOMA, None])
+def test_a_class_that_the_classifier_does_not_know_is_told_as_such(prediction):
+    thin, notice = warned(prediction, 0.6, meningioma=0.1, metastasis=0.5)
+    assert thin == "thin"
+    assert notice == (
+        "The second reader, which reads visual symptoms, names a class that was added by words and "
+        "that the classifier does not know: 'metastasis' (50%)."
+    )
+
+
+def test_a_class_that_the_classifier_does_not_know_is_a_disagreement_within_the_limit():
+    # 0.1 is below the limit of 0.15, but the classifier cannot have meant the same
+    named = a_reading(0.1, glioma=0.4, meningioma=0.0, pituitary=0.0, metastasis=0.6)
+    assert named.disagrees
+    assert not named.names_a_type
+    unsure = a_reading(0.1, glioma=0.9, meningioma=0.0, pituitary=0.0, metastasis=0.1)
+    assert not unsure.disagrees
+    assert warned(TumorType.GLIOMA, 0.1, metastasis=0.05) == ("thin",)

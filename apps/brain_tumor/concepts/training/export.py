@@ -9,6 +9,9 @@ are, name the classifier and no run:
     python -m brain_tumor.concepts.training.export --classifier models/classification \
         --output models/concepts
 
+The map of text features, which new classes need, is written with the bundle; for a bundle that
+lacks it, `--text-map` makes it again from the same run and leaves the weights as they are.
+
 The image tower is the run's final network, trained on all patients; calibration and the limit of
 disagreement come from held-out patients of the folds. Needs the text tower (extra `text`); what is
 written does not.
@@ -36,8 +39,15 @@ from brain_tumor.concepts.encoders import TextTower, default_text_tower
 from brain_tumor.concepts.evaluation import COVERAGE, disagreement_limit, join, rounded, summarise
 from brain_tumor.concepts.generator import Verdict, judge
 from brain_tumor.concepts.grounding import patient_medians
-from brain_tumor.concepts.head import MADE_FOR, ConceptHead, ConceptSettings, write_concepts
+from brain_tumor.concepts.head import (
+    MADE_FOR,
+    ConceptHead,
+    ConceptSettings,
+    read_concepts,
+    write_concepts,
+)
 from brain_tumor.concepts.prompts import Merging, similarities
+from brain_tumor.concepts.text_map import write_text_map
 from brain_tumor.concepts.training.embeddings import (
     EXPERT,
     OWN,
@@ -63,7 +73,7 @@ from brain_tumor.concepts.training.study import (
     study_fold,
 )
 from brain_tumor.concepts.vocabulary import SYMPTOMS_FILE, read_candidates
-from brain_tumor.errors import NotFoundError
+from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.labels import TYPES
 
 logger = logging.getLogger(__name__)
@@ -133,10 +143,35 @@ def export(
     prompts = train_reader(part, base, tower)
     head, settings = assemble(part, base, prompts, join(studies), tower)
     write_concepts(head, settings, _metadata(run, part, base, folds), bundle)
+    write_text_map(base.space, bundle)
     bind_to_classifier(bundle, classifier)
     (bundle / METRICS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     write_card(bundle)
     return figures
+
+
+def renew_text_map(run: Path, bundle: Path, tower: TextTower | None = None) -> None:
+    """Write the text map of a bundle that was exported from this run; nothing else changes.
+
+    Args:
+        run: Run folder.
+        bundle: Bundle of the symptom reader.
+        tower: Frozen text tower; the installed one if None.
+
+    Raises:
+        InputError: If the bundle is not of this run.
+        ModelError: If no text tower is installed, or the bundle is damaged.
+    """
+    head = read_concepts(bundle).head
+    part = read_part(run, None)
+    tower = tower or default_text_tower()
+    base = build_foundation(part.known, part.names, read_candidates(), tower, grounded=True)
+    if not torch.equal(base.space.image.weight, head.image.weight):
+        raise InputError(
+            f"bundle '{bundle.name}' has another image map than this run leads to",
+            remedy="Name the run that the bundle was exported from.",
+        )
+    write_text_map(base.space, bundle)
 
 
 def train_reader(part: RunPart, base: Foundation, tower: TextTower) -> Prompts:
@@ -307,6 +342,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("models/concepts"), metavar="DIR")
     parser.add_argument("--classifier", type=Path, metavar="DIR", help="default: the run's bundle")
     parser.add_argument("--write-symptoms", action="store_true", help="renew symptoms.json")
+    parser.add_argument("--text-map", action="store_true", help="only renew the text map")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO)
     run, classifier = arguments.run, arguments.classifier
@@ -314,6 +350,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("name a run, or a classifier to bind the bundle to")
     if run is None:
         bind_to_classifier(arguments.output, classifier)
+    elif arguments.text_map:
+        renew_text_map(run, arguments.output)
     else:
         if arguments.write_symptoms:
             write_symptoms(run)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -131,11 +132,16 @@ def slice_weights(slices: EmbeddedSlices) -> torch.Tensor:
     Returns:
         Shape (N,), sum 1.
     """
-    weights = np.zeros(len(slices))
-    _, group, count = np.unique(slices.patient, return_inverse=True, return_counts=True)
+    return balanced_weights(slices.truth, slices.patient)
+
+
+def balanced_weights(truth: npt.NDArray[np.int64], patient: npt.NDArray[np.str_]) -> torch.Tensor:
+    """The same from classes and patients of slices, (N,) each."""
+    weights = np.zeros(len(truth))
+    _, group, count = np.unique(patient, return_inverse=True, return_counts=True)
     by_patient = 1.0 / np.sqrt(count[group])
-    for kind in np.unique(slices.truth):
-        inside = slices.truth == kind
+    for kind in np.unique(truth):
+        inside = truth == kind
         weights[inside] = by_patient[inside] / by_patient[inside].sum()
     return torch.from_numpy(weights / weights.sum())
 
