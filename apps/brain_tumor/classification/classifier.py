@@ -35,6 +35,7 @@ from brain_tumor.classification.network import (
 )
 from brain_tumor.classification.outline import MIN_PIXELS, MaskArray
 from brain_tumor.classification.plausibility import plausibility
+from brain_tumor.classification.pooling import pool_slices
 from brain_tumor.classification.result import (
     ClassificationResult,
     OutlierScore,
@@ -283,22 +284,12 @@ def tumour_mask(labelmap: LabelArray) -> MaskArray:
 
 
 def pool_logits(readings: Items[SliceReading]) -> npt.NDArray[np.float64]:
-    """Mean of the slices' log-probabilities, large cross-sections first: (3,).
-
-    Planes count the same however many slices they give; inside a plane a slice weighs as much as
-    the square root of its area.
-    """
-    by_plane: dict[str, list[SliceReading]] = {}
-    for reading in readings:
-        by_plane.setdefault(reading.part.plane.value, []).append(reading)
-    means = []
-    for group in by_plane.values():
-        weights = np.sqrt([reading.part.area_mm2 for reading in group])
-        logits = np.stack([reading.logits for reading in group]).astype(np.float64)
-        logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        means.append(np.average(logits, axis=0, weights=weights))
-    pooled: npt.NDArray[np.float64] = np.mean(means, axis=0)
-    return pooled
+    """Pooled logits of the slices of a case, (3,); see `pool_slices`."""
+    return pool_slices(
+        np.stack([reading.logits for reading in readings]),
+        [reading.part.plane.value for reading in readings],
+        [reading.part.area_mm2 for reading in readings],
+    )
 
 
 def feature_contributions(
