@@ -19,6 +19,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.calibration import Calibration
+from brain_tumor.classification.case_shape import CaseShape, case_shape
 from brain_tumor.classification.case_slices import (
     CaseSlice,
     cut_patch,
@@ -126,20 +127,24 @@ class TumorTypeClassifier:
         parts = tumour_slices(case.volumes[sequence], mask, case.volumes.get(Sequence.FLAIR))
         if not parts:
             reason = TOO_SMALL if mask.any() else NO_TUMOUR
-            return self._nothing(reason, time.perf_counter() - started)
+            shape = case_shape(mask, case.spacing_mm)
+            return self._nothing(reason, shape, time.perf_counter() - started)
         cut = time.perf_counter()
         features = [self.measure(part) for part in parts]
         measured = time.perf_counter()
         readings = self.read(parts, features)
         finished = time.perf_counter()
         result = self._pool(readings, _standing_reasons(case, sequence, mask))
+        shape = case_shape(mask, case.spacing_mm)
+        shaped = time.perf_counter()
         timings = {
             "slices": cut - started,
             "features": measured - cut,
             "network": finished - measured,
-            "total": finished - started,
+            "shape": shaped - finished,
+            "total": shaped - started,
         }
-        return _with_timings(result, timings)
+        return replace(result, shape=shape, timings_s=timings)
 
     def measure(self, part: CaseSlice) -> FeatureVector:
         """Measured features of a slice; a slice too small to be measured misses all of them."""
@@ -262,7 +267,7 @@ class TumorTypeClassifier:
             model=self._version,
         )
 
-    def _nothing(self, reason: str, seconds: float) -> ClassificationResult:
+    def _nothing(self, reason: str, shape: CaseShape, seconds: float) -> ClassificationResult:
         calibration = self.statistics.case_calibration
         return ClassificationResult(
             prediction=None,
@@ -274,6 +279,7 @@ class TumorTypeClassifier:
             slices=(),
             model=self._version,
             timings_s={"total": seconds},
+            shape=shape,
         )
 
 
@@ -366,9 +372,3 @@ def _unsure(
 
 def _by_type(probabilities: npt.NDArray[np.floating[Any]]) -> Probabilities:
     return dict(zip(TYPES, (float(p) for p in probabilities), strict=True))
-
-
-def _with_timings(
-    result: ClassificationResult, timings_s: dict[str, float]
-) -> ClassificationResult:
-    return replace(result, timings_s=timings_s)
