@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.result import UNDETERMINED
 from brain_tumor.classification.statistics import STATISTICS
 from brain_tumor.classification.training.outline_check import EXPERT, PASSING, RESULT
 from brain_tumor.classification.training.run import LEFT_OUT_FEATURES, OUTLIER_QUANTILE
@@ -49,6 +50,7 @@ def card_of(bundle: Path) -> str:
         _shortcuts(metrics),
         _outlines(metrics),
         _segmenter(metrics.get("segmenter")),
+        *_whole_gliomas(metrics.get("whole_gliomas")),
         LIMITS,
         _reproduce(plan, metrics),
     ]
@@ -345,6 +347,38 @@ def _segmenter(study: dict[str, Any] | None) -> str:
             f"{g['macro_f1']:.3f} | {g['ece']:.3f} | {g['coverage']:.3f} |"
         )
     return "\n".join(rows)
+
+
+def _whole_gliomas(rows: list[dict[str, Any]] | None) -> list[str]:
+    """Answers for whole gliomas; nothing if there are none."""
+    if not rows:
+        return []
+    cases = {row["case"] for row in rows}
+    told = sum(row["answer"] == "glioma" for row in rows)
+    other = sum(row["answer"] not in ("glioma", UNDETERMINED) for row in rows)
+    lines = [
+        "### Whole gliomas of another scanner, skull-stripped",
+        "",
+        f"{len(cases)} cases, each another patient, all gliomas; none of them has taught a type. "
+        "The network *held out* has not seen the case at all; that of *all patients*, which "
+        "ships, has learnt what the last column says. Outlines are the experts', where experts "
+        f"drew one, or `tumor_core`'s on the T1c alone. Of {len(rows)} answers {told} are glioma, "
+        f"{len(rows) - told - other} undetermined and {other} another type.",
+        "",
+        "| case | network | outline | answer | likeliest | glioma | learnt of the case |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        glioma = "-" if row["glioma"] is None else f"{row['glioma']:.3f}"
+        seen = ", `tumor_core` too" if row["outline_learnt"] else ""
+        lines.append(
+            f"| {row['case']} | {row['network']} | {row['outline']} | {row['answer']} | "
+            f"{row['likeliest'] or '-'} | {glioma} | {row['network_learnt']}{seen} |"
+        )
+    reasons = dict.fromkeys(reason for row in rows for reason in row["reasons"])
+    if reasons:
+        lines += ["", "Reasons of the undetermined: " + " ".join(reasons)]
+    return ["\n".join(lines)]
 
 
 LIMITS = """## Limitations

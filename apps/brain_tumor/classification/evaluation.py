@@ -50,6 +50,7 @@ from brain_tumor.classification.training.run import (
     load_run,
     run_features,
 )
+from brain_tumor.classification.whole_gliomas import run_classifiers, study_whole_gliomas
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TYPES
 from brain_tumor.segmentation.training.slices import FOLDS, cheng_slices_of_fold, read_cheng_index
@@ -66,7 +67,8 @@ def evaluate_run(
     Args:
         run: Run folder with five folds.
         output: `.json` file.
-        data: Folder with `cheng`; with it and `cores` the segmenter's outlines are read as well.
+        data: Folder with `cheng` and `glioma3d`; with it cases and whole gliomas are scored, and
+            with `cores` the segmenter's outlines are read as well.
         cores: Tumour-core bundles, each of which has not seen another fold.
 
     Raises:
@@ -85,6 +87,7 @@ def evaluate_run(
         "own_outline_dice": _dice_table(predictions),
         "cases": _cases(run, data, predictions, folds, segmented) if data else None,
         "segmenter": segmenter_study(predictions, folds, segmented) if segmented else None,
+        "whole_gliomas": study_whole_gliomas(data, run_classifiers(run), cores) if data else None,
         "ablations": _ablations(run, predictions, folds),
         "leak": leak_of_shuffled_slices(
             predictions.expert.features, predictions.truth, predictions.patient
@@ -99,15 +102,21 @@ def evaluate_run(
 
 
 def evaluate_bundle(
-    bundle: Path, data: Path, output: Path, *, fold: int | None = None
+    bundle: Path,
+    data: Path,
+    output: Path,
+    *,
+    fold: int | None = None,
+    cores: Items[Path] = (),
 ) -> dict[str, Any]:
     """Figures of a bundle on a collection with the layout of the data README.
 
     Args:
         bundle: Bundle folder.
-        data: Folder with `cheng`.
+        data: Folder with `cheng`, and `glioma3d` for whole gliomas.
         output: `.json` file.
         fold: Only this fold's patients, or None for all.
+        cores: Tumour-core bundles that outline the whole gliomas.
 
     Raises:
         InputError: If there is nothing to evaluate on.
@@ -124,7 +133,8 @@ def evaluate_bundle(
         rows,
         outliner=partial(own_outlines, classifier.network),
     )
-    marks = set(read_bundle(bundle).metadata.get("training", {}).get("groups_seen", ()))
+    training = read_bundle(bundle).metadata.get("training", {})
+    marks = set(training.get("groups_seen", ()))
     seen = np.array([group_mark(str(group)) in marks for group in predictions.patient])
     statistics = classifier.statistics
     by_slice = {
@@ -135,6 +145,9 @@ def evaluate_bundle(
         "model": classifier.version.to_json(),
         "protocol": "every slice read by the bundle",
         "slices_of_patients_seen_in_training": int(seen.sum()),
+        "whole_gliomas": study_whole_gliomas(
+            data, {training.get("plan", {}).get("fold"): classifier}, cores
+        ),
     }
     for title, chosen in (("unseen", ~seen), ("seen_in_training", seen)):
         if not chosen.any():
