@@ -361,20 +361,20 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     elif arguments.model == "classification":
         from brain_tumor.classification import evaluation
 
+        cores = [models / "tumor_core"]
         if arguments.runs is not None:
             from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
 
-            cores = (
-                [models / "tumor_core"]
-                if arguments.core_runs is None
-                else fold_bundles(arguments.core_runs)
-            )
+            if arguments.core_runs is not None:
+                cores = fold_bundles(arguments.core_runs)
             evaluation.evaluate_run(
                 arguments.runs, arguments.output, data=arguments.data, cores=cores
             )
         else:
             bundle = models / arguments.model
-            evaluation.evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
+            evaluation.evaluate_bundle(
+                bundle, arguments.data, arguments.output, fold=fold, cores=cores
+            )
     elif arguments.model == "concepts":
         from brain_tumor.concepts.evaluation import evaluate_run as evaluate_concepts
 

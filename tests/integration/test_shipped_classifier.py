@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pytest
 from brain_tumor.bundles import METADATA, models_folder, read_bundle
+from brain_tumor.cases.case import Case
 from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import Volume
 from brain_tumor.cases.writers import write_volume
 from brain_tumor.classification.card import CARD, METRICS, card_of
 from brain_tumor.cli import main
@@ -128,3 +130,17 @@ def test_the_command_line_writes_everything_for_a_lone_t1c(tmp_path, capsys):
         "undetermined",
     }
     assert "<html" in (output / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("height", [0.4, 0.5, 0.6])
+def test_a_square_drawn_on_a_healthy_head_is_not_typed(reader, height):
+    phantom = make_phantom(PhantomSpec(seed=4, tumor=None, skull_stripped=False))
+    head = phantom.case.volumes[Sequence.T1C].array
+    array = np.ascontiguousarray(head[:, :, int(height * head.shape[2]), None], dtype=np.float32)
+    square = np.zeros(array.shape, dtype=np.uint8)
+    i, j = (side // 2 for side in array.shape[:2])
+    square[i - 12 : i + 12, j + 10 : j + 34] = 4
+    volume = Volume(array, np.diag([1.0, 1.0, 6.0, 1.0]))
+    found = reader.classifier.classify(Case("a", Sequence.T1C, {Sequence.T1C: volume}), square)
+    assert found.prediction is None
+    assert any("does not lie where" in reason for reason in found.reasons)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.result import UNDETERMINED
 from brain_tumor.classification.statistics import STATISTICS
 from brain_tumor.classification.training.outline_check import EXPERT, PASSING, RESULT
 from brain_tumor.classification.training.run import LEFT_OUT_FEATURES, OUTLIER_QUANTILE
@@ -41,6 +42,7 @@ def card_of(bundle: Path) -> str:
         _weak(metrics),
         _table("By slice", metrics["slices"]),
         _table("By patient (mean of the log-probabilities of the slices)", metrics["patients"]),
+        *_cases(metrics.get("cases")),
         _classes(metrics["slices"]["expert"], "By type, slices, experts' outlines"),
         _calibration(metrics),
         *_wrong_outlines(bundle, statistics),
@@ -48,6 +50,7 @@ def card_of(bundle: Path) -> str:
         _shortcuts(metrics),
         _outlines(metrics),
         _segmenter(metrics.get("segmenter")),
+        *_whole_gliomas(metrics.get("whole_gliomas")),
         LIMITS,
         _reproduce(plan, metrics),
     ]
@@ -117,6 +120,48 @@ def _table(title: str, groups: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def _cases(study: dict[str, Any] | None) -> list[str]:
+    """Scores of cases pooled as the product pools; nothing if they were not measured."""
+    if study is None:
+        return []
+    rows = [
+        "### By case, pooled as in use",
+        "",
+        "The slices of a held-out patient as the product reads a case: chosen by the size of the "
+        "outline, up to four a plane, or eight where the case has one plane; planes count alike, "
+        "large cross-sections more. A case of all planes stands for a thin volume, a case of one "
+        "plane for a volume of thick slices; planes are estimated from the pictures. Each fold is "
+        "calibrated on the other folds as the shipped model is, on the mean of all slices of a "
+        "patient; the last column has the ECE of a temperature fitted on pooled cases instead.",
+        "",
+        "| cases, outlines | patients | n | slices a case | accuracy (95 % CI) | ECE | Brier | "
+        "coverage | undecided | ECE, fitted on cases |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    unread = 0
+    for kind, title in (("all_planes", "all planes"), ("one_plane", "one plane")):
+        for key, name in (OUTLINES | {"segmenter": "`tumor_core`'s outlines"}).items():
+            group = study[kind].get(key)
+            if group is None:
+                continue
+            unread += group["unread"]
+            refitted = group.get("ece_if_fitted_on_cases")
+            low, high = group["accuracy_interval"]
+            rows.append(
+                f"| {title}, {name} | {group['patients']} | {group['n']} | "
+                f"{group['slices_a_case']:.1f} | {group['accuracy']:.3f} ({low:.3f}-{high:.3f}) | "
+                f"{group['ece']:.3f} | {group['brier']:.3f} | {group['coverage']:.3f} | "
+                f"{group['undecided']:.3f} | {'-' if refitted is None else f'{refitted:.3f}'} |"
+            )
+    if unread:
+        rows += [
+            "",
+            f"Cases of which no slice shows an outline to read: {unread}, all rows "
+            "together; they count as wrong.",
+        ]
+    return ["\n".join(rows)]
+
+
 def _classes(group: dict[str, Any], title: str) -> str:
     rows = [f"### {title}", "", "| type | sensitivity | specificity | AUC |", "|---|---|---|---|"]
     rows += [
@@ -171,13 +216,31 @@ def _wrong_outlines(bundle: Path, statistics: dict[str, Any]) -> list[str]:
         f"{row['refused']:.3f} |"
         for name, row in result["outlines"].items()
     ]
+    own = result.get("own_outlines")
+    if own is not None:
+        rows.append(
+            f"| `tumor_core`'s own | {own['n']} | {own['patients']} | {own['refused']:.3f} |"
+        )
     rows += [
         "",
         "Moved and mirrored outlines lie on other brain of the same slice; the tumour-free slices "
         "are of glioblastoma patients, away from the tumour. What is not refused is typed like "
         "any other outline.",
     ]
+    if own is not None:
+        rows += ["", _own_refused(own)]
     return ["\n".join(rows)]
+
+
+def _own_refused(own: dict[str, Any]) -> str:
+    """How often the type is wrong where the product's own outline is refused and where not."""
+    passed = f"{own['wrong_of_passed']:.1%} where it passes"
+    if own["wrong_of_refused"] is None:
+        return f"With `tumor_core`'s outline the type is wrong in {passed}; none is refused."
+    return (
+        f"With `tumor_core`'s outline the type is wrong in {own['wrong_of_refused']:.1%} of the "
+        f"slices where it is refused ({round(own['refused'] * own['n'])}) and in {passed}."
+    )
 
 
 def _ablations(metrics: dict[str, Any], bundle: Path) -> str:
@@ -286,6 +349,38 @@ def _segmenter(study: dict[str, Any] | None) -> str:
     return "\n".join(rows)
 
 
+def _whole_gliomas(rows: list[dict[str, Any]] | None) -> list[str]:
+    """Answers for whole gliomas; nothing if there are none."""
+    if not rows:
+        return []
+    cases = {row["case"] for row in rows}
+    told = sum(row["answer"] == "glioma" for row in rows)
+    other = sum(row["answer"] not in ("glioma", UNDETERMINED) for row in rows)
+    lines = [
+        "### Whole gliomas of another scanner, skull-stripped",
+        "",
+        f"{len(cases)} cases, each another patient, all gliomas; none of them has taught a type. "
+        "The network *held out* has not seen the case at all; that of *all patients*, which "
+        "ships, has learnt what the last column says. Outlines are the experts', where experts "
+        f"drew one, or `tumor_core`'s on the T1c alone. Of {len(rows)} answers {told} are glioma, "
+        f"{len(rows) - told - other} undetermined and {other} another type.",
+        "",
+        "| case | network | outline | answer | likeliest | glioma | learnt of the case |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        glioma = "-" if row["glioma"] is None else f"{row['glioma']:.3f}"
+        seen = ", `tumor_core` too" if row["outline_learnt"] else ""
+        lines.append(
+            f"| {row['case']} | {row['network']} | {row['outline']} | {row['answer']} | "
+            f"{row['likeliest'] or '-'} | {glioma} | {row['network_learnt']}{seen} |"
+        )
+    reasons = dict.fromkeys(reason for row in rows for reason in row["reasons"])
+    if reasons:
+        lines += ["", "Reasons of the undetermined: " + " ".join(reasons)]
+    return ["\n".join(lines)]
+
+
 LIMITS = """## Limitations
 
 - Three types only. Metastases, lymphomas, abscesses and every other mass are not known; some will
@@ -311,7 +406,7 @@ def _reproduce(plan: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"--fold all --steps {plan['steps']} --seed {plan['seed']}\n"
         f"tumorlens evaluate classification --data DATA --runs RUN{cores} --output "
         "models/classification/metrics.json\npython -m brain_tumor.classification.training."
-        "outline_check --data DATA --runs RUN --bundle models/classification\n"
+        f"outline_check --data DATA --runs RUN{cores} --bundle models/classification\n"
         "python -m brain_tumor.classification.card "
         "models/classification\n```"
     )

@@ -105,7 +105,7 @@ def tumour_slices(
     lpi, inside = turn.apply(volume.array), turn.apply(mask)
     x, y, z = (volume.spacing_mm[axis] for axis in turn.axes)
     planes = resolved_planes(_three(lpi.shape), (x, y, z))
-    count = SLICES_PER_PLANE if len(planes) > 1 else SLICES_OF_ONE_PLANE
+    count = slices_per_plane(len(planes))
     back = turn.map_affine(np.eye(4))  # voxels of the turned grid to the case's own
     found = []
     for plane in planes:
@@ -117,6 +117,19 @@ def tumour_slices(
                 part = replace(part, flair=np.ascontiguousarray(picture, dtype=np.float32))
             found.append(part)
     return tuple(found)
+
+
+def slices_per_plane(planes: int) -> int:
+    """Most slices that are read of each plane of a case.
+
+    Args:
+        planes: Number of planes that resolve.
+
+    Example:
+        >>> slices_per_plane(3), slices_per_plane(1)
+        (4, 8)
+    """
+    return SLICES_PER_PLANE if planes > 1 else SLICES_OF_ONE_PLANE
 
 
 def choose_slices(areas: npt.NDArray[Any], count: int) -> tuple[int, ...]:

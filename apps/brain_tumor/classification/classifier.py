@@ -20,6 +20,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.calibration import Calibration
+from brain_tumor.classification.case_shape import CaseShape, case_shape
 from brain_tumor.classification.case_slices import (
     CaseSlice,
     cut_patch,
@@ -36,6 +37,7 @@ from brain_tumor.classification.network import (
 )
 from brain_tumor.classification.outline import MIN_PIXELS, MaskArray
 from brain_tumor.classification.plausibility import plausibility
+from brain_tumor.classification.pooling import pool_slices
 from brain_tumor.classification.result import (
     ClassificationResult,
     OutlierScore,
@@ -137,20 +139,24 @@ class TumorTypeClassifier:
         parts = tumour_slices(case.volumes[sequence], mask, case.volumes.get(Sequence.FLAIR))
         if not parts:
             reason = TOO_SMALL if mask.any() else NO_TUMOUR
-            return self._nothing(reason, time.perf_counter() - started)
+            shape = case_shape(mask, case.spacing_mm)
+            return self._nothing(reason, shape, time.perf_counter() - started)
         cut = time.perf_counter()
         features = [self.measure(part) for part in parts]
         measured = time.perf_counter()
         readings = self.read(parts, features)
         finished = time.perf_counter()
         result = self._pool(readings, _standing_reasons(case, sequence, mask))
+        shape = case_shape(mask, case.spacing_mm)
+        shaped = time.perf_counter()
         timings = {
             "slices": cut - started,
             "features": measured - cut,
             "network": finished - measured,
-            "total": finished - started,
+            "shape": shaped - finished,
+            "total": shaped - started,
         }
-        return _with_timings(result, timings)
+        return replace(result, shape=shape, timings_s=timings)
 
     def measure(self, part: CaseSlice) -> FeatureVector:
         """Measured features of a slice; a slice too small to be measured misses all of them."""
@@ -273,7 +279,7 @@ class TumorTypeClassifier:
             model=self._version,
         )
 
-    def _nothing(self, reason: str, seconds: float) -> ClassificationResult:
+    def _nothing(self, reason: str, shape: CaseShape, seconds: float) -> ClassificationResult:
         calibration = self.statistics.case_calibration
         return ClassificationResult(
             prediction=None,
@@ -285,6 +291,7 @@ class TumorTypeClassifier:
             slices=(),
             model=self._version,
             timings_s={"total": seconds},
+            shape=shape,
         )
 
 
@@ -295,22 +302,12 @@ def tumour_mask(labelmap: LabelArray) -> MaskArray:
 
 
 def pool_logits(readings: Items[SliceReading]) -> npt.NDArray[np.float64]:
-    """Mean of the slices' log-probabilities, large cross-sections first: (3,).
-
-    Planes count the same however many slices they give; inside a plane a slice weighs as much as
-    the square root of its area.
-    """
-    by_plane: dict[str, list[SliceReading]] = {}
-    for reading in readings:
-        by_plane.setdefault(reading.part.plane.value, []).append(reading)
-    means = []
-    for group in by_plane.values():
-        weights = np.sqrt([reading.part.area_mm2 for reading in group])
-        logits = np.stack([reading.logits for reading in group]).astype(np.float64)
-        logits -= np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        means.append(np.average(logits, axis=0, weights=weights))
-    pooled: npt.NDArray[np.float64] = np.mean(means, axis=0)
-    return pooled
+    """Pooled logits of the slices of a case, (3,); see `pool_slices`."""
+    return pool_slices(
+        np.stack([reading.logits for reading in readings]),
+        [reading.part.plane.value for reading in readings],
+        [reading.part.area_mm2 for reading in readings],
+    )
 
 
 def feature_contributions(
@@ -387,9 +384,3 @@ def _unsure(
 
 def _by_type(probabilities: npt.NDArray[np.floating[Any]]) -> Probabilities:
     return dict(zip(TYPES, (float(p) for p in probabilities), strict=True))
-
-
-def _with_timings(
-    result: ClassificationResult, timings_s: dict[str, float]
-) -> ClassificationResult:
-    return replace(result, timings_s=timings_s)

@@ -24,15 +24,14 @@ import numpy.typing as npt
 
 from brain_tumor.bundles import read_bundle
 from brain_tumor.classification.calibration import fit_mixed_calibration
+from brain_tumor.classification.case_study import kept_or_estimated_planes, study_cases
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.feature_table import FeatureGroup
 from brain_tumor.classification.predictions import (
     Predictions,
     Reading,
-    join,
     own_outlines,
     predict_collection,
-    segmenter_outlines,
 )
 from brain_tumor.classification.scores import (
     Calibrated,
@@ -42,6 +41,7 @@ from brain_tumor.classification.scores import (
     pool_patients,
     score,
 )
+from brain_tumor.classification.segmented import Segmented, outline_with_segmenters
 from brain_tumor.classification.studies import cohort_probe, leak_of_shuffled_slices, withhold
 from brain_tumor.classification.training.run import (
     COVERAGE,
@@ -50,11 +50,10 @@ from brain_tumor.classification.training.run import (
     load_run,
     run_features,
 )
+from brain_tumor.classification.whole_gliomas import run_classifiers, study_whole_gliomas
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TYPES
 from brain_tumor.segmentation.training.slices import FOLDS, cheng_slices_of_fold, read_cheng_index
-from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
-from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 DIGITS = 4
 Folds = npt.NDArray[np.int64]
@@ -68,13 +67,15 @@ def evaluate_run(
     Args:
         run: Run folder with five folds.
         output: `.json` file.
-        data: Folder with `cheng`; with it and `cores` the segmenter's outlines are read as well.
+        data: Folder with `cheng` and `glioma3d`; with it cases and whole gliomas are scored, and
+            with `cores` the segmenter's outlines are read as well.
         cores: Tumour-core bundles, each of which has not seen another fold.
 
     Raises:
         InputError: If a fold is missing.
     """
     predictions, folds = held_out_predictions(run)
+    segmented = outline_with_segmenters(run, data, cores) if data and cores else None
     by_slice = cross_calibrate_mixed(_fused(predictions), predictions.truth, folds, COVERAGE)
     found: dict[str, Any] = {
         "model": "classification",
@@ -84,7 +85,9 @@ def evaluate_run(
         "slices": {name: _score(c, predictions) for name, c in by_slice.items()},
         "patients": _score_patients(predictions, folds),
         "own_outline_dice": _dice_table(predictions),
-        "segmenter": segmenter_study(run, data, cores) if data and cores else None,
+        "cases": _cases(run, data, predictions, folds, segmented) if data else None,
+        "segmenter": segmenter_study(predictions, folds, segmented) if segmented else None,
+        "whole_gliomas": study_whole_gliomas(data, run_classifiers(run), cores) if data else None,
         "ablations": _ablations(run, predictions, folds),
         "leak": leak_of_shuffled_slices(
             predictions.expert.features, predictions.truth, predictions.patient
@@ -99,15 +102,21 @@ def evaluate_run(
 
 
 def evaluate_bundle(
-    bundle: Path, data: Path, output: Path, *, fold: int | None = None
+    bundle: Path,
+    data: Path,
+    output: Path,
+    *,
+    fold: int | None = None,
+    cores: Items[Path] = (),
 ) -> dict[str, Any]:
     """Figures of a bundle on a collection with the layout of the data README.
 
     Args:
         bundle: Bundle folder.
-        data: Folder with `cheng`.
+        data: Folder with `cheng`, and `glioma3d` for whole gliomas.
         output: `.json` file.
         fold: Only this fold's patients, or None for all.
+        cores: Tumour-core bundles that outline the whole gliomas.
 
     Raises:
         InputError: If there is nothing to evaluate on.
@@ -124,7 +133,8 @@ def evaluate_bundle(
         rows,
         outliner=partial(own_outlines, classifier.network),
     )
-    marks = set(read_bundle(bundle).metadata.get("training", {}).get("groups_seen", ()))
+    training = read_bundle(bundle).metadata.get("training", {})
+    marks = set(training.get("groups_seen", ()))
     seen = np.array([group_mark(str(group)) in marks for group in predictions.patient])
     statistics = classifier.statistics
     by_slice = {
@@ -135,6 +145,9 @@ def evaluate_bundle(
         "model": classifier.version.to_json(),
         "protocol": "every slice read by the bundle",
         "slices_of_patients_seen_in_training": int(seen.sum()),
+        "whole_gliomas": study_whole_gliomas(
+            data, {training.get("plan", {}).get("fold"): classifier}, cores
+        ),
     }
     for title, chosen in (("unseen", ~seen), ("seen_in_training", seen)):
         if not chosen.any():
@@ -162,50 +175,44 @@ def evaluate_bundle(
     return found
 
 
-def segmenter_study(run: Path, data: Path, cores: Items[Path]) -> dict[str, Any]:
-    """What the outlines of the tumour-core segmenter cost, on patients that neither has seen.
+def segmenter_study(everyone: Predictions, folds: Folds, segmented: Segmented) -> dict[str, Any]:
+    """What the outlines of the tumour-core segmenter cost.
 
     Calibrated on the other folds, as in use: on the experts' and the network's own outlines.
 
     Args:
-        run: Run folder with five folds.
-        data: Folder with `cheng`.
-        cores: Tumour-core bundles, each with another fold held out: the one that ships, or the
-            five of a five-fold run.
-
-    Raises:
-        InputError: If a bundle was trained on every fold.
+        everyone: Held-out predictions of all folds.
+        folds: Fold of each, (N,).
+        segmented: Slices read with the segmenter's outlines.
     """
-    everyone, folds = held_out_predictions(run)
-    models, held_out, read = [], [], []
     by_slice: dict[str, list[Calibrated]] = {"expert": [], "segmenter": []}
-    for core in cores:
-        segmenter = TumorCoreSegmenter.load(core)
-        fold = held_out_fold(core)
-        if fold is None:
-            raise InputError("the tumour-core bundle has seen every patient; no fold is left")
-        models.append(segmenter.version.to_json())
-        held_out.append(fold)
-        part = run / f"fold{fold}"
-        found = predict_collection(
-            load_run(part),
-            run_features(part),
-            data,
-            cheng_slices_of_fold(data, fold),
-            outliner=segmenter_outlines(segmenter),
-        )
+    for fold in segmented.held_out:
         known = _select(everyone, folds != fold)
+        found = _select(segmented.predictions, segmented.folds == fold)
         calibration = fit_mixed_calibration(list(_fused(known).values()), known.truth, COVERAGE)
         by_slice["expert"].append(apply_calibration(found.expert.fused, calibration))
         by_slice["segmenter"].append(apply_calibration(found.own.fused, calibration))
-        read.append(found)
-    pooled = join(read)
+    pooled = segmented.predictions
     return {
-        "models": models,
-        "folds": held_out,
+        "models": [model.to_json() for model in segmented.models],
+        "folds": list(segmented.held_out),
         "dice": _dice_table(pooled),
         "slices": {name: _score(join_calibrated(c), pooled) for name, c in by_slice.items()},
     }
+
+
+def _cases(
+    run: Path, data: Path, predictions: Predictions, folds: Folds, segmented: Segmented | None
+) -> dict[str, Any]:
+    """Scores of whole cases, pooled as the product pools."""
+    outlines = {
+        "expert": (predictions, predictions.expert),
+        "own": (predictions, predictions.own),
+    }
+    if segmented is not None:
+        outlines["segmenter"] = (segmented.predictions, segmented.predictions.own)
+    planes = kept_or_estimated_planes(data, run)
+    return study_cases(predictions, folds, run_features(run / "fold0"), planes, COVERAGE, outlines)
 
 
 def _score(calibrated: Calibrated, predictions: Predictions) -> dict[str, Any]:

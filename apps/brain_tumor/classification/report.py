@@ -23,6 +23,7 @@ def classification_section(result: ClassificationResult) -> dict[str, Any]:
         }
         if outlier
         else None,
+        "shape": result.shape.to_json() if result.shape else None,
         "slices": [
             {
                 "plane": reading.part.plane.value,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.bundles import ModelVersion
+from brain_tumor.classification.case_shape import CaseShape
 from brain_tumor.classification.case_slices import CaseSlice, Patch
 from brain_tumor.classification.features import FeatureVector
 from brain_tumor.labels import TumorType
@@ -77,6 +78,7 @@ class ClassificationResult:
         model: Model behind the result.
         timings_s: Seconds per stage.
         warnings: Sentences that a reader must see first.
+        shape: Of the tumour in space; None if it was not asked for.
     """
 
     prediction: TumorType | None
@@ -89,6 +91,7 @@ class ClassificationResult:
     model: ModelVersion
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    shape: CaseShape | None = None
 
     @property
     def likeliest(self) -> TumorType | None:

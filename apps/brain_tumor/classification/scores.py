@@ -110,7 +110,12 @@ def pool_patients(logits: npt.NDArray[Any], patients: Texts) -> tuple[Array, npt
 
 
 def score(
-    calibrated: Calibrated, truth: Integers, cohort: Texts, patients: Texts
+    calibrated: Calibrated,
+    truth: Integers,
+    cohort: Texts,
+    patients: Texts,
+    *,
+    unread: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Every score of a set of examples, with 95 % intervals over patients where it matters.
 
@@ -119,10 +124,13 @@ def score(
         truth: (N,).
         cohort: (N,).
         patients: (N,); the bootstrap draws patients, never slices.
+        unread: Examples without an answer, which count as wrong, (N,).
     """
     probabilities, sets = calibrated.probabilities, calibrated.sets
     guess = probabilities.argmax(axis=1)
     right = guess == truth
+    if unread is not None:
+        right &= ~unread
     confident = np.argsort(-probabilities.max(axis=1))
     kept = confident[: int(np.ceil((1 - REFUSED_SHARE) * len(truth)))]
     numeric = (truth == TYPES.index(TumorType.GLIOMA)) & (cohort == "numeric")

@@ -91,6 +91,7 @@ def case_facts(
             to_ras=pixel_to_ras(main, case),
             place=_place(case, segmentation, atlas),
             volumes_ml=segmentation.volumes_ml,
+            shape=classification.shape,
             heat=heat_facts,
             heat_near=near if heat_facts is not None else None,
             counterfactual=find_counterfactual(

@@ -6,14 +6,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from brain_tumor.classification.case_shape import CaseShape
 from brain_tumor.classification.feature_table import FEATURE_IDS, feature
 from brain_tumor.classification.measurement import Measurement
 from brain_tumor.explanation.facts import (
+    DIAMETER_3D,
     HEAT_INSIDE,
     LOCATION,
     OUT_OF_DISTRIBUTION,
     PREDICTION,
     SIMILAR_CASES,
+    SPHERICITY,
+    SURFACE,
     VOLUMES,
     CounterfactualSearch,
     Decision,
@@ -50,6 +54,7 @@ class CaseMeasurements:
         to_ras: Pixel (row, column) of that slice to RAS mm, or None if places are not known.
         place: Place of the tumour, or None if no tumour was found.
         volumes_ml: Volume of each region that the segmentation tells, mL.
+        shape: Of the tumour in space, or None if it was not measured.
         heat: What the heatmap says as a whole, or None if there is none.
         heat_near: Mean heat near a point in RAS mm, 0-1, None outside the heatmap.
         counterfactual: Outcome of the search, or None if it was not made.
@@ -64,6 +69,7 @@ class CaseMeasurements:
     to_ras: PixelToRas | None = None
     place: TumourPlace | None = None
     volumes_ml: Mapping[Region, float] = field(default_factory=dict)
+    shape: CaseShape | None = None
     heat: HeatFacts | None = None
     heat_near: HeatNear | None = None
     counterfactual: CounterfactualSearch | None = None
@@ -120,7 +126,20 @@ def _place_items(case: CaseMeasurements) -> list[EvidenceItem]:
     for name, region in _VOLUME_OF.items():
         if region in case.volumes_ml:
             items.append(_plain(name, case.volumes_ml[region], "mL"))
-    return items
+    return [*items, *_shape_items(case.shape)]
+
+
+def _shape_items(shape: CaseShape | None) -> list[EvidenceItem]:
+    """Shape in space; no training patient has a volume thin enough for a reference."""
+    if shape is None:
+        return []
+    solid = shape.solid
+    found = (
+        (SURFACE, solid.surface_mm2 if solid else None, "mm2"),
+        (SPHERICITY, solid.sphericity if solid else None, "1"),
+        (DIAMETER_3D, solid.longest_diameter_mm if solid else None, "mm"),
+    )
+    return [_plain(name, value, unit, shape.reason) for name, value, unit in found]
 
 
 def _feature_items(case: CaseMeasurements) -> list[EvidenceItem]:

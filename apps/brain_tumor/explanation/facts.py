@@ -23,6 +23,7 @@ PREDICTION = "prediction"
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 HEAT_INSIDE = "heat_inside_share"
 SIMILAR_CASES = "similar_cases"
+SURFACE, SPHERICITY, DIAMETER_3D = "surface_mm2", "sphericity", "longest_diameter_3d_mm"
 VOLUMES = ("volume_wt_ml", "volume_tc_ml", "volume_et_ml")
 
 CLEAR_CONTRIBUTION = 0.05

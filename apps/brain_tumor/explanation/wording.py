@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from brain_tumor.explanation.facts import (
+    DIAMETER_3D,
     HEAT_INSIDE,
     LOCATION,
     OUT_OF_DISTRIBUTION,
     PREDICTION,
     SIMILAR_CASES,
+    SPHERICITY,
+    SURFACE,
     Language,
     UndeterminedReason,
     probability_id,
@@ -104,6 +107,9 @@ FEATURE_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "volume_wt_ml": ("volume of the whole tumour with oedema", "부종을 포함한 종양 전체 부피"),
         "volume_tc_ml": ("volume of the tumour core", "종양 핵심부 부피"),
         "volume_et_ml": ("volume of the enhancing tumour", "조영증강 종양 부피"),
+        SURFACE: ("surface of the tumour", "종양 표면적"),
+        SPHERICITY: ("sphericity of the tumour", "종양 구형도"),
+        DIAMETER_3D: ("longest diameter of the tumour in space", "종양의 3차원 최대 지름"),
         PREDICTION: ("decision on the type", "유형 판정"),
         OUT_OF_DISTRIBUTION: ("distance from the training images", "학습 영상과의 거리"),
         HEAT_INSIDE: ("share of the heat inside the tumour", "종양 안에 있는 열의 비율"),
@@ -223,6 +229,12 @@ _CLASSIFIER_REASONS: tuple[tuple[str, UndeterminedReason], ...] = (
 
 MISSING_WORDS: Mapping[str, str] = MappingProxyType(
     {
+        "no tumour to measure": "측정할 종양이 없음",
+        "a single slice has no surface": "단일 단면에는 표면이 없음",
+        "slices thicker than 2.5 mm do not show the surface": (
+            "2.5 mm보다 두꺼운 단면에서는 표면을 알 수 없음"
+        ),
+        "the tumour is under 3 voxels across": "종양의 너비가 3복셀 미만임",
         "no mirror plane in this slice": "이 단면에 대칭면이 없음",
         "no FLAIR": "FLAIR 영상이 없음",
         "too little brain on FLAIR": "FLAIR 영상에 뇌가 너무 적음",

@@ -68,6 +68,9 @@ MEASUREMENTS: dict[str, str] = {
     "volume of the whole tumour with oedema": "부종을 포함한 종양 전체 부피",
     "volume of the tumour core": "종양 핵심부 부피",
     "volume of the enhancing tumour": "조영증강 종양 부피",
+    "surface of the tumour": "종양 표면적",
+    "sphericity of the tumour": "종양 구형도",
+    "longest diameter of the tumour in space": "종양의 3차원 최대 지름",
     "decision on the type": "유형 판정",
     "distance from the training images": "학습 영상과의 거리",
     "share of the heat inside the tumour": "종양 안에 있는 열의 비율",
@@ -100,6 +103,12 @@ MEASUREMENTS: dict[str, str] = {
 }
 
 MISSING: dict[str, str] = {
+    "no tumour to measure": "측정할 종양이 없음",
+    "a single slice has no surface": "단일 단면에는 표면이 없음",
+    "slices thicker than 2.5 mm do not show the surface": (
+        "2.5 mm보다 두꺼운 단면에서는 표면을 알 수 없음"
+    ),
+    "the tumour is under 3 voxels across": "종양의 너비가 3복셀 미만임",
     "no mirror plane in this slice": "이 단면에 대칭면이 없음",
     "no FLAIR": "FLAIR 영상이 없음",
     "too little brain on FLAIR": "FLAIR 영상에 뇌가 너무 적음",

@@ -21,11 +21,19 @@ from brain_tumor.classification.training.outline_check import (
     Agreement,
     agreements,
     figures,
+    limits_of_others,
     main,
     mirrored_outline,
     moved_outline,
     read_agreements,
     write_agreements,
+)
+from brain_tumor.classification.training.own_outlines import (
+    OWN_OUTLINES,
+    OwnOutline,
+    own_figures,
+    read_own_outlines,
+    write_own_outlines,
 )
 from brain_tumor.classification.training.run import model_features
 from brain_tumor.errors import FileFormatError, InputError
@@ -167,3 +175,33 @@ def test_the_command_writes_the_limit_and_the_figures_of_kept_agreements(tmp_pat
     (runs / AGREEMENTS).write_text("fold,kind\n0,expert\n", encoding="utf-8")
     with pytest.raises(FileFormatError, match="holds no agreements"):
         read_agreements(runs / AGREEMENTS)
+
+
+def test_the_price_for_own_outlines_is_told_by_the_limits_of_the_other_folds(tmp_path):
+    found = [
+        OwnOutline(0, "a", 0.6, right=False),
+        OwnOutline(0, "a", 0.95, right=True),
+        OwnOutline(1, "b", 0.6, right=True),
+        OwnOutline(1, "c", 0.4, right=True),
+    ]
+    path = tmp_path / OWN_OUTLINES
+    write_own_outlines(path, found)
+    assert read_own_outlines(path) == found
+    # Fold 0 is held to 0.9, fold 1 to 0.5: the first and the last outline are refused.
+    assert own_figures(found, {0: 0.9, 1: 0.5}) == {
+        "n": 4,
+        "patients": 3,
+        "refused": 0.5,
+        "wrong_of_refused": 0.5,
+        "wrong_of_passed": 0.0,
+    }
+    assert own_figures(found[1:2], {0: 0.9})["wrong_of_refused"] is None
+    path.write_text("fold,patient\n0,a\n", encoding="utf-8")
+    with pytest.raises(FileFormatError, match="holds no own outlines"):
+        read_own_outlines(path)
+
+
+def test_one_in_twenty_of_the_experts_outlines_pays_for_the_limit():
+    found = [Agreement(fold, EXPERT, "a", n / 20) for fold in (0, 1) for n in range(21)]
+    assert figures(found)["least_agreement"] == pytest.approx(0.05)
+    assert limits_of_others(found) == pytest.approx({0: 0.05, 1: 0.05})

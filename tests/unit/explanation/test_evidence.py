@@ -1,16 +1,34 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from brain_tumor.classification.case_shape import (
+    NO_TUMOUR_TO_MEASURE,
+    ONE_SLICE,
+    THICK_SLICES,
+    TOO_FEW_VOXELS,
+    CaseShape,
+)
 from brain_tumor.classification.feature_table import FEATURE_IDS
 from brain_tumor.classification.measurement import Measurement
+from brain_tumor.classification.morphology import SolidShape
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.facts import Decision, EvidenceItem, Side
+from brain_tumor.explanation.evidence import build_facts
+from brain_tumor.explanation.facts import (
+    DIAMETER_3D,
+    SPHERICITY,
+    SURFACE,
+    Decision,
+    EvidenceItem,
+    Side,
+)
 from brain_tumor.explanation.reference import (
     QUANTILE_LEVELS,
     FeatureReference,
     build_reference,
 )
+from brain_tumor.explanation.wording import MISSING_WORDS
 from brain_tumor.labels import TumorType
 
 from tests.helpers.fact_sheets import a_case, facts_of, undetermined
@@ -189,3 +207,23 @@ def test_heat_is_asked_for_at_the_place_of_the_measurement():
         measurements={"necrosis_fraction": Measurement(0.34, "1", (0.0, 0.0))},
     )
     assert (-40.0, 10.0, 50.0) in asked
+
+
+def test_the_shape_in_space_is_evidence_without_a_reference_or_says_why_it_is_none():
+    ball = SolidShape(4188.8, 1256.6, 1.0, 1.0, 1.0, 20.0, (20.0, 20.0, 20.0))
+    facts = build_facts(replace(a_case(), shape=CaseShape(ball)))
+    found = [facts.by_feature[name] for name in (SURFACE, SPHERICITY, DIAMETER_3D)]
+    assert [(item.value, item.unit) for item in found] == [
+        (1256.6, "mm2"),
+        (1.0, "1"),
+        (20.0, "mm"),
+    ]
+    assert all(not item.reference and not item.contributions for item in found)
+    thick = build_facts(replace(a_case(), shape=CaseShape(None, THICK_SLICES)))
+    assert thick.by_feature[SURFACE].reason == THICK_SLICES
+    assert SURFACE not in build_facts(a_case()).by_feature
+
+
+def test_every_reason_for_no_shape_has_its_korean():
+    reasons = {NO_TUMOUR_TO_MEASURE, ONE_SLICE, THICK_SLICES, TOO_FEW_VOXELS}
+    assert reasons <= set(MISSING_WORDS)

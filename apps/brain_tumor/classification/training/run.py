@@ -59,7 +59,7 @@ LEFT_OUT_FEATURES = frozenset({"margin_width_mm", "surrounding_bright_share"})
 """They tell the scanner rather than the tumour; see the card."""
 NEEDED = ("cheng", "t1ce_gbm", "glioma3d")
 RUN_WEIGHTS = "model.safetensors"
-PREDICTIONS = "predictions.npz"
+PREDICTIONS, KNOWN = "predictions.npz", "known.npz"
 NO_INFLUENCE = frozenset({"report_every", "threads"})
 """Settings of a plan that do not decide what is learnt."""
 
@@ -248,7 +248,7 @@ def _outlier_threshold(run: Path, final_model: OutlierModel, final: Predictions)
     for fold in range(FOLDS):
         folder = run / f"fold{fold}"
         held = load_predictions(folder / PREDICTIONS)
-        known = load_predictions(folder / "known.npz")
+        known = load_predictions(folder / KNOWN)
         model = fit_outliers(known.expert.embedding, known.truth)
         outside = np.quantile(model.distance(held.expert.embedding), OUTLIER_QUANTILE)
         inside = np.quantile(model.distance(known.expert.embedding), OUTLIER_QUANTILE)
@@ -312,7 +312,7 @@ def _predict_part(
     folds = cheng_folds(rows)
     wanted = {PREDICTIONS: [r for r, f in zip(rows, folds, strict=True) if fold in (None, f)]}
     if fold is not None:
-        wanted["known.npz"] = [r for r, f in zip(rows, folds, strict=True) if f != fold][::3]
+        wanted[KNOWN] = [r for r, f in zip(rows, folds, strict=True) if f != fold][::3]
     measured = {
         int(number): vector
         for number, vector in zip(slices.collection_index, slices.features[:, 0], strict=True)
