@@ -238,7 +238,7 @@ def _infer(arguments: argparse.Namespace) -> None:
 def _read_type(
     arguments: argparse.Namespace, models: Path, segmenter: Segmenter, case: Case
 ) -> CaseResults:
-    from brain_tumor.explanation.analyst import Analyst
+    from brain_tumor.explanation.analyst import Analyst, in_words_of
     from brain_tumor.explanation.attribution import HeatMethod
     from brain_tumor.explanation.case_report import CaseResults
     from brain_tumor.explanation.facts import Language
@@ -261,7 +261,8 @@ def _read_type(
     classification = analyst.classify(case, segmentation)
     if options is None:
         return CaseResults(segmentation, classification)
-    explanation = analyst.explain(case, segmentation, classification, options)
+    composed = analyst.explain(case, segmentation, classification, options)
+    explanation = in_words_of(composed, options)
     return CaseResults(segmentation, classification, explanation)
 
 

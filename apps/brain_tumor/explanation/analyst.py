@@ -91,6 +91,25 @@ def _in_words(kind: str) -> str:
     return TYPE_WORDS[TumorType(kind)][0] if kind in set(TumorType) else kind
 
 
+def in_words_of(explanation: Explanation, options: ExplanationOptions) -> Explanation:
+    """The same explanation in the words that were asked for; may wait for a language model.
+
+    Args:
+        explanation: From `Analyst.explain`.
+        options: Their language and provider count.
+
+    Raises:
+        InputError: If no provider of that name is set up.
+    """
+    held = explanation.rationale
+    if (held.provider, held.language) == (options.provider, options.language):
+        return explanation
+    started = time.perf_counter()
+    rationale = explain_in_words(explanation.facts, options.language, options.provider)
+    timings = {**explanation.timings_s, "rationale": time.perf_counter() - started}
+    return replace(explanation, rationale=rationale, timings_s=timings)
+
+
 class Analyst:
     """Everything that is inferred from a case; thread-safe, holds no state of its own.
 
@@ -129,7 +148,7 @@ class Analyst:
         classification: ClassificationResult,
         options: ExplanationOptions,
     ) -> Explanation:
-        """Heat and words for a classified case.
+        """Heat and the composer's words for a classified case; see `in_words_of` for others.
 
         The words are about the tumour type, so heat of a region does not occur in them.
 
@@ -156,7 +175,7 @@ class Analyst:
             installed_atlas(),
         )
         told = time.perf_counter()
-        rationale = explain_in_words(facts, options.language, options.provider)
+        rationale = explain_in_words(facts, options.language)
         # A switch between outline and words must not let one version's reader read another's.
         same = classification.model == reader.classifier.version
         second = reader.symptoms if same else None
