@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 TRAINABLE = ("segmentation", "tumor_core", "classification", "concepts")
 CROSS_ENTROPIES = ("labels", "regions")
-HEAT_METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
+HEAT_METHODS = (
+    "gradcam++",
+    "gradcam",
+    "layercam",
+    "integrated_gradients",
+    "occlusion",
+    "guided_gradcam",
+    "guided_backpropagation",
+)
 HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary", "WT", "TC", "ET")
 NOTICE = "Research use only; not a medical device."
 
@@ -257,6 +265,8 @@ def _read_type(
         provider_of_environment(options.provider)
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
+    if options is not None:
+        analyst.check(options)
     segmentation = analyst.segment(case)
     classification = analyst.classify(case, segmentation)
     if options is None:

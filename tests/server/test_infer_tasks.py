@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from brain_tumor.cases.readers import read_labelmap, read_volume
 from brain_tumor.explanation import rationale, type_heat
+from brain_tumor.explanation.attribution import HeatMethod
 from brain_tumor.explanation.composer import compose
 from brain_tumor.explanation.language_models import ComposerProvider, ProviderError
+from brain_tumor.explanation.method_sanity import MethodSanity
 from brain_tumor.explanation.slice_fusion import fuse_slices
 from brain_tumor.labels import label_names
 from brain_tumor.server import explanation_task
@@ -23,6 +25,7 @@ from brain_tumor.server.validation import Parameter
 from tests.helpers.region_network import ByContrast
 from tests.helpers.server import AFFINE, MODEL, Gate, ThresholdSegmenter, expected_labels
 from tests.helpers.server import parse_reply as parse
+from tests.helpers.type_reader import a_type_reader
 from tests.helpers.volumes import write_nifti
 from tests.server.conftest import InProcessApp, client_of, everything_below, refusal, same_affine
 
@@ -455,6 +458,29 @@ class TestExplanation:
         message = refusal(run(client, "analysis", params=params), 400, "bad_input")
         assert "method is 'gradcam++'; expected 'layercam'" in message
         assert segmenter.calls == 0
+
+    def test_a_default_method_that_ignores_the_weights_is_refused_before_the_work(
+        self, studies, segmenter
+    ):
+        bad = MethodSanity({HeatMethod.GRADCAM_PLUS_PLUS: 0.9, HeatMethod.GRADCAM: 0.1})
+
+        class App(InProcessApp):
+            def load_type_reader(self):
+                return lambda: replace(a_type_reader(), sanity=bad)
+
+        client = client_of(App(studies, segmenter))
+        for task in ("explanation", "analysis"):
+            message = refusal(run(client, task), 400, "bad_input")
+            assert "the default 'gradcam++' fails the sanity check" in message
+        assert segmenter.calls == 0
+        named, _ = parse(run(client, "explanation", params={"method": "gradcam++"}))
+        checks = named["heatmap"]["faithfulness"]
+        assert (checks["passed"], checks["shuffled_correlation"]) == (False, 0.9)
+        assert "it shows the pictures, not what was learnt" in checks["reasons"][-1]
+        other, _ = parse(run(client, "explanation", params={"method": "gradcam"}))
+        assert other["heatmap"]["faithfulness"]["shuffled_correlation"] == 0.1
+        # the type itself needs no heat
+        assert parse(run(client, "classification"))[0]["case"] == "FULL"
 
     @pytest.mark.parametrize(
         "params",

@@ -127,6 +127,16 @@ class Analyst:
         """Segmenter, classifier and, if there is one, second reader in use now."""
         return (self._segmenter.version, *self._reader().versions)
 
+    def check(self, options: ExplanationOptions) -> None:
+        """Refuse what cannot be explained, before anything long is computed.
+
+        Raises:
+            InputError: If no method is named, and the default fails the sanity check of the
+                classifier in use.
+        """
+        if options.region is None:
+            self._reader().sanity.usable(options.method)
+
     def segment(self, case: Case) -> SegmentationResult:
         """Outline of the tumour."""
         return self._segmenter.segment(case)
@@ -160,7 +170,7 @@ class Analyst:
 
         Raises:
             InputError: If a region is to be explained that the model behind the outline does not
-                tell.
+                tell, or see `check`.
         """
         reader = self._reader()
         checked = _checked_heat(reader, case, segmentation, classification, options)
@@ -210,5 +220,6 @@ def _checked_heat(
         segmentation.labelmap > 0,
         classification,
         options.target,
-        options.type_method,
+        reader.sanity.usable(options.method),
+        reader.sanity,
     )

@@ -88,10 +88,13 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
 
         Raises:
             InputError: If a key or a value is none that the task takes, the method does not fit
-                the target, or the provider cannot be used as it is set up.
+                the target, no method is named and the default fails the sanity check, or the
+                provider cannot be used as it is set up.
         """
         options = super().check_options(params)
-        provider_of_environment(_chosen(options).provider)
+        chosen = _chosen(options)
+        self._analyst.check(chosen)
+        provider_of_environment(chosen.provider)
         return options
 
     def compute(self, case: Case, options: Mapping[str, Any]) -> AnalysedCase:
