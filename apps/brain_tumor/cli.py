@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 TRAINABLE = ("segmentation", "tumor_core", "classification", "concepts")
 CROSS_ENTROPIES = ("labels", "regions")
-HEAT_METHODS = ("gradcam++", "gradcam", "layercam", "integrated_gradients", "occlusion")
+HEAT_METHODS = (
+    "gradcam++",
+    "gradcam",
+    "layercam",
+    "integrated_gradients",
+    "occlusion",
+    "guided_gradcam",
+    "guided_backpropagation",
+)
 HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary", "WT", "TC", "ET")
 NOTICE = "Research use only; not a medical device."
 
@@ -276,7 +284,7 @@ def _infer(arguments: argparse.Namespace) -> None:
 def _read_type(
     arguments: argparse.Namespace, models: Path, segmenter: Segmenter, case: Case
 ) -> CaseResults:
-    from brain_tumor.explanation.analyst import Analyst
+    from brain_tumor.explanation.analyst import Analyst, in_words_of
     from brain_tumor.explanation.attribution import HeatMethod
     from brain_tumor.explanation.case_report import CaseResults
     from brain_tumor.explanation.facts import Language
@@ -295,12 +303,14 @@ def _read_type(
         provider_of_environment(options.provider)
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
+    if options is not None:
+        analyst.check(options)
     segmentation = analyst.segment(case)
     read = analyst.read_type(case, segmentation, second_reader=arguments.second_reader)
     if options is None:
         return CaseResults(segmentation, read)
-    explanation = analyst.explain(case, segmentation, read, options)
-    return CaseResults(segmentation, read, explanation)
+    composed = analyst.explain(case, segmentation, read, options)
+    return CaseResults(segmentation, read, in_words_of(composed, options))
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -19,7 +19,12 @@ SPOKEN = {
     "segmentation/inference.py": ("_warnings",),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
     "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
-    "explanation/faithfulness.py": ("_place_reasons", "_curve_reasons"),
+    "explanation/faithfulness.py": (
+        "_place_reasons",
+        "_curve_reasons",
+        "_steadiness",
+        "shuffling_reason",
+    ),
     "explanation/region_heat.py": ("_reasons",),
     "explanation/second_reader.py": ("_class_of_words",),
     "learning/training_job.py": ("_work", "_confirmed"),
@@ -55,9 +60,9 @@ ERRORS = (
     "server/routes/models.py",
     "server/routes/work.py", "server/sessions.py",
     "cases/durable.py", "cases/geometry.py", "cases/preprocessing.py",
-    "explanation/language_models.py", "explanation/region_heat.py", "learning/ledger_records.py",
-    "learning/promotion.py", "learning/registry.py", "learning/submission_rows.py",
-    "segmentation/refinement/strokes.py",
+    "explanation/language_models.py", "explanation/method_sanity.py", "explanation/region_heat.py",
+    "learning/ledger_records.py", "learning/promotion.py", "learning/registry.py",
+    "learning/submission_rows.py", "segmentation/refinement/strokes.py",
 )  # fmt: skip
 """Files whose errors requests of the panel can meet."""
 NOT_FOR_THE_PANEL = (
@@ -66,7 +71,7 @@ NOT_FOR_THE_PANEL = (
     "no case has a final label", "exists already with another", "Choose another id",
     "Import that case again", "is taken by the sequences", "label_info can be read",
     "Remove segments that are no labels", "seconds_spent is", "has no JSON form",
-    "files with uncompress", "format is", "has the metrics",
+    "sanity of heatmap methods cannot", "files with uncompress", "format is", "has the metrics",
 )  # fmt: skip
 """Parts of sentences for those who start the server, and for other programs than this panel."""
 

@@ -98,7 +98,7 @@ def test_korean_sentences_have_the_values_of_the_english_ones():
         ),
         (
             "At 95% coverage glioma and meningioma cannot be told apart.",
-            "포함률 95%에서 신경교종, 수막종을(를) 구별할 수 없습니다.",
+            "포함률 95%에서 교종, 수막종을(를) 구별할 수 없습니다.",
         ),
         (
             "The second reader, which reads visual symptoms, sees a pituitary tumour (61%): the "

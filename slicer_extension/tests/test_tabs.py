@@ -289,7 +289,7 @@ def test_the_panel_and_the_explanation_speak_korean(panel, server):
     panel.wait()
     assert server.bodies[-1]["language"] == "ko"
     assert "조영 증강 고리" in panel.ui.rationaleView.plainText
-    assert "신경교종" in panel.ui.classificationLabel.text
+    assert "교종" in panel.ui.classificationLabel.text
     choose(panel.ui.languageCombo, "en")
     assert panel.ui.analyseButton.text == "Analyse"
     assert panel.ui.tabs.tabText(2) == "Question"

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import BusyError, InputError, StorageError
+from brain_tumor.explanation.embedded_model import EmbeddedProvider
 from brain_tumor.server import app as app_module
+from brain_tumor.server import warm_up
 from brain_tumor.server.serving import announce, hold_studies
 from brain_tumor.server.settings import ServerLimits, quiet_environment, server_limits
 from brain_tumor.server.warm_up import synthetic_cases
@@ -94,6 +96,32 @@ def test_a_failing_warm_up_does_not_stop_the_server(studies, monkeypatch, caplog
     app._warm_up()
     assert "warming up segmentation failed" in caplog.text
     assert client_of(app).get("/info/").status_code == 200
+
+
+def test_the_embedded_model_is_started_with_the_server_where_it_is_installed(app, monkeypatch):
+    started = []
+
+    class Embedded(EmbeddedProvider):
+        def warm_up(self):
+            started.append(1)
+
+    monkeypatch.setattr(warm_up, "available_providers", lambda _settings: ("composer",))
+    monkeypatch.setattr(warm_up, "provider_of_environment", lambda _name: Embedded())
+    warm_up.warm_up_language_model()
+    assert started == []
+    monkeypatch.setattr(warm_up, "available_providers", lambda _settings: ("composer", "smollm2"))
+    app.on_init_complete()
+    wait_until(lambda: started == [1])
+
+
+def test_an_embedded_model_that_cannot_be_started_does_not_stop_the_server(
+    app, monkeypatch, caplog
+):
+    monkeypatch.setattr(warm_up, "available_providers", lambda _settings: ("composer", "smollm2"))
+    monkeypatch.setattr(warm_up, "provider_of_environment", lambda _name: EmbeddedProvider())
+    monkeypatch.setattr("brain_tumor.explanation.embedded_model.embedded_model_file", lambda: None)
+    warm_up.warm_up_language_model()
+    assert "the embedded language model is not warm" in caplog.text
 
 
 def test_the_warm_up_reaches_both_models_without_a_patient():

@@ -9,11 +9,16 @@ import jsonschema
 import numpy as np
 import pytest
 from brain_tumor.cases.readers import read_labelmap, read_volume
-from brain_tumor.explanation import analyst
-from brain_tumor.explanation.rationale import explain_in_words
+from brain_tumor.explanation import rationale, type_heat
+from brain_tumor.explanation.attribution import HeatMethod
+from brain_tumor.explanation.composer import compose
+from brain_tumor.explanation.language_models import ComposerProvider, ProviderError
+from brain_tumor.explanation.method_sanity import MethodSanity
+from brain_tumor.explanation.slice_fusion import fuse_slices
 from brain_tumor.labels import label_names
+from brain_tumor.server import explanation_task
 from brain_tumor.server.admission import InferenceGate
-from brain_tumor.server.explanation_task import ExplanationTask
+from brain_tumor.server.explanation_task import AnalysisTask, ExplanationTask
 from brain_tumor.server.tasks import TaskServices
 from brain_tumor.server.validation import Parameter
 
@@ -37,6 +42,40 @@ class RegionSegmenter(ThresholdSegmenter):
         # on the working grid the z-score of the phantom is 1.5 to 2.2 in the enhancing tumour
         network = ByContrast(threshold=1.5, background=0.0, flair=0.0)
         return replace(super().segment(case, mirrored=mirrored), network=network)
+
+
+class SlowProvider:
+    """Says one true thing: the composer's first sentence; waits or fails if a test wants it to."""
+
+    name = "endpoint"
+
+    def __init__(self):
+        self.calls, self.fails, self.gate = 0, False, None
+
+    def phrase(self, facts, language):
+        self.calls += 1
+        if self.gate is not None:
+            self.gate()
+        if self.fails:
+            raise ProviderError("no answer")
+        return [compose(facts, language)[0].text]
+
+
+def a_provider(monkeypatch):
+    """A provider of words that a request may name."""
+    provider = SlowProvider()
+    choices = Parameter(
+        (str,), default="composer", choices=("composer", "endpoint"), affects_result=False
+    )
+    for task in (ExplanationTask, AnalysisTask):
+        monkeypatch.setattr(task, "parameters", {**task.parameters, "provider": choices})
+    for module in (explanation_task, rationale):
+        monkeypatch.setattr(
+            module,
+            "provider_of_environment",
+            lambda name: provider if name == "endpoint" else ComposerProvider(),
+        )
+    return provider
 
 
 TASKS = ["segmentation", "refine", "classification", "explanation", "analysis"]
@@ -475,6 +514,29 @@ class TestExplanation:
         assert "method is 'gradcam++'; expected 'layercam'" in message
         assert segmenter.calls == 0
 
+    def test_a_default_method_that_ignores_the_weights_is_refused_before_the_work(
+        self, studies, segmenter
+    ):
+        bad = MethodSanity({HeatMethod.GRADCAM_PLUS_PLUS: 0.9, HeatMethod.GRADCAM: 0.1})
+
+        class App(InProcessApp):
+            def load_type_reader(self):
+                return lambda: replace(a_type_reader(), sanity=bad)
+
+        client = client_of(App(studies, segmenter))
+        for task in ("explanation", "analysis"):
+            message = refusal(run(client, task), 400, "bad_input")
+            assert "the default 'gradcam++' fails the sanity check" in message
+        assert segmenter.calls == 0
+        named, _ = parse(run(client, "explanation", params={"method": "gradcam++"}))
+        checks = named["heatmap"]["faithfulness"]
+        assert (checks["passed"], checks["shuffled_correlation"]) == (False, 0.9)
+        assert "it shows the pictures, not what was learnt" in checks["reasons"][-1]
+        other, _ = parse(run(client, "explanation", params={"method": "gradcam"}))
+        assert other["heatmap"]["faithfulness"]["shuffled_correlation"] == 0.1
+        # the type itself needs no heat
+        assert parse(run(client, "classification"))[0]["case"] == "FULL"
+
     @pytest.mark.parametrize(
         "params",
         [
@@ -489,19 +551,61 @@ class TestExplanation:
         assert next(iter(params)) in message
 
     def test_words_that_stand_in_for_a_failed_provider_are_not_kept(self, client, monkeypatch):
-        def failed(*arguments):
-            return replace(explain_in_words(*arguments), notes=("endpoint: no answer",))
+        provider = a_provider(monkeypatch)
+        provider.fails = True
+        for _ in range(2):
+            params, _files = parse(run(client, "explanation", params={"provider": "endpoint"}))
+            assert params["cached"] is False
+            assert params["rationale"]["provider"] == "composer"
+            (problem,) = params["rationale"]["checks"]["problems"]
+            assert problem == "endpoint: no answer; the composer's text is shown"
+        provider.fails = False
+        for cached in (False, True):
+            params, _files = parse(run(client, "explanation", params={"provider": "endpoint"}))
+            assert (params["cached"], params["rationale"]["provider"]) == (cached, "endpoint")
+        assert provider.calls == 3
 
-        with monkeypatch.context() as patched:
-            patched.setattr(analyst, "explain_in_words", failed)
-            for _ in range(2):
-                params, _files = parse(run(client, "explanation"))
-                assert params["cached"] is False
-                assert params["rationale"]["checks"]["problems"] == ["endpoint: no answer"]
-        params, _files = parse(run(client, "explanation"))
-        assert (params["cached"], params["rationale"]["checks"]["problems"]) == (False, [])
-        params, _files = parse(run(client, "explanation"))
-        assert params["cached"] is True
+    def test_while_a_provider_phrases_the_processor_is_free_for_others(self, app, monkeypatch):
+        provider, client, replies = a_provider(monkeypatch), client_of(app), []
+        provider.gate = Gate()
+        app._infers["explanation"]._services = services = TaskServices(
+            InferenceGate(at_once=1, waiting=0), app.services.cache
+        )
+        app._infers["segmentation"]._services = services
+        asked = {"provider": "endpoint"}
+        thread = threading.Thread(
+            target=lambda: replies.append(run(client, "explanation", params=asked))
+        )
+        thread.start()
+        assert provider.gate.entered.acquire(timeout=60)
+        other, _ = parse(run(client, "segmentation", "LONE"))
+        assert other["case"] == "LONE"
+        # and for the same case: heat and the composer's words come while the others are made
+        first, _ = parse(run(client, "explanation"))
+        assert (first["rationale"]["provider"], first["cached"]) == ("composer", True)
+        provider.gate.leave.set()
+        thread.join(60)
+        later, _ = parse(replies[0])
+        assert later["rationale"]["provider"] == "endpoint"
+        assert later["heatmap"] == first["heatmap"]
+
+    def test_other_words_for_the_same_heat_compute_nothing_anew(self, client, monkeypatch):
+        made = []
+        monkeypatch.setattr(
+            type_heat, "fuse_slices", lambda *given: made.append(1) or fuse_slices(*given)
+        )
+        a_provider(monkeypatch)
+        english, _ = parse(run(client, "analysis"))
+        korean, _ = parse(run(client, "analysis", params={"language": "ko"}))
+        phrased, _ = parse(run(client, "analysis", params={"provider": "endpoint"}))
+        assert len(made) == 1
+        assert [p["rationale"]["language"] for p in (english, korean, phrased)] == [
+            "en",
+            "ko",
+            "en",
+        ]
+        assert phrased["rationale"]["provider"] == "endpoint"
+        assert phrased["timings_s"]["heatmap"] == english["timings_s"]["heatmap"]
 
     def test_a_provider_that_is_set_up_wrongly_is_refused_before_the_work(
         self, client, segmenter, monkeypatch

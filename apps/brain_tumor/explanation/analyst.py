@@ -47,6 +47,25 @@ class Explanation:
     timings_s: Mapping[str, float]
 
 
+def in_words_of(explanation: Explanation, options: ExplanationOptions) -> Explanation:
+    """The same explanation in the words that were asked for; may wait for a language model.
+
+    Args:
+        explanation: From `Analyst.explain`.
+        options: Their language and provider count.
+
+    Raises:
+        InputError: If no provider of that name is set up.
+    """
+    held = explanation.rationale
+    if (held.provider, held.language) == (options.provider, options.language):
+        return explanation
+    started = time.perf_counter()
+    rationale = explain_in_words(explanation.facts, options.language, options.provider)
+    timings = {**explanation.timings_s, "rationale": time.perf_counter() - started}
+    return replace(explanation, rationale=rationale, timings_s=timings)
+
+
 class Analyst:
     """Everything that is inferred from a case; thread-safe, holds no state of its own.
 
@@ -63,6 +82,16 @@ class Analyst:
     def versions(self) -> tuple[ModelVersion, ...]:
         """Segmenter, classifier and, if there is one, second reader in use now."""
         return (self._segmenter.version, *self._reader().versions)
+
+    def check(self, options: ExplanationOptions) -> None:
+        """Refuse what cannot be explained, before anything long is computed.
+
+        Raises:
+            InputError: If no method is named, and the default fails the sanity check of the
+                classifier in use.
+        """
+        if options.region is None:
+            self._reader().sanity.usable(options.method)
 
     def segment(self, case: Case) -> SegmentationResult:
         """Outline of the tumour."""
@@ -94,7 +123,7 @@ class Analyst:
         read: TypeReading,
         options: ExplanationOptions,
     ) -> Explanation:
-        """Heat and words for a classified case.
+        """Heat and the composer's words for a classified case; see `in_words_of` for others.
 
         The words are about the tumour type, so heat of a region does not occur in them.
 
@@ -106,7 +135,7 @@ class Analyst:
 
         Raises:
             InputError: If a region is to be explained that the model behind the outline does not
-                tell.
+                tell, or see `check`.
         """
         reader = self._reader()
         classification, second = read.classification, read.symptoms
@@ -123,7 +152,7 @@ class Analyst:
             () if second is None else symptom_facts(second.symptoms),
         )
         told = time.perf_counter()
-        rationale = explain_in_words(facts, options.language, options.provider)
+        rationale = explain_in_words(facts, options.language)
         return Explanation(
             heat=checked.heat,
             faithfulness=checked.report,
@@ -154,5 +183,6 @@ def _checked_heat(
         segmentation.labelmap > 0,
         classification,
         options.target,
-        options.type_method,
+        reader.sanity.usable(options.method),
+        reader.sanity,
     )

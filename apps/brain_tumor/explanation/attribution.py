@@ -1,12 +1,4 @@
-"""One door to all heatmap methods of a slice classifier.
-
-Guided backpropagation and guided Grad-CAM are left out on purpose: Adebayo et al. found that their
-maps hardly change when a network's weights are shuffled, so they show the picture's edges, not the
-network's reasons; and they rewrite the backward pass of the shared network.
-
-References:
-    Adebayo et al. 2018, arXiv:1810.03292 (sanity checks for saliency maps).
-"""
+"""One door to all heatmap methods of a slice classifier."""
 
 from __future__ import annotations
 
@@ -23,6 +15,7 @@ from brain_tumor.errors import InputError
 from brain_tumor.explanation.cam import CAM_RULES
 from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.cam_capture import layer_gradients
+from brain_tumor.explanation.guided import guided_backpropagation, guided_grad_cam
 from brain_tumor.explanation.occlusion import integrated_gradients, occlusion
 
 
@@ -34,9 +27,18 @@ class HeatMethod(StrEnum):
     LAYERCAM = "layercam"
     INTEGRATED_GRADIENTS = "integrated_gradients"
     OCCLUSION = "occlusion"
+    GUIDED_GRADCAM = "guided_gradcam"
+    GUIDED_BACKPROPAGATION = "guided_backpropagation"
 
 
 DEFAULT_METHOD = HeatMethod.GRADCAM_PLUS_PLUS
+
+
+_PIXEL_RULES = {
+    HeatMethod.INTEGRATED_GRADIENTS: integrated_gradients,
+    HeatMethod.OCCLUSION: occlusion,
+    HeatMethod.GUIDED_BACKPROPAGATION: guided_backpropagation,
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def explain_slices(
 
     Args:
         network: In evaluation mode; `network(*inputs)` gives logits (N, classes).
-        layer: Sub-module that class-activation maps read; not used by the other methods.
+        layer: Sub-module that class-activation maps read, guided ones too; not used by the others.
         inputs: Slices (N, 1, H, W) first, then whatever else the network takes, batch first.
         target: What to explain.
         method: How.
@@ -109,7 +111,8 @@ def explain_slices(
         (found,) = layer_gradients(network, layer, inputs, [target.score], bf16=bf16)
         coarse = CAM_RULES[method.value](found.activations, found.gradients)
         maps, scores = upsample(coarse, inputs[0].shape[2:]), found.scores
+    elif method is HeatMethod.GUIDED_GRADCAM:
+        maps, scores = guided_grad_cam(network, layer, inputs, target.score)
     else:
-        attribute = integrated_gradients if method is HeatMethod.INTEGRATED_GRADIENTS else occlusion
-        maps, scores = attribute(network, inputs, target.score)
+        maps, scores = _PIXEL_RULES[method](network, inputs, target.score)
     return SliceHeatmaps(maps.numpy(), scores.numpy(), method, target)

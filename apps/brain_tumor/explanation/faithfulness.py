@@ -10,7 +10,7 @@ fails, and show why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -28,6 +28,11 @@ from brain_tumor.explanation.faithfulness_curves import (
     perturbation_curves,
     random_heat,
 )
+from brain_tumor.explanation.faithfulness_metrics import (
+    Explain,
+    max_sensitivity,
+    normalised_infidelity,
+)
 from brain_tumor.explanation.heatmap import (
     DILATION_MM,
     BoolArray,
@@ -35,6 +40,7 @@ from brain_tumor.explanation.heatmap import (
     peak_inside,
     share_inside,
 )
+from brain_tumor.explanation.sanity import MAX_RANK_CORRELATION
 from brain_tumor.labels import Region
 
 LEAST_EFFECT_LOG_ODDS = 0.3
@@ -44,6 +50,8 @@ MARGIN_OVER_RANDOM = 0.05
 BLOB_TOLERANCE = 0.05
 """By how much it may fall behind the centre blob, which is right for central tumours."""
 CASE_STEPS = 6
+CASE_SQUARES = 12
+CASE_NOISE_DRAWS = 2
 RANDOM_CELLS = (20, 20)
 
 
@@ -55,6 +63,7 @@ class TestedSlice:
         score: From versions of the slice to logits, everything else about it fixed.
         image: The slice as the network reads it, (1, H, W).
         heat: Its raw heat, (H, W).
+        explain: From versions of the slice to their raw heat; None where that takes too long.
     """
 
     __test__ = False  # not a test class
@@ -62,6 +71,7 @@ class TestedSlice:
     score: Score
     image: torch.Tensor
     heat: npt.NDArray[np.float32]
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,12 @@ class FaithfulnessReport:
         random_insertion_auc: The same for random maps.
         blob_deletion_auc: The same for the centre blob.
         blob_insertion_auc: The same for the centre blob.
+        infidelity: How badly the heat of a square foretells what blurring it costs, 0 to 1, mean of
+            the tested slices; see `normalised_infidelity`. None if not tested.
+        sensitivity: Largest relative change of the heat under faint noise, mean of the tested
+            slices; see `max_sensitivity`. None if not tested; `untested` may say why.
+        shuffled_correlation: Of the method, not of this case: mean rank correlation of its maps
+            with those of the same classifier with shuffled weights; None if it was not measured.
         untested: Sentences: which tests there are not for this heat, and why; not against it.
         region: The tests of heat of a region; None for heat of a type.
     """
@@ -127,6 +143,9 @@ class FaithfulnessReport:
     random_insertion_auc: float | None = None
     blob_deletion_auc: float | None = None
     blob_insertion_auc: float | None = None
+    infidelity: float | None = None
+    sensitivity: float | None = None
+    shuffled_correlation: float | None = None
     untested: tuple[str, ...] = ()
     region: RegionChecks | None = None
 
@@ -144,6 +163,9 @@ class FaithfulnessReport:
             "random_insertion_auc": _rounded(self.random_insertion_auc),
             "blob_deletion_auc": _rounded(self.blob_deletion_auc),
             "blob_insertion_auc": _rounded(self.blob_insertion_auc),
+            "infidelity": _rounded(self.infidelity),
+            "sensitivity": _rounded(self.sensitivity),
+            "shuffled_correlation": _rounded(self.shuffled_correlation),
             "reasons": list(self.reasons),
             "untested": list(self.untested),
             "region": None if self.region is None else self.region.to_json(),
@@ -245,6 +267,11 @@ def case_faithfulness(
     effect = compared.own.effect / len(slices)
     reasons += _curve_reasons(compared, effect)
     measurable = effect >= LEAST_EFFECT_LOG_ODDS
+    infidelities = [
+        normalised_infidelity(s.score, s.image, s.heat, target, squares=CASE_SQUARES, seed=seed)
+        for s in slices
+    ]
+    sensitivity, untested = _steadiness(slices, seed)
     return FaithfulnessReport(
         passed=not reasons,
         reasons=tuple(reasons),
@@ -258,6 +285,50 @@ def case_faithfulness(
         random_insertion_auc=compared.random.insertion_auc if measurable else None,
         blob_deletion_auc=compared.blob.deletion_auc if measurable else None,
         blob_insertion_auc=compared.blob.insertion_auc if measurable else None,
+        infidelity=float(np.mean(infidelities)),
+        sensitivity=sensitivity,
+        untested=untested,
+    )
+
+
+def _steadiness(slices: Sequence[TestedSlice], seed: int) -> tuple[float | None, tuple[str, ...]]:
+    """Mean sensitivity of the slices, or None and why it was not measured."""
+    found = [
+        max_sensitivity(s.explain, s.image, draws=CASE_NOISE_DRAWS, seed=seed)
+        for s in slices
+        if s.explain is not None
+    ]
+    if found:
+        return float(np.mean(found)), ()
+    return None, (
+        "How steady the heat is was not measured: making it again for noisy copies takes too long "
+        "with this method.",
+    )
+
+
+def with_sanity(report: FaithfulnessReport, correlation: float | None) -> FaithfulnessReport:
+    """Report with how the method did when weights were shuffled, a reason against it if badly.
+
+    Args:
+        report: On a case.
+        correlation: See `FaithfulnessReport.shuffled_correlation`.
+    """
+    reasons = report.reasons
+    if correlation is not None and abs(correlation) > MAX_RANK_CORRELATION:
+        reasons = (*reasons, shuffling_reason(correlation))
+    return replace(
+        report,
+        passed=report.passed and not reasons,
+        reasons=reasons,
+        shuffled_correlation=correlation,
+    )
+
+
+def shuffling_reason(correlation: float) -> str:
+    """Why heat that survives shuffled weights must not be relied on."""
+    return (
+        "The heat hardly changes when the network's weights are shuffled (rank correlation "
+        f"{correlation:.2f}): it shows the pictures, not what was learnt."
     )
 
 

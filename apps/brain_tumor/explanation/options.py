@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
+from brain_tumor.explanation.attribution import HeatMethod
 from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.language_models import COMPOSER
 from brain_tumor.labels import Region, TumorType
@@ -22,8 +22,8 @@ class ExplanationOptions:
     """What to explain, and how.
 
     Attributes:
-        method: How the heat is made; None is `DEFAULT_METHOD` for a type and `REGION_METHOD` for
-            a region.
+        method: How the heat is made; None is the default for a type, if it passes the sanity
+            check (see `MethodSanity`), and `REGION_METHOD` for a region.
         target: "prediction" (the most probable type), "runner_up" (what the second type has over
             the first), a type, or a region ("WT", "TC", "ET") whose outline is explained.
         language: Of the rationale.
@@ -53,8 +53,3 @@ class ExplanationOptions:
     def region(self) -> Region | None:
         """Region to explain; None if it is a type."""
         return Region(self.target) if self.target in REGION_TARGETS else None
-
-    @property
-    def type_method(self) -> HeatMethod:
-        """How heat of a type is made."""
-        return self.method or DEFAULT_METHOD

@@ -101,6 +101,20 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "삭제 {deletion} (무작위 {random_deletion}, 낮을수록 좋음), 삽입 {insertion} "
             "(무작위 {random_insertion}, 높을수록 좋음).",
         ),
+        "infidelity": (
+            "Infidelity {value} (0 is best, 1 foretells nothing).",
+            "불충실도 {value} (0이 가장 좋고, 1이면 아무것도 예측하지 못함).",
+        ),
+        "sensitivity": (
+            "Under faint noise the heat changes by {share} at most.",
+            "약한 잡음을 더하면 열이 최대 {share} 변합니다.",
+        ),
+        "shuffled": (
+            "Rank correlation of the method's maps with those of shuffled weights: {value} (above "
+            "0.5 in size it would show the pictures only).",
+            "가중치를 섞은 신경망의 열지도와의 순위 상관 (방법의 값): {value} (크기가 0.5를 넘으면 "
+            "영상만 보여 주는 것임).",
+        ),
         "volumes": ("Volumes", "부피"),
         "region": ("Region", "영역"),
         "volume": ("Volume", "부피"),
@@ -219,8 +233,10 @@ NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "gradcam++": ("Grad-CAM++", "Grad-CAM++"),
         "gradcam": ("Grad-CAM", "Grad-CAM"),
         "layercam": ("Layer-CAM", "Layer-CAM"),
-        "integrated_gradients": ("integrated gradients", "통합 기울기"),
+        "integrated_gradients": ("integrated gradients", "적분 기울기"),
         "occlusion": ("occlusion", "가림법"),
+        "guided_gradcam": ("guided Grad-CAM", "유도 Grad-CAM"),
+        "guided_backpropagation": ("guided backpropagation", "유도 역전파"),
         "composer": ("fixed phrases", "고정 문구"),
         "axial": ("axial", "축상면"),
         "coronal": ("coronal", "관상면"),

@@ -16,6 +16,7 @@ from brain_tumor.explanation.page_text import (
     measured_text,
     percent_text,
     point_text,
+    unbroken,
 )
 from brain_tumor.labels import TumorType
 
@@ -191,6 +192,14 @@ def heat_verdict(view: ReportView, texts: Texts) -> Markup | None:
     if all(finite(faithfulness.get(name)) is not None for name in names):
         curves = {n.removesuffix("_auc"): decimal_text(faithfulness[n]) for n in names}
         lines.append(texts("curves", **curves))
+    infidelity, sensitivity = (finite(faithfulness.get(n)) for n in ("infidelity", "sensitivity"))
+    if infidelity is not None:
+        lines.append(texts("infidelity", value=decimal_text(infidelity)))
+    if sensitivity is not None:
+        lines.append(texts("sensitivity", share=percent_text(sensitivity)))
+    shuffled = finite(faithfulness.get("shuffled_correlation"))
+    if shuffled is not None:
+        lines.append(texts("shuffled", value=decimal_text(shuffled)))
     reasons = texts_of(faithfulness.get("reasons"))
     if passed is False:
         return _box(texts(key), reasons, "box", " ".join(lines))
@@ -236,7 +245,7 @@ def _sentence(view: ReportView, number: int, sentence: Item, texts: Texts) -> Ma
     kind = str(sentence.get("kind"))
     return element(
         "li",
-        element("p", str(sentence.get("text") or "")),
+        element("p", unbroken(str(sentence.get("text") or ""))),
         element("p", texts("rests_on"), ": ", links, class_="basis") if links else None,
         id=f"sentence-{number}",
         class_=kind if kind in _KINDS else None,

@@ -26,6 +26,7 @@ from brain_tumor.labels import TumorType
 NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _UNITS = frozenset({"mm", "mm2", "1/mm", "mL", "1"})
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=mL|mm|1/mm|%)")
 _SIDES: Mapping[str, str] = MappingProxyType(
     {"left": "왼쪽", "right": "오른쪽", "midline": "정중선"}
 )
@@ -112,6 +113,16 @@ def measured_text(value: object, unit: object, feature: object = "") -> str:
     known = str(unit) if unit in _UNITS else "1"
     text = number_text(written(number, known, percent=feature in PERCENT_FEATURES))
     return text if unit in _UNITS or not unit else f"{text} {unit}"
+
+
+def unbroken(text: str) -> str:
+    """A sentence whose units stay on the line of their numbers.
+
+    Example:
+        >>> len(unbroken("about 23 mL of 70 mm").split(" "))
+        4
+    """
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def decimal_text(value: object, decimals: int = 2, *, signed: bool = False) -> str:

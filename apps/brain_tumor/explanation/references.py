@@ -25,6 +25,7 @@ from brain_tumor.classification.training.run import PREDICTIONS, run_features
 from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.concepts.reader import ConceptReader
 from brain_tumor.errors import InputError, ModelError
+from brain_tumor.explanation.method_sanity import UNMEASURED, MethodSanity, read_sanity
 from brain_tumor.explanation.reference import FeatureReference, build_reference
 from brain_tumor.explanation.similar_cases import TrainingTable, build_table
 from brain_tumor.labels import TYPES
@@ -45,6 +46,7 @@ class TypeReader:
         classifier: Names the type.
         reference: Distribution of every feature.
         patients: For similar cases.
+        sanity: How the heatmap methods did in the sanity check of the classifier.
         symptoms: Second reader, which reads the classifier's embedding in words, or None.
         warnings: Sentences that the reader of an explanation must see first.
     """
@@ -52,6 +54,7 @@ class TypeReader:
     classifier: TumorTypeClassifier
     reference: FeatureReference
     patients: TrainingTable
+    sanity: MethodSanity = UNMEASURED
     symptoms: ConceptReader | None = None
     warnings: tuple[str, ...] = ()
 
@@ -76,17 +79,18 @@ def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
     try:
         reference = FeatureReference.from_json(json.loads((bundle / REFERENCE).read_text("utf-8")))
         patients = TrainingTable.from_json(json.loads((bundle / PATIENTS).read_text("utf-8")))
+        sanity = read_sanity(bundle)
     except (OSError, ValueError, InputError) as error:
         raise ModelError(f"references of bundle '{bundle.name}' cannot be read: {error}") from error
     stored = read_bundle(bundle)
     weights = stored.weights()
     classifier = TumorTypeClassifier.of_bundle(stored, weights)
     if symptoms is None or not symptoms.is_dir():
-        return TypeReader(classifier, reference, patients)
+        return TypeReader(classifier, reference, patients, sanity)
     if read_bundle(symptoms).metadata.get(MADE_FOR) != embedding_sha256(stored, weights):
         logger.warning("the symptom reader was made for another classifier and is left out")
-        return TypeReader(classifier, reference, patients, warnings=(NO_SYMPTOMS,))
-    return TypeReader(classifier, reference, patients, ConceptReader.load(symptoms))
+        return TypeReader(classifier, reference, patients, sanity, warnings=(NO_SYMPTOMS,))
+    return TypeReader(classifier, reference, patients, sanity, ConceptReader.load(symptoms))
 
 
 def write_references(run: Path, bundle: Path) -> None:

@@ -27,6 +27,7 @@ from brain_tumor.explanation.facts import LEAST_INSIDE_SHARE
 from brain_tumor.explanation.faithfulness import (
     FaithfulnessReport,
     RegionChecks,
+    shuffling_reason,
 )
 from brain_tumor.explanation.heatmap import (
     DILATION_MM,
@@ -172,10 +173,7 @@ def _reasons(heat: HeatVolume, outline: BoolArray, checks: RegionChecks) -> tupl
         reasons.append(f"The hottest place is more than {DILATION_MM:g} mm away from {name}.")
     correlation = checks.shuffled_correlation
     if correlation is not None and abs(correlation) > MAX_RANK_CORRELATION:
-        reasons.append(
-            "The heat hardly changes when the network's weights are shuffled (rank correlation "
-            f"{correlation:.2f}): it shows the pictures, not what was learnt."
-        )
+        reasons.append(shuffling_reason(correlation))
     return tuple(reasons)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from brain_tumor.cases.case import Case
@@ -15,7 +16,13 @@ from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
 from brain_tumor.explanation.checked_heat import CheckedHeat
 from brain_tumor.explanation.facts import HeatFacts
-from brain_tumor.explanation.faithfulness import TestedSlice, case_faithfulness
+from brain_tumor.explanation.faithfulness import (
+    CASE_NOISE_DRAWS,
+    TestedSlice,
+    case_faithfulness,
+    with_sanity,
+)
+from brain_tumor.explanation.faithfulness_metrics import Explain
 from brain_tumor.explanation.heatmap import (
     BoolArray,
     HeatVolume,
@@ -23,6 +30,7 @@ from brain_tumor.explanation.heatmap import (
     peak_inside,
     peak_ras,
 )
+from brain_tumor.explanation.method_sanity import UNMEASURED, MethodSanity
 from brain_tumor.explanation.options import PREDICTION, RUNNER_UP
 from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices
 from brain_tumor.labels import TYPES, TumorType
@@ -30,6 +38,9 @@ from brain_tumor.segmentation.hardware import cpu_has_bf16
 
 TESTED_SLICES = 1
 """Slices with the largest cross-sections whose heat is put to the test."""
+SLOW_METHODS = frozenset({HeatMethod.INTEGRATED_GRADIENTS, HeatMethod.OCCLUSION})
+MOST_REPEATED = 0.3
+"""Slow methods explain noisy copies of the tested slices only if those are few among all."""
 
 
 def explain_type(
@@ -39,6 +50,7 @@ def explain_type(
     classification: ClassificationResult,
     asked: str,
     method: HeatMethod,
+    sanity: MethodSanity = UNMEASURED,
 ) -> CheckedHeat:
     """Heat of a type on the reference grid of a case.
 
@@ -49,13 +61,15 @@ def explain_type(
         classification: Its type.
         asked: What to explain: "prediction", "runner_up" or a type.
         method: How.
+        sanity: How the method did in the sanity check of the classifier.
     """
     started = time.perf_counter()
     target = choose_type(classification, asked)
     scored = class_target(classification, target, asked)
     heat, tested = _case_heat(classifier, case, classification, (target, scored), method)
     heated = time.perf_counter()
-    report = case_faithfulness(heat, tumour, tested, scored)
+    shuffled = sanity.correlations.get(method)
+    report = with_sanity(case_faithfulness(heat, tumour, tested, scored), shuffled)
     checked = time.perf_counter()
     facts = None
     if not heat.is_empty:
@@ -118,14 +132,21 @@ def _case_heat(
         np.stack([classifier.inputs(reading.features) for reading in readings])
     )
     network = classifier.network
-    found = explain_slices(
-        network,
-        network.looks,
-        (images, masks, values),
-        scored,
-        method,
-        bf16=cpu_has_bf16(),
-    )
+
+    def maps_of(*inputs: torch.Tensor) -> npt.NDArray[np.float32]:
+        return explain_slices(
+            network, network.looks, inputs, scored, method, bf16=cpu_has_bf16()
+        ).maps
+
+    def explain(index: int) -> Explain:
+        def versions_of(versions: torch.Tensor) -> torch.Tensor:
+            mask = masks[index][None].expand(len(versions), -1, -1, -1)
+            measured = values[index][None].expand(len(versions), -1)
+            return torch.from_numpy(maps_of(versions, mask, measured))
+
+        return versions_of
+
+    maps = maps_of(images, masks, values)
     slices = [
         SliceHeat(
             plane=reading.part.plane,
@@ -134,15 +155,18 @@ def _case_heat(
             pixel_to_voxel=reading.part.to_voxel @ reading.patch.to_pixel,
             evidence=reading.part.area_mm2,
         )
-        for reading, heat in zip(readings, found.maps, strict=True)
+        for reading, heat in zip(readings, maps, strict=True)
     ]
     raw = fuse_slices(slices, case.shape)
+    copies = TESTED_SLICES * CASE_NOISE_DRAWS
+    repeats = method not in SLOW_METHODS or copies <= MOST_REPEATED * len(readings)
     largest = sorted(range(len(readings)), key=lambda i: -readings[i].part.area_mm2)
     tested = tuple(
         TestedSlice(
             score=_scorer(classifier, masks[index], values[index]),
             image=images[index],
-            heat=found.maps[index],
+            heat=maps[index],
+            explain=explain(index) if repeats else None,
         )
         for index in largest[:TESTED_SLICES]
     )

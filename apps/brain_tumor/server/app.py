@@ -55,7 +55,7 @@ from brain_tumor.server.tasks import (
     TaskReply,
     TaskServices,
 )
-from brain_tumor.server.warm_up import synthetic_cases
+from brain_tumor.server.warm_up import synthetic_cases, warm_up_language_model
 
 logger = logging.getLogger(__name__)
 
@@ -305,7 +305,11 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.learning.labels.sync()
         self.learning.jobs.recover()
         CaseScorer(self).start()
-        for name, work in (("housekeeping", self._keep_house), ("warm-up", self._warm_up)):
+        for name, work in (
+            ("housekeeping", self._keep_house),
+            ("warm-up", self._warm_up),
+            ("language-model", warm_up_language_model),
+        ):
             threading.Thread(target=work, name=name, daemon=True).start()
         logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
 

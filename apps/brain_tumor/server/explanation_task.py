@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
 from brain_tumor.classification.report import classification_section
-from brain_tumor.explanation.analyst import Analyst, Explanation
+from brain_tumor.explanation.analyst import Analyst, Explanation, in_words_of
 from brain_tumor.explanation.attribution import HeatMethod
 from brain_tumor.explanation.facts import Language
 from brain_tumor.explanation.language_models import (
@@ -25,13 +25,14 @@ from brain_tumor.explanation.language_models import (
     provider_of_environment,
 )
 from brain_tumor.explanation.options import PREDICTION, TARGETS, ExplanationOptions
+from brain_tumor.explanation.rationale import Rationale
 from brain_tumor.explanation.second_reader import TypeReading
 from brain_tumor.explanation.sections import PART, explanation_sections
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
 from brain_tumor.server.classification_task import SECOND_READER
 from brain_tumor.server.replies import FilePart
-from brain_tumor.server.tasks import CaseInferTask, Outcome, TaskServices
+from brain_tumor.server.tasks import CaseInferTask, CaseInput, Outcome, TaskServices
 from brain_tumor.server.validation import Parameter
 
 
@@ -65,12 +66,16 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
             "method": Parameter((str,), choices=tuple(m.value for m in HeatMethod)),
             "target": Parameter((str,), default=PREDICTION, choices=TARGETS),
             "language": Parameter(
-                (str,), default=Language.ENGLISH.value, choices=tuple(x.value for x in Language)
+                (str,),
+                default=Language.ENGLISH.value,
+                choices=tuple(x.value for x in Language),
+                affects_result=False,  # words are not part of what is computed, see `finish`
             ),
             "provider": Parameter(
                 (str,),
                 default=COMPOSER,
                 choices=available_providers(ProviderSettings.from_environment(os.environ)),
+                affects_result=False,
             ),
             SECOND_READER: Parameter((bool,), default=True),
         }
@@ -85,14 +90,17 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
 
         Raises:
             InputError: If a key or a value is none that the task takes, the method does not fit
-                the target, or the provider cannot be used as it is set up.
+                the target, no method is named and the default fails the sanity check, or the
+                provider cannot be used as it is set up.
         """
         options = super().check_options(params)
-        provider_of_environment(_chosen(options).provider)
+        chosen = _chosen(options)
+        self._analyst.check(chosen)
+        provider_of_environment(chosen.provider)
         return options
 
     def compute(self, case: Case, options: Mapping[str, Any]) -> AnalysedCase:
-        """Outline, classify and explain a case."""
+        """Outline, classify and explain a case in the composer's words."""
         chosen = _chosen(options)
         segmentation = self._analyst.segment(case)
         asked = options[SECOND_READER]
@@ -100,9 +108,32 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         explanation = self._analyst.explain(case, segmentation, read, chosen)
         return AnalysedCase(segmentation, read, explanation)
 
-    def keeps(self, result: AnalysedCase) -> bool:
-        """Only words of the provider that was asked for: one that failed may answer next time."""
-        return not result.explanation.rationale.notes
+    def finish(
+        self,
+        outcome: Outcome[AnalysedCase],
+        case_input: CaseInput,
+        options: Mapping[str, Any],
+    ) -> Outcome[AnalysedCase]:
+        """The words that were asked for; a slow provider keeps nobody from the processor.
+
+        Words of a provider are kept; the composer's are made anew, and so are those that stand in
+        for a provider that failed, which may answer next time.
+        """
+        chosen = _chosen(options)
+        if chosen.provider == COMPOSER:
+            return _told(outcome, in_words_of(outcome.result.explanation, chosen))
+        key = None
+        if case_input.fingerprint is not None:
+            heard = self._key(case_input, options, outcome.result)
+            key = (heard, chosen.provider, chosen.language)
+            held = self._services.cache.get(key)
+            if isinstance(held, Rationale):
+                return _told(outcome, replace(outcome.result.explanation, rationale=held))
+        explanation = in_words_of(outcome.result.explanation, chosen)
+        rationale = explanation.rationale
+        if key is not None and not rationale.notes:
+            self._services.cache.put(key, rationale, len(repr(rationale)))
+        return replace(_told(outcome, explanation), is_cached=False)
 
     def size_bytes(self, result: AnalysedCase) -> int:
         """Memory of the volumes."""
@@ -146,6 +177,11 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         suffix = options["result_extension"]
         values = outcome.result.explanation.heat.values
         return self.part(PART, suffix, encode_scalar_map(values, outcome.case.affine, suffix))
+
+
+def _told(outcome: Outcome[AnalysedCase], explanation: Explanation) -> Outcome[AnalysedCase]:
+    """Outcome in other words."""
+    return replace(outcome, result=replace(outcome.result, explanation=explanation))
 
 
 def _chosen(options: Mapping[str, Any]) -> ExplanationOptions:

@@ -159,11 +159,13 @@ class RefineTask(CaseInferTask[Refinement]):
         labelmap = outcome.result.segmentation.labelmap
         return [self.part("image", suffix, encode_labelmap(labelmap, outcome.case.affine, suffix))]
 
-    def _key(self, case_input: CaseInput, options: Mapping[str, Any]) -> Hashable:
+    def _key(
+        self, case_input: CaseInput, options: Mapping[str, Any], result: Refinement | None = None
+    ) -> Hashable:
         """Everything that a result depends on, the drawings included."""
         drawn = (case_input.label, case_input.scribbles)
         prints = tuple(None if d is None else d.fingerprint for d in drawn)
-        return (super()._key(case_input, options), prints)
+        return (super()._key(case_input, options, result), prints)
 
     def _evidence(
         self, case_input: CaseInput, case: Case, proposal: SegmentationResult

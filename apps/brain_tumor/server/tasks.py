@@ -187,10 +187,6 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
     def files(self, outcome: Outcome[ResultT], options: Mapping[str, Any]) -> Items[FilePart]:
         """Files of the reply, the labelmap first."""
 
-    def keeps(self, result: ResultT) -> bool:
-        """Whether a result may answer the same request again."""
-        return True
-
     def is_valid(self) -> bool:
         """Whether clients may list the task; a task without weights is never made."""
         return True
@@ -248,15 +244,27 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
     def outcome(
         self, case_input: CaseInput, options: Mapping[str, Any], *, background: bool = False
     ) -> Outcome[ResultT]:
-        """Result from the cache, or computed once admitted."""
+        """Result from the cache, or computed once admitted; finished for this request."""
         held = self._cached(case_input, options)
-        if held is not None:
-            return held
-        with self._services.gate.admitted(queue=not background):
-            try:
-                return self._cached(case_input, options) or self.make(case_input, options)
-            finally:
-                return_free_memory()
+        if held is None:
+            with self._services.gate.admitted(queue=not background):
+                try:
+                    held = self._cached(case_input, options) or self.make(case_input, options)
+                finally:
+                    return_free_memory()
+        return self.finish(held, case_input, options)
+
+    def finish(
+        self, outcome: Outcome[ResultT], case_input: CaseInput, options: Mapping[str, Any]
+    ) -> Outcome[ResultT]:
+        """What is left to do for one request; not admitted, so it may wait for somebody else.
+
+        Args:
+            outcome: The heavy part, perhaps from the cache.
+            case_input: Case.
+            options: From `check_options`.
+        """
+        return outcome
 
     def make(self, case_input: CaseInput, options: Mapping[str, Any]) -> Outcome[ResultT]:
         """Compute a result and keep it; the caller is admitted."""
@@ -268,7 +276,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
             result = self.compute(loaded.case, options)
         summary = _summary(loaded)
         unswitched = self._key(case_input, options) == key
-        if case_input.fingerprint is not None and unswitched and self.keeps(result):
+        if case_input.fingerprint is not None and unswitched:
             kept = Outcome(result, summary, timings, is_cached=True)
             self._services.cache.put(key, kept, self.size_bytes(result))
         return Outcome(result, summary, timings)
@@ -318,14 +326,16 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
             ("case", case_input.fingerprint), case_input.load, _case_bytes
         )
 
-    def _key(self, case_input: CaseInput, options: Mapping[str, Any]) -> Hashable:
-        """Everything that a result depends on."""
+    def _key(
+        self, case_input: CaseInput, options: Mapping[str, Any], result: ResultT | None = None
+    ) -> Hashable:
+        """Everything that a result depends on, made by the models in use or by those behind one."""
         own = tuple(
             repr(options.get(key))
             for key, parameter in sorted(self.parameters.items())
             if parameter.affects_result
         )
-        versions = tuple((m.name, m.version, m.sha256) for m in self.models())
+        versions = tuple((m.name, m.version, m.sha256) for m in self.models(result))
         return (self.name, case_input.fingerprint, versions, own)
 
 

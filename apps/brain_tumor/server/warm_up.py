@@ -1,12 +1,25 @@
-"""Tiny cases without a patient, to run everything once before the first request."""
+"""What a server does before the first request: tiny cases without a patient, a language model."""
 
 from __future__ import annotations
+
+import logging
+import os
 
 import numpy as np
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
+from brain_tumor.explanation.embedded_model import EmbeddedProvider
+from brain_tumor.explanation.language_models import (
+    EMBEDDED,
+    ProviderError,
+    ProviderSettings,
+    available_providers,
+    provider_of_environment,
+)
+
+logger = logging.getLogger(__name__)
 
 SIZE_VOXELS = 64
 SPACING_MM = 3.0
@@ -27,3 +40,19 @@ def synthetic_cases() -> tuple[Case, ...]:
         Case("warm-up", Sequence.T1C, dict.fromkeys(Sequence, volume)),
         Case("warm-up", Sequence.T1C, {Sequence.T1C: volume}),
     )
+
+
+def warm_up_language_model() -> None:
+    """Start the embedded model where it is installed, so that the first rationale is not late.
+
+    A model that cannot be started is a line in the log: the composer stands in for it.
+    """
+    if EMBEDDED not in available_providers(ProviderSettings.from_environment(os.environ)):
+        return
+    provider = provider_of_environment(EMBEDDED)
+    if not isinstance(provider, EmbeddedProvider):
+        return
+    try:
+        provider.warm_up()
+    except ProviderError as error:
+        logger.warning("the embedded language model is not warm: %s", error.message)

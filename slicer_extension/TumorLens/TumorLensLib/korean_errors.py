@@ -168,6 +168,12 @@ ERRORS: dict[str, str] = {
     "Add t1, t2 or flair to the case, or explain the tumour type (target prediction)": (
         "증례에 t1, t2 또는 flair를 더하거나 종양 유형을 설명하게 하십시오"
     ),
+    "no method is named, and the default '{method}' fails the sanity check of this classifier "
+    "(rank correlation {value} with shuffled weights; expected at most {limit})": (
+        "방법을 정하지 않았고, 기본 방법 '{method}'은(는) 이 분류기의 타당성 검사를 통과하지 "
+        "못합니다 (가중치를 섞었을 때 순위 상관 {value}, 최대 {limit})"
+    ),
+    "Name a method; those that pass: {known}": "방법을 고르십시오. 통과한 방법: {known}",
     "provider '{provider}' is not set up; expected one of {known}": (
         "문장 생성기 '{provider}'이(가) 설정되지 않았습니다. 가능한 것: {known}"
     ),

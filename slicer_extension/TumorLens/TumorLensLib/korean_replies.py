@@ -142,6 +142,11 @@ REPLIES: dict[str, str] = {
     "The hottest place is more than {mm} mm away from {region}": (
         "가장 뜨거운 곳이 {region}에서 {mm} mm 넘게 떨어져 있습니다"
     ),
+    "How steady the heat is was not measured: making it again for noisy copies takes too long "
+    "with this method": (
+        "열이 얼마나 안정한지는 측정하지 않았습니다. 이 방법으로는 잡음을 더한 영상의 열을 다시 "
+        "만드는 데 시간이 너무 많이 듭니다"
+    ),
     "The heat hardly changes when the network's weights are shuffled (rank correlation {value}): "
     "it shows the pictures, not what was learnt": (
         "신경망의 가중치를 섞어도 열이 거의 변하지 않습니다 (순위 상관 {value}). 학습한 것이 "

@@ -16,6 +16,8 @@ METHODS = {
     "layercam": "Layer-CAM",
     "integrated_gradients": "integrated gradients",
     "occlusion": "occlusion",
+    "guided_gradcam": "guided Grad-CAM",
+    "guided_backpropagation": "guided backpropagation",
 }
 """Methods of heat with their names for people."""
 TARGETS = ("prediction", "runner_up", *TUMOR_TYPES)

@@ -1,5 +1,7 @@
 """Tests of heatmaps, tested: on scores whose truth is known by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from brain_tumor.explanation.faithfulness import (
     TestedSlice,
     case_faithfulness,
     compare_with_controls,
+    with_sanity,
 )
 from brain_tumor.explanation.faithfulness_curves import (
     centre_blob,
@@ -214,6 +217,50 @@ def test_a_true_map_passes_and_says_by_how_much():
     assert document["passed"] is True
     assert document["insertion_auc"] == pytest.approx(1 - 1 / 128, abs=1e-4)
     assert document["reasons"] == []
+
+
+def test_every_tested_map_tells_its_infidelity_and_its_steadiness():
+    def explain(versions):
+        # doubles the heat under any noise: norm of the change over norm of the heat is 1
+        noisy = (versions != a_slice()).flatten(1).any(dim=1)
+        return torch.from_numpy(true_heat())[None] * (1.0 + noisy.float()[:, None, None])
+
+    steady = replace(a_tested_slice(), explain=explain)
+    report = case_faithfulness(*volumes(), [steady], TARGET, steps=8)
+    assert report.to_json()["sensitivity"] == pytest.approx(1.0, abs=1e-4)
+    assert report.untested == ()
+    assert 0 <= report.infidelity < 0.9
+    flat = np.ones_like(true_heat())
+    worse = case_faithfulness(*volumes(flat), [a_tested_slice(flat)], TARGET, steps=8)
+    assert worse.infidelity > report.infidelity
+    assert worse.sensitivity is None
+    assert "How steady the heat is was not measured" in worse.untested[0]
+    again = case_faithfulness(*volumes(), [steady], TARGET, steps=8)
+    assert again == report
+
+
+def test_infidelity_asks_the_network_once_for_each_square():
+    asked = []
+
+    def score(images):
+        asked.append(len(images))
+        return spot_score(images)
+
+    normalised_infidelity(score, a_slice(), true_heat(), TARGET, squares=5)
+    assert sum(asked) in (6, 10)  # the slice itself, alone or once a square
+
+
+def test_a_method_that_survives_shuffled_weights_speaks_against_a_true_map():
+    true = case_faithfulness(*volumes(), [a_tested_slice()], TARGET, steps=8)
+    sane = with_sanity(true, -0.5)
+    assert (sane.passed, sane.reasons, sane.to_json()["shuffled_correlation"]) == (True, (), -0.5)
+    insane = with_sanity(true, 0.831)
+    assert not insane.passed
+    assert insane.reasons == (
+        "The heat hardly changes when the network's weights are shuffled (rank correlation "
+        "0.83): it shows the pictures, not what was learnt.",
+    )
+    assert with_sanity(true, None).to_json()["shuffled_correlation"] is None
 
 
 def test_an_inverted_map_fails_for_every_reason():

@@ -203,6 +203,9 @@ def test_warnings_come_before_the_images_and_reasons_stand_out():
 def test_heat_that_failed_its_test_is_grey_and_says_so():
     report = a_report()
     trusted = shown(report)
+    assert "Infidelity 0.42 (0 is best" in trusted.text
+    assert "the heat changes by 7 % at most" in trusted.text
+    assert "those of shuffled weights: \N{MINUS SIGN}0.30" in trusted.text
     report["heatmap"]["faithfulness"] |= {"passed": False, "reasons": ["The peak is outside."]}
     doubtful = shown(report)
     assert "do not rely on it" in doubtful.text

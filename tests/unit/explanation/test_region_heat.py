@@ -129,7 +129,7 @@ def test_other_methods_are_refused_for_a_region_and_only_there():
     assert ExplanationOptions(method=HeatMethod.LAYERCAM, target="WT").region is Region.WT
     assert ExplanationOptions(target="TC").region is Region.TC
     assert ExplanationOptions(method=HeatMethod.OCCLUSION).region is None
-    assert ExplanationOptions().type_method is HeatMethod.GRADCAM_PLUS_PLUS
+    assert ExplanationOptions().method is None
 
 
 def test_a_region_that_was_not_outlined_has_nothing_to_explain():
