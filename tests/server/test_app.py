@@ -110,6 +110,7 @@ def test_the_embedded_model_is_started_with_the_server_where_it_is_installed(app
     warm_up.warm_up_language_model()
     assert started == []
     monkeypatch.setattr(warm_up, "available_providers", lambda _settings: ("composer", "smollm2"))
+    monkeypatch.setattr(app, "_warm_up", lambda: None)  # a thread in native code must not outlive us
     app.on_init_complete()
     wait_until(lambda: started == [1])
 
