@@ -1,6 +1,7 @@
 """The app's own life: settings, start, background work."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def test_the_start_warms_up_tidies_and_keeps_house(app, studies, segmenter, monk
     assert not app.staging.exists()
     wait_until(lambda: segmenter.calls == 2)
     wait_until(lambda: len(cleaned) >= 3)  # one failure does not end it
+    wait_until(lambda: not any(t.name == "warm-up" for t in threading.enumerate()))
 
 
 def test_a_failing_warm_up_does_not_stop_the_server(studies, monkeypatch, caplog):
@@ -110,7 +112,7 @@ def test_the_embedded_model_is_started_with_the_server_where_it_is_installed(app
     warm_up.warm_up_language_model()
     assert started == []
     monkeypatch.setattr(warm_up, "available_providers", lambda _settings: ("composer", "smollm2"))
-    monkeypatch.setattr(app, "_warm_up", lambda: None)  # a thread in native code must not outlive us
+    monkeypatch.setattr(app, "_warm_up", lambda: None)  # no thread in native code may outlive us
     app.on_init_complete()
     wait_until(lambda: started == [1])
 

@@ -39,7 +39,9 @@ class Says:
 
 
 def read(says, **options):
-    analyst = Analyst(None, lambda: TypeReader(says, None, None, symptoms=says, warnings=(NO_SYMPTOMS,)))
+    analyst = Analyst(
+        None, lambda: TypeReader(says, None, None, symptoms=says, warnings=(NO_SYMPTOMS,))
+    )
     return analyst.read_type(None, SimpleNamespace(labelmap=None), **options)
 
 
