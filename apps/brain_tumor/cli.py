@@ -111,10 +111,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="segmentation: what cross-entropy is taken over; default: labels",
     )
     train.add_argument(
-        "--with",
-        dest="extra_part",
+        "--without",
         choices=("boundary",),
-        help="classification: part that the shipped network does without, to measure its worth",
+        help="classification: part to leave out of one fold's network, to measure its worth",
     )
     train.set_defaults(run=_train)
 
@@ -316,9 +315,8 @@ def _read_type(
 def _train(arguments: argparse.Namespace) -> None:
     logging.getLogger("brain_tumor").setLevel(logging.INFO)
     fold = parse_fold(arguments.fold)
-    has_own = arguments.seed is not None or arguments.extra_part
-    if arguments.model != "classification" and has_own:
-        raise InputError(f"--seed and --with are for classification, not {arguments.model}")
+    if arguments.model != "classification" and (arguments.seed is not None or arguments.without):
+        raise InputError(f"--seed and --without are for classification, not {arguments.model}")
     if arguments.model == "concepts" and arguments.steps is not None:
         raise InputError("--steps is not for concepts; its plan is fixed", remedy="Leave it out.")
     if arguments.model != "segmentation" and arguments.cross_entropy:
@@ -344,7 +342,7 @@ def _train(arguments: argparse.Namespace) -> None:
             fold=fold,
             steps=arguments.steps,
             seed=arguments.seed,
-            boundary=arguments.extra_part == "boundary",
+            boundary=arguments.without != "boundary",
         )
         if fold is None:
             write_references(arguments.output, written)

@@ -76,11 +76,6 @@ def _use(statistics: dict[str, Any]) -> str:
 
 def _data(plan: dict[str, Any]) -> str:
     left_out = ", ".join(sorted(LEFT_OUT_FEATURES))
-    layer = (
-        " and for boundary importance, information-weighted boundary normalisation as a layer"
-        if plan.get("boundary", True)
-        else ", no boundary layer (it was tried: see below)"
-    )
     return (
         "## Data and training\n\n- 2435 T1c slices of 168 patient groups (Cheng, figshare 1512427, "
         "CC BY 4.0, doi:10.6084/m9.figshare.1512427): 52 groups with gliomas, 66 with meningiomas, "
@@ -88,8 +83,8 @@ def _data(plan: dict[str, Any]) -> str:
         "Brain-Tumor-Progression, CC BY 3.0; TCGA-GBM), as further gliomas.\n- Skull-stripped "
         "BraTS volumes teach the outline only; their type is never trained on.\n- EfficientNet-"
         "Lite0 encoder from ImageNet weights (Apache-2.0, package efficientnet-lite0-pytorch-"
-        f"model), a decoder for the outline{layer}, {len(plan['features'])} measured features, "
-        f"the information-weighted boundary series among them; {plan['steps']} steps of "
+        "model), a decoder for outline and boundary importance, information-weighted boundary "
+        f"normalisation, {len(plan['features'])} measured features; {plan['steps']} steps of "
         f"{plan['batch_size']} slices, seed {plan['seed']}. Types are balanced and the glioma "
         "cohorts evened out in sampling; contrast, resolution, noise and skull are varied.\n"
         f"- Left out on purpose: {left_out}; they tell the cohort better than the tumour. Features "

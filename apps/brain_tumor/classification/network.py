@@ -35,7 +35,7 @@ class NetworkArguments:
         features: Ids of the measured features, in the order of the input.
         boundary: Whether edges count; without, every pixel is as important as any other, so that
             the boundary layer passes features on and the pool of the edge is that of the tumour.
-            Networks of before version 0.2.0 do not say it and have it.
+            Only to measure what the layer is worth.
     """
 
     features: tuple[str, ...]
@@ -46,7 +46,7 @@ class NetworkArguments:
         return {
             "name": "HybridNetwork",
             "features": list(self.features),
-            "boundary": self.boundary,
+            **({} if self.boundary else {"boundary": False}),
         }
 
     @classmethod

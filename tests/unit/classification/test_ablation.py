@@ -9,7 +9,8 @@ from brain_tumor.classification.network import HybridNetwork, NetworkArguments
 from brain_tumor.classification.predictions import Predictions, Reading
 from brain_tumor.classification.training.ablation import compare
 from brain_tumor.classification.training.data import MASK_VARIANTS
-from brain_tumor.classification.training.train import TrainingPlan, _step
+from brain_tumor.classification.training.run import train_classification
+from brain_tumor.classification.training.train import _step
 from brain_tumor.cli import build_parser, main
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.training.slice_augmentation import Batch
@@ -45,14 +46,17 @@ def test_without_the_layer_there_is_no_term_and_nothing_teaches_the_map_of_edges
     assert moved[0] > 0.0
 
 
-def test_the_plan_that_ships_has_no_boundary_layer():
-    assert not TrainingPlan().boundary
+def test_only_a_single_fold_is_trained_without_the_layer(tmp_path):
+    for name in ("cheng", "t1ce_gbm", "glioma3d"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="a model to ship"):
+        train_classification(tmp_path, tmp_path / "run", fold=None, boundary=False)
 
 
-def test_one_command_names_fold_seed_and_the_extra_part():
-    line = "train classification --data d --output o --fold 2 --seed 7 --with boundary"
+def test_one_command_names_fold_seed_and_the_part_left_out():
+    line = "train classification --data d --output o --fold 2 --seed 7 --without boundary"
     chosen = build_parser().parse_args(line.split())
-    assert (chosen.fold, chosen.seed, chosen.extra_part) == ("2", 7, "boundary")
+    assert (chosen.fold, chosen.seed, chosen.without) == ("2", 7, "boundary")
 
 
 def predictions(guess, index=(1, 2, 3, 4)):
@@ -86,6 +90,6 @@ def test_other_slices_are_refused():
 
 
 def test_other_models_refuse_the_options(capsys):
-    line = "train segmentation --data d --output o --with boundary"
+    line = "train segmentation --data d --output o --without boundary"
     assert main(line.split()) == 2
     assert "are for classification, not segmentation" in capsys.readouterr().err

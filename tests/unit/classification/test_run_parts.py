@@ -10,7 +10,7 @@ from brain_tumor.classification.training.ablation import _same_plan
 from brain_tumor.classification.training.train import TrainingPlan
 from brain_tumor.errors import InputError
 
-PLAN = TrainingPlan(fold=2, steps=750, seed=7, boundary=True)
+PLAN = TrainingPlan(fold=2, steps=750, seed=7)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a part of the network is worth: two trainings of the same folds, with it and without it.
 
-    tumorlens train classification --data DIR --output WITH --fold 0 --seed 1 --with boundary
-    tumorlens train classification --data DIR --output WITHOUT --fold 0 --seed 1
+    tumorlens train classification --data DIR --output WITH --fold 0 --seed 1
+    tumorlens train classification --data DIR --output WITHOUT --fold 0 --seed 1 --without boundary
     python -m brain_tumor.classification.training.ablation WITH/fold0 WITHOUT/fold0 --output F.json
 
 Both networks see the same slices of the same patients from the same seed; the difference is

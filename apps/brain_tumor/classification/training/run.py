@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 COVERAGE = 0.95
 OUTLIER_QUANTILE = 0.985
-VERSION = "0.2.0"
+FIRST_VERSION = "0.1.0"
 LEFT_OUT_FEATURES = frozenset({"margin_width_mm", "surrounding_bright_share"})
 """They tell the scanner rather than the tumour; see the card."""
 NEEDED = ("cheng", "t1ce_gbm", "glioma3d")
@@ -76,7 +76,7 @@ def train_classification(
     fold: int | None,
     steps: int | None = None,
     seed: int | None = None,
-    boundary: bool = False,
+    boundary: bool = True,
 ) -> Path:
     """What `tumorlens train classification` does.
 
@@ -86,19 +86,24 @@ def train_classification(
         fold: Train only this fold's network, or None for the whole run with a bundle.
         steps: Optimiser steps per network; the plan's default if None.
         seed: Of weights, sampling and augmentation; the plan's default if None.
-        boundary: Whether the network has the boundary layer and the loss its term.
+        boundary: False to train a fold without the boundary layer and its term of the loss.
 
     Returns:
         The fold's run folder, or the bundle `output/classification`.
 
     Raises:
-        InputError: If a part of the data is missing, or a finished part was trained by another
-            plan.
+        InputError: If a part of the data is missing, a finished part was trained by another plan,
+            or a whole run is asked for without the boundary layer, which no shipped model lacks.
         ModelError: If the pretrained weights are not installed.
     """
     missing = [name for name in NEEDED if not (data / name).exists()]
     if missing:
         raise InputError(f"training data lacks {', '.join(missing)}; expected {', '.join(NEEDED)}")
+    if fold is None and not boundary:
+        raise InputError(
+            "a run over all folds makes a model to ship; expected one fold without the boundary",
+            remedy="Give a fold, 0-4.",
+        )
     slices = load_typed_slices(data, model_features(), output / "features.npz")
     given = {"steps": steps, "seed": seed}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -152,8 +157,6 @@ def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
     """
     plan = json.loads((run / "final" / "plan.json").read_text(encoding="utf-8"))
     features = tuple(plan["features"])
-    arguments = NetworkArguments(features, plan["boundary"])
-    layer = " with a boundary layer" if arguments.boundary else ""
     for file in (METADATA, WEIGHTS):
         (bundle / file).parent.mkdir(parents=True, exist_ok=True)
     state = {
@@ -168,10 +171,10 @@ def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
     final = load_predictions(run / "final" / PREDICTIONS)
     metadata = {
         "name": "classification",
-        "version": VERSION,
+        "version": FIRST_VERSION,
         "task": "Tumour type (glioma, meningioma, pituitary) from T1c slices or a volume",
-        "description": f"EfficientNet-Lite0 encoder{layer}, fused with measured features; "
-        "calibrated, and undetermined when unsure",
+        "description": "EfficientNet-Lite0 encoder with a boundary layer, fused with measured "
+        "features; calibrated, and undetermined when unsure",
         "authors": "TumorLens",
         "copyright": "Apache-2.0; trained on figshare 1512427 (CC BY 4.0) and TCIA (CC BY 3.0)",
         "intended_use": "Research; a proposal for an annotator to correct. Not for diagnosis.",
@@ -179,7 +182,7 @@ def export_bundle(network: HybridNetwork, run: Path, bundle: Path) -> None:
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),
-        "network": arguments.to_json(),
+        "network": NetworkArguments(features).to_json(),
         "training": {
             "held_out": "none; figures are those of five networks of the same plan",
             "plan": plan,
@@ -277,7 +280,7 @@ def _check_plan(plan: TrainingPlan, features: tuple[str, ...], folder: Path) -> 
         InputError: If a setting that decides the weights differs.
     """
     recorded = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    defaults = asdict(TrainingPlan(boundary=True))  # of settings that older plans do not have
+    defaults = asdict(TrainingPlan())  # of settings that the plan of an older run does not have
     wanted = {**asdict(plan), "features": list(features)}
     differing = [
         f"{name} {recorded.get(name, defaults.get(name))} instead of {value}"
