@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from scipy import ndimage
+
 from brain_tumor.classification.morphology import SolidShape, solid_shape
 from brain_tumor.classification.outline import MaskArray
 from brain_tumor.segmentation.tumor_core.slices import MAX_IN_PLANE_MM
@@ -21,7 +24,7 @@ class CaseShape:
     """Shape of the tumour in space, or why it cannot be told.
 
     Attributes:
-        solid: Shape of all pieces together, or None.
+        solid: Shape of the largest piece, or None.
         reason: Why there is none; empty if there is one.
     """
 
@@ -42,8 +45,9 @@ class CaseShape:
 
 
 def case_shape(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> CaseShape:
-    """Shape of a tumour in space.
+    """Shape of the largest piece of a tumour in space.
 
+    Pieces apart are none of its shape: a stray one would make a small tumour as long as the head.
     Slices thicker than those that the product cuts across hide the surface between them; a volume
     in mL, which the segmentation tells of every case, needs no surface.
 
@@ -57,7 +61,18 @@ def case_shape(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> CaseS
         return CaseShape(None, ONE_SLICE)
     if max(spacing_mm) > MAX_IN_PLANE_MM:
         return CaseShape(None, THICK_SLICES)
+    mask = _largest_piece(mask)
     across = (mask.any(axis=tuple({0, 1, 2} - {axis})).sum() for axis in range(3))
     if min(across) < LEAST_VOXELS_ACROSS:
         return CaseShape(None, TOO_FEW_VOXELS)
     return CaseShape(solid_shape(mask, spacing_mm))
+
+
+def _largest_piece(mask: MaskArray) -> MaskArray:
+    """The largest of the pieces that do not touch, not even at corners, in the box of them all."""
+    part = mask[ndimage.find_objects(mask.astype(np.uint8))[0]]
+    pieces, _ = ndimage.label(part, structure=np.ones((3, 3, 3), dtype=bool))
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    largest: MaskArray = pieces == sizes.argmax()
+    return largest

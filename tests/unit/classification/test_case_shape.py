@@ -45,6 +45,15 @@ def test_surface_volume_and_axes_are_those_of_the_ellipsoid(radii_mm, spacing_mm
     assert told["reason"] is None
 
 
+def test_a_stray_piece_is_no_part_of_the_shape():
+    ball = ellipsoid((10.0, 10.0, 10.0), (1.0, 1.0, 1.0))
+    mask = np.zeros((ball.shape[0], ball.shape[1], 120), dtype=bool)
+    mask[:, :, : ball.shape[2]] = ball
+    alone = case_shape(mask, (1.0, 1.0, 1.0))
+    mask[8:12, 8:12, 110:114] = True
+    assert case_shape(mask, (1.0, 1.0, 1.0)) == alone
+
+
 @pytest.mark.parametrize(
     ("shape", "filled", "spacing_mm", "reason"),
     [
