@@ -70,6 +70,7 @@ class UndeterminedReason(StrEnum):
     NO_CONTRAST = "no_contrast"
     MANY_TUMOURS = "many_tumours"
     NO_HEAD = "no_head"
+    OUTLINE_ELSEWHERE = "outline_elsewhere"
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,10 @@ REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "no head was recognised around the tumour",
             "종양 주위에서 머리가 인식되지 않았습니다",
         ),
+        UndeterminedReason.OUTLINE_ELSEWHERE: (
+            "the outline does not lie where the network sees tumour",
+            "윤곽이 신경망이 종양으로 보는 곳에 있지 않습니다",
+        ),
     }
 )
 """Why a type is undetermined, as a clause in English and a sentence without stop in Korean."""
@@ -221,6 +225,7 @@ _CLASSIFIER_REASONS: tuple[tuple[str, UndeterminedReason], ...] = (
     (r"The picture does not look like an MRI of a head", UndeterminedReason.NO_HEAD),
     (r"The tumour looks unlike the training cases", UndeterminedReason.OUT_OF_DISTRIBUTION),
     (r"The case has no contrast-enhanced T1", UndeterminedReason.NO_CONTRAST),
+    (r"The outline does not lie where the network sees", UndeterminedReason.OUTLINE_ELSEWHERE),
     (r"There are \d+ separate tumours", UndeterminedReason.MANY_TUMOURS),
     (r"At \d+% coverage .* cannot be told apart", UndeterminedReason.AMBIGUOUS),
     (r"No type is likely enough", UndeterminedReason.LOW_PROBABILITY),

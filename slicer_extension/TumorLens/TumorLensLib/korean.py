@@ -376,7 +376,7 @@ KOREAN: dict[str, str] = {
     "pituitary": "뇌하수체 종양",
     "other": "기타",
     "none": "종양 없음",
-    "undetermined": "미정",
+    "undetermined": "판정 불가",
     "Grad-CAM++": "Grad-CAM++",
     "Grad-CAM": "Grad-CAM",
     "Layer-CAM": "Layer-CAM",

@@ -111,6 +111,10 @@ def test_an_undetermined_case_gets_its_reason_and_no_type(reason):
             "several separate tumours",
         ),
         ("No type is likely enough; the most probable one has 48%.", "no type is probable enough"),
+        (
+            "The outline does not lie where the network sees tumour (agreement 0.32, least 0.80).",
+            "the outline does not lie where the network sees tumour",
+        ),
         ("The case has no contrast-enhanced T1 volume.", "no contrast-enhanced T1 volume"),
         ("The tumour is too small to be read: no slice shows 9 pixels of it.", "too small to be"),
     ],
