@@ -274,6 +274,7 @@ class FakeServer:
                         "matched": True,
                         "present": True,
                         "evidence": "e1",
+                        "item": None,
                         "feature": "ring_enhancement_index",
                         "words": [{"word": "ring", "weight": 0.12}],
                     }

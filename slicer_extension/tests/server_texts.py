@@ -28,7 +28,7 @@ SPOKEN = {
     "explanation/region_heat.py": ("_reasons",),
     "explanation/second_reader.py": ("_class_of_words",),
     "learning/training_job.py": ("_work", "_confirmed"),
-    "learning/job_ending.py": ("stop", "keep", "_finish", "symptoms_switched_off"),
+    "learning/job_ending.py": ("stop", "_finish", "symptoms_switched_off"),
     "server/learning_jobs.py": ("_watch",),
     "server/strategies.py": ("__init__",),
     "learning/promotion.py": (
@@ -72,6 +72,7 @@ NOT_FOR_THE_PANEL = (
     "Import that case again", "is taken by the sequences", "label_info can be read",
     "Remove segments that are no labels", "seconds_spent is", "has no JSON form",
     "sanity of heatmap methods cannot", "files with uncompress", "format is", "has the metrics",
+    "answers no questions", "Set TUMORLENS_LLM_URL",
 )  # fmt: skip
 """Parts of sentences for those who start the server, and for other programs than this panel."""
 
