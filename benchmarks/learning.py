@@ -1,6 +1,6 @@
 """A simulated annotator: how many corrections does each strategy need?
 
-    python -m benchmarks.learning --data DIR [--plan whole|small|quick] [--no-server]
+    python -m benchmarks.learning --data DIR [--plan whole|small|quick] [--no-server|--only-server]
     python -m benchmarks.learning [--quick]
 
 With `--data` (laid out as the data README says; `cheng/` is read) on real pictures of the patients
@@ -56,6 +56,7 @@ from benchmarks.learning_masks_curve import draw_mask_curves, summarise_masks
 from benchmarks.learning_masks_server import run_mask_round
 
 RESULTS = Path(__file__).parent / "results" / "learning.json"
+PICTURES_RESULT = RESULTS.with_name("learning_masks.json")
 FIGURE = Path(__file__).parents[1] / "docs" / "learning_masks.png"
 CHANNELS = (8, 16, 32)
 SHAPE = (48, 64, 48)
@@ -206,14 +207,12 @@ def on_real_pictures(chosen):
     """The loop of the outlines on patients that the bundle has never seen."""
     plan = {"whole": MaskPlan(), "small": MaskPlan.small(), "quick": MaskPlan.quick()}[chosen.plan]
     os.environ["OMP_NUM_THREADS"] = "1"
-    started, cpu = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        result = {"plan_name": chosen.plan, "plan": vars(plan)}
-        result |= run_masks(
-            plan, chosen.data, chosen.bundle, folder / "own", lambda text: print(text, flush=True)
-        )
-        result["cpu_minutes_in_process"] = round((time.process_time() - cpu) / 60, 1)
+        if chosen.only_server:
+            result = json.loads(PICTURES_RESULT.read_text(encoding="utf-8"))
+        else:
+            result = on_real_pictures_in_process(chosen, plan, folder / "own")
         if not chosen.no_server:
             result["over_http"] = [
                 run_mask_round(
@@ -221,13 +220,26 @@ def on_real_pictures(chosen):
                 )
                 for bad in (False, True)
             ]
-    result |= summarise_masks(result, plan)
-    result["minutes"] = round((time.monotonic() - started) / 60, 1)
     if chosen.plan == "quick":
         print(json.dumps(result, indent=1))
-        return
-    draw_mask_curves(result["summary"]["curves"], FIGURE)
-    print(write_result("learning_masks", result))
+    else:
+        print(write_result("learning_masks", result))
+
+
+def on_real_pictures_in_process(chosen, plan, folder):
+    """Everything but the rounds over HTTP, written before they begin."""
+    started, cpu = time.monotonic(), time.process_time()
+    result = {"plan_name": chosen.plan, "plan": vars(plan)}
+    result |= run_masks(
+        plan, chosen.data, chosen.bundle, folder, lambda text: print(text, flush=True)
+    )
+    result["cpu_minutes_in_process"] = round((time.process_time() - cpu) / 60, 1)
+    result |= summarise_masks(result, plan)
+    result["minutes_in_process"] = round((time.monotonic() - started) / 60, 1)
+    if chosen.plan != "quick":
+        draw_mask_curves(result["summary"]["curves"], FIGURE)
+        write_result("learning_masks", result)
+    return result
 
 
 def main():
@@ -237,6 +249,11 @@ def main():
     parser.add_argument("--plan", choices=("whole", "small", "quick"), default="whole")
     parser.add_argument("--bundle", type=Path, default=models_folder() / "tumor_core")
     parser.add_argument("--no-server", action="store_true", help="leave out the rounds over HTTP")
+    parser.add_argument(
+        "--only-server",
+        action="store_true",
+        help="with --data: add the rounds to the stored result",
+    )
     chosen = parser.parse_args()
     if chosen.data is not None:
         return on_real_pictures(chosen)

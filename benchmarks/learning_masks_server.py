@@ -54,11 +54,12 @@ def _round(
 ) -> dict[str, Any]:
     started = time.monotonic()
     probe = pictures[0].case.case_id
+    for one in pictures:  # before anything is inferred: a case never changes its patient
+        server.name_patient(one.case.case_id, one.patient)
     before = _outline(server, probe)
     for one in pictures:
         labels = one.labels[::-1] if poisoned else one.labels
         right = Picture(one.case, np.ascontiguousarray(labels), one.patient, one.kind)
-        server.name_patient(one.case.case_id, one.patient)
         server.correct(one.case.case_id, write_labels(folder / "sent", right).read_bytes())
     kept = server.ask("GET", "/corrections?kind=mask&limit=1000")
     training = time.monotonic()
