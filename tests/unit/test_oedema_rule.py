@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.training.oedema_rule import VOXEL_ML, Loss, choose, lost_share
+from brain_tumor.segmentation.training.oedema_rule import VOXEL_ML, Loss, choose, lost_shares
 
 
 def a_mask():
@@ -21,14 +21,14 @@ def test_a_voxel_of_the_cubes_is_about_four_microlitres():
 
 @pytest.mark.parametrize(("volume_ml", "share"), [(0.0, 0.0), (0.5, 0.0), (0.6, 125 / 1125)])
 def test_the_lost_share_is_that_of_the_whole_tumour(volume_ml, share):
-    assert lost_share(a_mask(), volume_ml) == pytest.approx(share)
+    assert lost_shares(a_mask(), [volume_ml]) == pytest.approx([share])
 
 
 def test_what_is_too_small_for_any_piece_is_not_blamed_on_this_rule():
     mask = a_mask()
     mask[15:20, 15:20, 15:20] = 0
     mask[15:17, 15:17, 15:17] = Label.ED  # 8 voxels, 0.03 mL
-    assert lost_share(mask, 5.0) == 0
+    assert lost_shares(mask, [5.0]) == [0]
 
 
 def test_the_largest_allowed_candidate_is_chosen():

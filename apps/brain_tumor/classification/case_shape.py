@@ -61,18 +61,19 @@ def case_shape(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> CaseS
         return CaseShape(None, ONE_SLICE)
     if max(spacing_mm) > MAX_IN_PLANE_MM:
         return CaseShape(None, THICK_SLICES)
-    mask = _largest_piece(mask)
+    mask = largest_piece(mask)
     across = (mask.any(axis=tuple({0, 1, 2} - {axis})).sum() for axis in range(3))
     if min(across) < LEAST_VOXELS_ACROSS:
         return CaseShape(None, TOO_FEW_VOXELS)
     return CaseShape(solid_shape(mask, spacing_mm))
 
 
-def _largest_piece(mask: MaskArray) -> MaskArray:
-    """The largest of the pieces that do not touch, not even at corners, in the box of them all."""
-    part = mask[ndimage.find_objects(mask.astype(np.uint8))[0]]
-    pieces, _ = ndimage.label(part, structure=np.ones((3, 3, 3), dtype=bool))
-    sizes = np.bincount(pieces.ravel())
+def largest_piece(mask: MaskArray) -> MaskArray:
+    """The largest connected piece of a mask; stray voxels must not stretch its extent."""
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    largest: MaskArray = pieces == sizes.argmax()
-    return largest
+    piece: MaskArray = labels == int(sizes.argmax())
+    return piece

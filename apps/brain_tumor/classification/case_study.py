@@ -24,15 +24,14 @@ from tqdm import tqdm
 from brain_tumor.classification.calibration import (
     Calibration,
     expected_calibration_error,
-    fit_mixed_calibration,
 )
 from brain_tumor.classification.case_slices import choose_slices, slices_per_plane
+from brain_tumor.classification.held_out_calibration import fit_calibrations
 from brain_tumor.classification.pooling import pool_slices
 from brain_tumor.classification.predictions import Predictions, Reading
 from brain_tumor.classification.scores import (
     Calibrated,
     cross_calibrate_mixed,
-    pool_patients,
     score,
 )
 from brain_tumor.labels import TYPES
@@ -171,7 +170,9 @@ def study_cases(
         of the other folds in place of the means of all slices.
     """
     fold_of = dict(zip(predictions.patient.tolist(), folds.tolist(), strict=True))
-    calibrations = {f: _shipped_way(predictions, folds != f, coverage) for f in np.unique(folds)}
+    calibrations = {
+        f: fit_calibrations(predictions, coverage, folds != f) for f in np.unique(folds)
+    }
     found: dict[str, Any] = {}
     for kind in (ALL_PLANES, ONE_PLANE):
         rows: dict[str, Any] = {}
@@ -200,17 +201,6 @@ def study_cases(
             )
         found[kind] = rows
     return found
-
-
-def _shipped_way(
-    predictions: Predictions, known: npt.NDArray[np.bool_], coverage: float
-) -> tuple[Calibration, Calibration]:
-    """Calibrations of a lone slice and of a case, from some patients, as the shipped ones are."""
-    readings = (predictions.expert.fused[known], predictions.own.fused[known])
-    truth, patient = predictions.truth[known], predictions.patient[known]
-    pooled = [pool_patients(logits, patient) for logits in readings]
-    by_case = fit_mixed_calibration([p for p, _ in pooled], truth[pooled[0][1]], coverage)
-    return fit_mixed_calibration(list(readings), truth, coverage), by_case
 
 
 def _calibrated(

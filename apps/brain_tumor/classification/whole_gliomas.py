@@ -9,6 +9,7 @@ all, and by the one that ships. Outlines are the experts', where experts drew on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ from tqdm import tqdm
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence as MriSequence
-from brain_tumor.classification.calibration import fit_mixed_calibration
 from brain_tumor.classification.classifier import TumorTypeClassifier
+from brain_tumor.classification.held_out_calibration import fit_calibrations
 from brain_tumor.classification.outliers import OutlierModel, fit_outliers
 from brain_tumor.classification.predictions import load_predictions
 from brain_tumor.classification.result import UNDETERMINED, ClassificationResult
-from brain_tumor.classification.scores import pool_patients
 from brain_tumor.classification.statistics import ClassifierStatistics
 from brain_tumor.classification.training.outline_check import (
     AGREEMENTS,
@@ -71,12 +71,8 @@ def run_classifiers(run: Path) -> dict[int | None, TumorTypeClassifier]:
         held, known = load_predictions(part / PREDICTIONS), load_predictions(part / KNOWN)
         outliers = fit_outliers(known.expert.embedding, known.truth)
         distance = outliers.distance(held.expert.embedding)
-        readings = [r.fused[others] for r in (everyone.expert, everyone.own)]
-        truth, patient = everyone.truth[others], everyone.patient[others]
-        pooled = [pool_patients(logits, patient) for logits in readings]
         statistics = ClassifierStatistics(
-            fit_mixed_calibration(readings, truth, COVERAGE),
-            fit_mixed_calibration([p for p, _ in pooled], truth[pooled[0][1]], COVERAGE),
+            *fit_calibrations(everyone, COVERAGE, others),
             OutlierModel(
                 outliers.means,
                 outliers.precision,
@@ -88,10 +84,7 @@ def run_classifiers(run: Path) -> dict[int | None, TumorTypeClassifier]:
     if (run / "final" / RUN_WEIGHTS).is_file():
         shipped = fit_statistics(run)
         least = figures(agreements)["least_agreement"] if agreements else 0.0
-        final = ClassifierStatistics(
-            shipped.slice_calibration, shipped.case_calibration, shipped.outliers, least
-        )
-        found[None] = _classifier(run / "final", final)
+        found[None] = _classifier(run / "final", replace(shipped, least_agreement=least))
     return found
 
 

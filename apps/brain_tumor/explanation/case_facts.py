@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grids import apply_affine
 from brain_tumor.cases.preprocessing import foreground_mask
+from brain_tumor.classification.case_shape import largest_piece
 from brain_tumor.classification.classifier import (
     FLAIR_FEATURES,
     TumorTypeClassifier,
@@ -145,14 +145,3 @@ def _place(
         return None
     head = foreground_mask(case.volumes[case.reference].array)
     return tumour_place(mask, case.affine, head, atlas=atlas)
-
-
-def largest_piece(mask: BoolArray) -> BoolArray:
-    """The largest connected piece of a mask; stray voxels must not stretch its extent."""
-    labels, count = ndimage.label(mask)
-    if count <= 1:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    piece: BoolArray = labels == int(sizes.argmax())
-    return piece

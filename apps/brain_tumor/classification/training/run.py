@@ -25,9 +25,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.classification.calibration import fit_mixed_calibration
 from brain_tumor.classification.case_slices import PATCH_PIXELS
 from brain_tumor.classification.feature_table import FEATURE_IDS
+from brain_tumor.classification.held_out_calibration import fit_calibrations
 from brain_tumor.classification.network import (
     PIXEL_MM,
     HybridNetwork,
@@ -42,7 +42,6 @@ from brain_tumor.classification.predictions import (
     own_outlines,
     predict_collection,
 )
-from brain_tumor.classification.scores import pool_patients
 from brain_tumor.classification.statistics import ClassifierStatistics
 from brain_tumor.classification.training.data import TypedSlices, load_typed_slices
 from brain_tumor.classification.training.train import TrainingPlan, train
@@ -225,15 +224,12 @@ def fit_statistics(run: Path) -> ClassifierStatistics:
     """
     held, _ = held_out_predictions(run)
     final = load_predictions(run / "final" / PREDICTIONS)
-    pooled, first = pool_patients(held.expert.fused, held.patient)
-    own_pooled, _ = pool_patients(held.own.fused, held.patient)
+    by_slice, by_case = fit_calibrations(held, COVERAGE)
     outliers = fit_outliers(final.expert.embedding, final.truth)
     threshold = _outlier_threshold(run, outliers, final)
     return ClassifierStatistics(
-        slice_calibration=fit_mixed_calibration(
-            [held.expert.fused, held.own.fused], held.truth, COVERAGE
-        ),
-        case_calibration=fit_mixed_calibration([pooled, own_pooled], held.truth[first], COVERAGE),
+        slice_calibration=by_slice,
+        case_calibration=by_case,
         outliers=OutlierModel(outliers.means, outliers.precision, threshold),
     )
 

@@ -11,7 +11,6 @@ Dice of enhancing tumour per patient, with four sequences and with t1c and flair
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from brain_tumor.bundles import METADATA
 from brain_tumor.cases.sequences import Sequence as MriSequence
-from brain_tumor.errors import InputError
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.evaluation import CubePredictor, held_out_fold
+from brain_tumor.segmentation.evaluation import CubePredictor
 from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM, read_cubes
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.patient_scores import volume_dice
-from brain_tumor.segmentation.training.folds import FOLDS
+from brain_tumor.segmentation.training.cleanup_choice import folds_to_choose_on, keep_choice
 
 logger = logging.getLogger(__name__)
 
@@ -92,22 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    held_out = held_out_fold(chosen.bundle)
-    if held_out is None:
-        raise InputError("the bundle was trained on every fold; its rule cannot be measured")
-    folds = [fold for fold in range(FOLDS) if fold != held_out]
+    folds = folds_to_choose_on(chosen.bundle)
     patients = measure(SubregionSegmenter.load(chosen.bundle), chosen.data, folds)
     smallest, means = choose(patients)
     for volume, mean in means.items():
         logger.info("%.2f mL: mean Dice of enhancing tumour %.4f", volume, mean)
-    path = chosen.bundle / METADATA
-    metadata = json.loads(path.read_text("utf-8"))
-    metadata["clean_up"]["smallest_enhancing_ml"] = smallest
-    metadata["training"]["smallest_enhancing_ml"] = {
-        "chosen_on": "folds " + ", ".join(str(fold) for fold in folds),
-        "mean_dice": {f"{volume:g} mL": round(mean, 4) for volume, mean in means.items()},
-    }
-    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    told = {"mean_dice": {f"{volume:g} mL": round(mean, 4) for volume, mean in means.items()}}
+    keep_choice(chosen.bundle, "smallest_enhancing_ml", smallest, folds, told)
     logger.info("chosen: %g mL", smallest)
     return 0
 

@@ -11,22 +11,19 @@ asked, and the held-out fold is not looked at.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from brain_tumor.bundles import METADATA
-from brain_tumor.errors import InputError
-from brain_tumor.labels import LabelArray, from_brats
+from brain_tumor.labels import LabelArray
 from brain_tumor.segmentation.cleanup import CleanUpRule, clean_up
-from brain_tumor.segmentation.evaluation import held_out_fold
 from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM
-from brain_tumor.segmentation.training.folds import FOLDS, patient_fold
+from brain_tumor.segmentation.training.brats import load_masks
+from brain_tumor.segmentation.training.cleanup_choice import folds_to_choose_on, keep_choice
+from brain_tumor.segmentation.training.folds import patient_fold
 
 logger = logging.getLogger(__name__)
 
@@ -50,45 +47,35 @@ class Loss:
     patients: int
 
 
-def lost_share(labels: LabelArray, smallest_oedema_ml: float) -> float:
-    """Share of a tumour that the rule takes beyond what other rules take.
+def lost_shares(labels: LabelArray, volumes_ml: Sequence[float]) -> list[float]:
+    """Share of a tumour that the rule takes beyond what other rules take, by its volume.
 
     Args:
         labels: Label values of an expert on the grid of the cubes, not empty.
-        smallest_oedema_ml: See `CleanUpRule`.
+        volumes_ml: See `CleanUpRule.smallest_oedema_ml`.
     """
     sure = np.ones(labels.shape, dtype=np.float32)
-    kept = [
+    kept, *left = (
         np.count_nonzero(clean_up(labels, sure, VOXEL_ML, CleanUpRule(smallest_oedema_ml=volume)))
-        for volume in (0.0, smallest_oedema_ml)
-    ]
-    return (kept[0] - kept[1]) / np.count_nonzero(labels)
+        for volume in (0.0, *volumes_ml)
+    )
+    return [(kept - one) / np.count_nonzero(labels) for one in left]
 
 
 def measure(masks: Sequence[LabelArray]) -> dict[float, Loss]:
     """What every candidate takes from masks, none of them empty."""
-    found = {}
-    for candidate in CANDIDATES_ML:
-        shares = np.array([lost_share(mask, candidate) for mask in masks])
-        found[candidate] = Loss(
-            round(float(shares.mean()), 5),
-            round(float(shares.max()), 4),
-            int(np.count_nonzero(shares)),
+    shares = np.array([lost_shares(mask, CANDIDATES_ML) for mask in masks])
+    return {
+        candidate: Loss(
+            round(float(lost.mean()), 5), round(float(lost.max()), 4), int(np.count_nonzero(lost))
         )
-    return found
+        for candidate, lost in zip(CANDIDATES_ML, shares.T, strict=True)
+    }
 
 
 def choose(losses: dict[float, Loss]) -> float:
     """Largest candidate whose mean loss is allowed."""
     return max(volume for volume, loss in losses.items() if loss.mean_share <= ALLOWED_LOSS)
-
-
-def expert_masks(data: Path, folds: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
-    """Experts' whole masks of the patients of some folds, empty ones left out."""
-    with np.load(data / "brats20/masks128.npz") as file:
-        names, masks = file["ids"], file["seg"]
-    chosen = [m for n, m in zip(names, masks, strict=True) if patient_fold(str(n)) in folds]
-    return [from_brats(mask) for mask in chosen if mask.any()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,23 +86,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    held_out = held_out_fold(chosen.bundle)
-    if held_out is None:
-        raise InputError("the bundle was trained on every fold; its rule cannot be chosen")
-    folds = [fold for fold in range(FOLDS) if fold != held_out]
-    masks = expert_masks(chosen.data, folds)
+    folds = folds_to_choose_on(chosen.bundle)
+    whole = load_masks(chosen.data)
+    masks = [m for patient, m in whole.items() if patient_fold(patient) in folds and m.any()]
     losses = measure(masks)
     smallest = choose(losses)
-    path = chosen.bundle / METADATA
-    metadata = json.loads(path.read_text("utf-8"))
-    metadata["clean_up"]["smallest_oedema_ml"] = smallest
-    metadata["training"]["smallest_oedema_ml"] = {
-        "chosen_on": "folds " + ", ".join(str(fold) for fold in folds),
+    told = {
         "patients": len(masks),
         "allowed_loss": ALLOWED_LOSS,
         "lost": {f"{volume:g} mL": asdict(loss) for volume, loss in losses.items()},
     }
-    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    keep_choice(chosen.bundle, "smallest_oedema_ml", smallest, folds, told)
     logger.info("chosen: %g mL", smallest)
     return 0
 
