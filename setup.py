@@ -59,6 +59,7 @@ setup(
             "mypy>=2.4",
             "pgserver>=0.1.4",  # a PostgreSQL server as a wheel, for the tests of the ledger
             "psycopg[binary]>=3.3",
+            "playwright>=1.65",  # report.html in the Chromium of the machine; none, then skipped
             "PySide6-Essentials>=6.8,<6.12",  # 6.12 aborts Python 3.11 in its event loop
             "pytest>=9.2",
             "ruff>=0.17",

@@ -10,6 +10,7 @@ from brain_tumor.explanation.page import write_page
 from brain_tumor.explanation.page_figures import colour
 from brain_tumor.labels import Label
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from tests.helpers.page_reports import a_page_case, a_report
 
@@ -21,15 +22,13 @@ CHROMIUM = next(
     ),
     None,
 )
+PATIENCE_MS = 180_000
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
-    )
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         opened = driver.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
@@ -54,6 +53,7 @@ def open_page(browser, page_file):
     def opened(**options):
         context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
         contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.complaints, page.asked = [], []
         page.on("console", lambda message: page.complaints.append(message.text))
