@@ -211,12 +211,28 @@ def test_the_card_admits_what_was_decided_on_the_fold_it_reports():
     metadata, metrics = metadata_and_metrics()
     card = render_card(metadata, metrics)
     assert "this kind of network was chosen" in card
-    assert "clean-up rule" not in card
-    metadata["training"] |= {"continued_from_step": 40, "clean_up_tuned_on": "fold 0"}
+    metadata["training"] |= {"continued_from_step": 40}
     card = render_card(metadata, metrics)
     assert "first 40 steps were a stage" in card
-    assert "clean-up rule was chosen by its scores" in card
     assert "as validation" in card
+
+
+def test_the_card_tells_where_the_clean_up_rule_comes_from():
+    metadata, metrics = metadata_and_metrics()
+    assert "were set beforehand" in render_card(metadata, metrics)
+    rule = {"threshold": 0.5, "smallest_share": 0.1, "least_peak": 0.7}
+    before = {"rule": rule, "patients": 0.7, "volumes": 0.6, "outlined_free": 0.1}
+    chosen = {"rule": rule | {"threshold": 0.4}, "patients": 0.75, "volumes": 0.61}
+    metadata["training"]["clean_up"] = {
+        "chosen_on": "folds 1, 2",
+        "chosen": chosen | {"outlined_free": 0.05},
+        "set_beforehand": before,
+    }
+    card = render_card(metadata, metrics)
+    assert "were set beforehand" not in card
+    assert "chosen on folds 1, 2" in card
+    assert "patients there 0.750 instead of 0.700, of volumes 0.610 instead of 0.600" in card
+    assert "outlined 5.0 % instead of 10.0 %" in card
 
 
 def test_the_card_is_written_from_the_files_of_the_bundle(tmp_path):

@@ -30,10 +30,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from tqdm import tqdm
 
-from brain_tumor.cases.grids import axis_map
 from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import Patch, cut_patch, stack_patches
 from brain_tumor.classification.head import GRID_MM, find_head
@@ -52,20 +50,14 @@ from brain_tumor.segmentation.training.slices import (
     GBM_SPACING_MM,
     cheng_slices_of_fold,
     read_cheng_slice,
-    read_t1c_volume,
-    volume_fold,
-    volume_patient,
 )
-from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
+from brain_tumor.segmentation.tumor_core.cases import tumour_free_slices
 
 RESULT = Path("outline_check.json")
 AGREEMENTS = Path("outline_agreements.csv")
 PASSING = 0.95
 SLICE_STEP = 8
 """Of the collection every eighth slice is read."""
-HEALTHY_PER_VOLUME = 6
-HEALTHY_MARGIN_SLICES = 2
-LEAST_TISSUE_SHARE = 0.15
 INSIDE_SHARE = 0.9
 MIRROR_INSIDE_SHARE, MIRROR_OVERLAP = 0.8, 0.1
 TRIES = 60
@@ -180,7 +172,7 @@ def measure(data: Path, runs: Path, *, progress: bool = True) -> list[Agreement]
             outlines |= _wrong_outlines(image, mask, rng)
             values = agreements(network, image, list(outlines.values()), CHENG_PIXEL_MM)
             found += [Agreement(fold, *pair) for pair in _named(outlines, row.group, values)]
-        for patient, image in _tumour_free(data, fold):
+        for patient, image in tumour_free_slices(data, fold):
             drawn = donors[rng.integers(len(donors))]
             outline = _on_healthy(image, drawn, rng)
             if outline is not None:
@@ -285,23 +277,6 @@ def _on_healthy(image: Picture, drawn: MaskArray, rng: np.random.Generator) -> M
     if not outline.any():
         return None
     return moved_outline(outline, _brain(image, blank, GBM_SPACING_MM[0]), blank, rng)
-
-
-def _tumour_free(data: Path, fold: int) -> Iterator[tuple[str, Picture]]:
-    """Patient and picture of slices away from every drawn tumour, of the patients of a fold."""
-    for path in sorted((data / "t1ce_gbm").glob("btp_*.npz")):
-        if volume_fold(path.stem) != fold:
-            continue
-        image, seg, affine = read_t1c_volume(path)
-        i, j, k = image.shape
-        turn = axis_map((i, j, k), affine, ORIENTATION)
-        stack, masks = (plane_stack(turn.apply(a), Plane.AXIAL) for a in (image, seg > 0))
-        near = ndimage.binary_dilation(masks.any(axis=(1, 2)), iterations=HEALTHY_MARGIN_SLICES)
-        tissue = (stack > 20).mean(axis=(1, 2)) >= LEAST_TISSUE_SHARE
-        good = np.flatnonzero(~near & tissue)
-        chosen = np.linspace(0, len(good) - 1, min(HEALTHY_PER_VOLUME, len(good))).round()
-        for number in good[chosen.astype(int)]:
-            yield volume_patient(path.stem), stack[number]
 
 
 def _brain(image: Picture, mask: MaskArray, pixel_mm: float) -> MaskArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from brain_tumor.cases.case import Case
+from brain_tumor.cases.grids import axis_map
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.segmentation.training.slices import (
@@ -20,13 +22,17 @@ from brain_tumor.segmentation.training.slices import (
     head_depth_mm,
     read_t1c_volume,
     volume_fold,
+    volume_patient,
 )
-from brain_tumor.segmentation.tumor_core.slices import Plane
+from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
 BoolArray = npt.NDArray[np.bool_]
 
 SYMMETRY = 0.3
 FIELD_OF_VIEW_MM = 250.0
+FREE_PER_VOLUME = 6
+FREE_MARGIN_SLICES = 2
+LEAST_TISSUE_SHARE = 0.15
 THICK_SLICE_MM = 6.0
 
 
@@ -68,6 +74,26 @@ def volume_paths(data_dir: Path, fold: int) -> list[Path]:
         for path in sorted((data_dir / collection).glob("*.npz"))
         if volume_fold(path.stem) == fold and path.stem not in WEAK_CASES
     ]
+
+
+def tumour_free_slices(data_dir: Path, fold: int) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Patient and picture of up to six axial slices a volume, away from every drawn tumour.
+
+    Of the T1c glioblastoma volumes with skull of a fold; pixels of `GBM_SPACING_MM`.
+    """
+    for path in sorted((data_dir / "t1ce_gbm").glob("btp_*.npz")):
+        if volume_fold(path.stem) != fold:
+            continue
+        image, seg, affine = read_t1c_volume(path)
+        i, j, k = image.shape
+        turn = axis_map((i, j, k), affine, ORIENTATION)
+        stack, masks = (plane_stack(turn.apply(a), Plane.AXIAL) for a in (image, seg > 0))
+        near = ndimage.binary_dilation(masks.any(axis=(1, 2)), iterations=FREE_MARGIN_SLICES)
+        tissue = (stack > 20).mean(axis=(1, 2)) >= LEAST_TISSUE_SHARE
+        good = np.flatnonzero(~near & tissue)
+        chosen = np.linspace(0, len(good) - 1, min(FREE_PER_VOLUME, len(good))).round()
+        for number in good[chosen.astype(int)]:
+            yield volume_patient(path.stem), stack[number]
 
 
 def read_reference(path: Path) -> tuple[Volume, BoolArray, BoolArray]:

@@ -39,7 +39,7 @@ from brain_tumor.segmentation.tumor_core.cases import (
     slice_case,
     volume_paths,
 )
-from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter, keep_pieces
+from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 BoolArray = npt.NDArray[np.bool_]
@@ -271,42 +271,6 @@ def _bootstrap(by_patient: Sequence[npt.NDArray[np.float64]]) -> tuple[float, fl
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
-
-
-def tune_clean_up(
-    segmenter: TumorCoreSegmenter, data_dir: Path, fold: int, rules: Sequence[CleanUp]
-) -> list[tuple[CleanUp, float, float]]:
-    """Mean Dice of slices and of volumes of one fold under each rule.
-
-    Args:
-        segmenter: Trained without the fold.
-        data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
-        fold: 0-4.
-        rules: Rules to compare.
-
-    Returns:
-        (rule, mean Dice of slices, mean Dice of volumes), best sum first.
-    """
-    scores: dict[str, list[list[float]]] = {"slices": [], "volumes": []}
-    for entry in cheng_slices_of_fold(data_dir, fold):
-        image, mask = read_cheng_slice(data_dir, entry)
-        volume = slice_case("", image).volumes[MriSequence.T1C]
-        probability = segmenter.probabilities(volume).probability[:, :, 0].T
-        scores["slices"].append([_dice(keep_pieces(probability, r), mask) for r in rules])
-    for path in volume_paths(data_dir, fold):
-        volume, core, ignored = read_reference(path)
-        probability = segmenter.probabilities(volume).probability
-        scores["volumes"].append(
-            [_dice(keep_pieces(probability, r) & ~ignored, core) for r in rules]
-        )
-    slices, volumes = (np.mean(np.array(s), axis=0) for s in scores.values())
-    order = np.argsort(-(slices + volumes), kind="stable")
-    return [(rules[i], float(slices[i]), float(volumes[i])) for i in order]
-
-
-def _dice(found: BoolArray, reference: BoolArray) -> float:
-    both = np.count_nonzero(found & reference)
-    return float(2 * both / (np.count_nonzero(found) + np.count_nonzero(reference)))
 
 
 def held_out_fold(bundle_path: Path) -> int | None:

@@ -1,0 +1,186 @@
+"""Choice of the clean-up rule of the tumour core, on patients that each network has not seen.
+
+    python -m brain_tumor.segmentation.training.core_rule --data DIR --runs RUNS --bundle DIR
+
+Five networks are read, each on the fifth of the patients that it has not seen, but for the fifth
+that the bundle itself is measured on: that one is not looked at. The rule with the highest mean
+Dice of patients (mean of their slices) is taken among those that outline no more tumour-free slices
+than the rule that was set beforehand, and do no worse on volumes. Within `TOLERANCE` of the best,
+the rule nearest to that one wins: fewer changed numbers, then the smaller change of threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brain_tumor.bundles import METADATA
+from brain_tumor.cases.sequences import Sequence as MriSequence
+from brain_tumor.errors import InputError
+from brain_tumor.segmentation.training.slices import (
+    CHENG_PIXEL_MM,
+    FOLDS,
+    GBM_SPACING_MM,
+    cheng_slices_of_fold,
+    read_cheng_slice,
+)
+from brain_tumor.segmentation.tumor_core.cases import (
+    read_reference,
+    slice_case,
+    tumour_free_slices,
+    volume_paths,
+)
+from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
+from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
+from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter, keep_pieces
+
+logger = logging.getLogger(__name__)
+
+BoolArray = npt.NDArray[np.bool_]
+
+THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55)
+SMALLEST_SHARES = (0.05, 0.1, 0.25)
+LEAST_PEAKS = (0.5, 0.6, 0.7, 0.8, 0.9)
+TOLERANCE = 0.0005
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """What one rule does on held-out patients.
+
+    Attributes:
+        rule: The rule.
+        patients: Mean Dice of patients of the slice collection, each the mean of its slices.
+        volumes: Mean Dice of whole volumes.
+        outlined_free: Share of tumour-free slices in which something is outlined.
+    """
+
+    rule: CleanUp
+    patients: float
+    volumes: float
+    outlined_free: float
+
+
+def candidates() -> list[CleanUp]:
+    """Every rule that is compared; the one set beforehand comes first."""
+    rules = [CleanUp(*values) for values in product(THRESHOLDS, SMALLEST_SHARES, LEAST_PEAKS)]
+    return [CleanUp(), *(rule for rule in rules if rule != CleanUp())]
+
+
+def choose(scores: Sequence[RuleScore]) -> RuleScore:
+    """The rule to take; see the head of this file.
+
+    Args:
+        scores: The rule set beforehand first.
+    """
+    before = scores[0]
+    allowed = [
+        score
+        for score in scores
+        if score.outlined_free <= before.outlined_free and score.volumes >= before.volumes
+    ]
+    best = max(score.patients for score in allowed)
+    near = [score for score in allowed if score.patients >= best - TOLERANCE]
+
+    def change(score: RuleScore) -> tuple[int, float]:
+        pairs = list(zip(astuple(score.rule), astuple(before.rule), strict=True))
+        return sum(a != b for a, b in pairs), abs(pairs[0][0] - pairs[0][1])
+
+    return min(near, key=change)
+
+
+def measure(
+    segmenters: Sequence[tuple[int, TumorCoreSegmenter]], data: Path, rules: Sequence[CleanUp]
+) -> list[RuleScore]:
+    """Scores of every rule.
+
+    Args:
+        segmenters: Each with the fold that it has not seen.
+        data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        rules: Rules to compare.
+    """
+    by_patient: dict[str, list[list[float]]] = {}
+    volumes: list[list[float]] = []
+    free: list[list[float]] = []
+    for fold, segmenter in segmenters:
+        for row in cheng_slices_of_fold(data, fold):
+            image, mask = read_cheng_slice(data, row)
+            probability = _of_slice(segmenter, image, CHENG_PIXEL_MM)
+            found = [_dice(keep_pieces(probability, rule), mask) for rule in rules]
+            by_patient.setdefault(row.group, []).append(found)
+        for path in volume_paths(data, fold):
+            volume, core, ignored = read_reference(path)
+            probability = segmenter.probabilities(volume).probability
+            volumes.append([_dice(keep_pieces(probability, r) & ~ignored, core) for r in rules])
+        for _, picture in tumour_free_slices(data, fold):
+            probability = _of_slice(segmenter, picture, GBM_SPACING_MM[0])
+            free.append([float(keep_pieces(probability, rule).any()) for rule in rules])
+        logger.info("fold %d read", fold)
+    patients = np.mean([np.mean(slices, axis=0) for slices in by_patient.values()], axis=0)
+    rest = (np.mean(found, axis=0) if found else np.zeros(len(rules)) for found in (volumes, free))
+    return [
+        RuleScore(rule, float(a), float(b), float(c))
+        for rule, a, b, c in zip(rules, patients, *rest, strict=True)
+    ]
+
+
+def keep(bundle: Path, chosen: RuleScore, before: RuleScore, folds: Sequence[int]) -> None:
+    """Write a chosen rule, and what it was chosen by, into the metadata of a bundle."""
+    path = bundle / METADATA
+    metadata = json.loads(path.read_text("utf-8"))
+    metadata["clean_up"] = asdict(chosen.rule)
+    metadata["training"]["clean_up"] = {
+        "chosen_on": "folds " + ", ".join(str(fold) for fold in folds),
+        "chosen": asdict(chosen),
+        "set_beforehand": asdict(before),
+    }
+    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
+def _of_slice(
+    segmenter: TumorCoreSegmenter, image: npt.NDArray[Any], pixel_mm: float
+) -> npt.NDArray[np.float32]:
+    volume = slice_case("", image, pixel_mm).volumes[MriSequence.T1C]
+    return segmenter.probabilities(volume).probability[:, :, 0].T
+
+
+def _dice(found: BoolArray, reference: BoolArray) -> float:
+    both = np.count_nonzero(found & reference)
+    return float(2 * both / (np.count_nonzero(found) + np.count_nonzero(reference)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: choose the rule and write it into the bundle's metadata."""
+    parser = argparse.ArgumentParser(description="Choose which pieces of a tumour core to keep.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, required=True, help="five-fold run of tumor_core")
+    parser.add_argument("--bundle", type=Path, required=True, help="gets the rule")
+    asked = parser.parse_args(argv)
+    logging.basicConfig(format="%(message)s")
+    logger.setLevel(logging.INFO)
+    reported = held_out_fold(asked.bundle)
+    if reported is None:
+        raise InputError("the bundle was trained on every fold; its rule cannot be measured")
+    folds = [fold for fold in range(FOLDS) if fold != reported]
+    bundles = fold_bundles(asked.runs)
+    segmenters = [(fold, TumorCoreSegmenter.load(bundles[fold])) for fold in folds]
+    scores = measure(segmenters, asked.data, candidates())
+    for score in sorted(scores, key=lambda one: -one.patients)[:12]:
+        logger.info("%s", score)
+    chosen = choose(scores)
+    keep(asked.bundle, chosen, scores[0], folds)
+    logger.info("before: %s\nchosen: %s", scores[0], chosen)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
