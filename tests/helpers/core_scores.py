@@ -17,14 +17,23 @@ A_ROW = CoreRow(
     reference_size=500.0,
     found_size=400.0,
     dice=0.8,
+    iou=0.65,
     sensitivity=0.7,
+    specificity=0.99,
     precision=0.9,
     hd95_mm=2.0,
+    surface_dice=0.75,
     false_lesion_ml=None,
+    lesion_dice=None,
     seconds=0.1,
 )
 A_VOLUME = replace(
-    A_ROW, case="btp_01_pre", collection="t1ce_gbm", plane="volume", false_lesion_ml=0.25
+    A_ROW,
+    case="btp_01_pre",
+    collection="t1ce_gbm",
+    plane="volume",
+    false_lesion_ml=0.25,
+    lesion_dice=0.6,
 )
 
 

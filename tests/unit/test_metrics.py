@@ -15,6 +15,7 @@ from brain_tumor.segmentation.metrics import (
     Structure,
     score_labelmaps,
     score_masks,
+    score_overlap,
     structure_mask,
 )
 
@@ -46,6 +47,18 @@ def test_two_cubes_four_voxels_apart_have_the_overlap_worked_out_by_hand() -> No
 
 def test_two_cubes_four_voxels_apart_are_eight_mm_apart_at_two_mm() -> None:
     assert score_masks(SHIFTED, CUBE, (2.0, 2.0, 2.0)).hd95_mm == 8.0
+
+
+def test_a_slice_is_scored_in_its_own_two_dimensions() -> None:
+    reference, predicted = np.zeros((2, 40, 20), dtype=bool)
+    reference[10:20, 5:15] = predicted[14:24, 5:15] = True
+    scores = score_overlap(predicted, reference, (2.0, 1.0))
+    assert (scores.dice, scores.iou) == (pytest.approx(0.6), pytest.approx(3 / 7))
+    assert scores.hd95_mm == 8.0
+    missed = score_overlap(np.zeros_like(reference), reference, (1.5, 2.0))
+    assert missed.hd95_mm == pytest.approx((60**2 + 40**2) ** 0.5)
+    with pytest.raises(GeometryError, match="expected 2 positive numbers"):
+        score_overlap(predicted, reference, (1.0, 1.0, 1.0))
 
 
 def test_sensitivity_and_precision_are_not_exchanged() -> None:
@@ -179,7 +192,7 @@ def test_scores_are_plain_json_with_lesions_beside_voxels() -> None:
     [
         (CUBE[:5], CUBE, ISOTROPIC, r"shape \(5, 30, 30\); expected \(30, 30, 30\)"),
         (CUBE[0], CUBE[0], ISOTROPIC, "expected 3 dimensions"),
-        (CUBE, CUBE, (1.0, 0.0, 1.0), "expected three positive numbers"),
+        (CUBE, CUBE, (1.0, 0.0, 1.0), "expected 3 positive numbers"),
     ],
 )
 def test_masks_that_do_not_fit_together_are_refused(

@@ -8,47 +8,19 @@ from brain_tumor.cases.case import Case
 from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.labels import Label, LabelScheme, Region
 from brain_tumor.segmentation.result import SegmentationResult
-from brain_tumor.segmentation.training.slices import volume_fold
+from brain_tumor.segmentation.training.slices import CHENG_PIXEL_MM, ChengSlice, volume_fold
+from brain_tumor.segmentation.tumor_core import evaluation
 from brain_tumor.segmentation.tumor_core.card import render_card, take_over_run, write_card
 from brain_tumor.segmentation.tumor_core.cases import estimate_plane, read_reference, slice_case
 from brain_tumor.segmentation.tumor_core.evaluation import (
+    _cheng_rows,
     _volume_rows,
-    largest_false_lesion_ml,
-    score,
     summarise,
     write_rows,
 )
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 from tests.helpers.core_scores import A_ROW, A_VOLUME, metadata_and_metrics
-
-
-def bar(first, last, length=40):
-    line = np.zeros((length, 3), dtype=bool)
-    line[first:last] = True
-    return line
-
-
-def test_scores_of_two_shifted_bars_are_those_worked_out_by_hand():
-    # Reference rows 10-19, outline rows 14-23: 6 of 10 rows in common.
-    dice, sensitivity, precision, hd95 = score(bar(14, 24), bar(10, 20), (2.0, 2.0))
-    assert dice == pytest.approx(0.6)
-    assert sensitivity == pytest.approx(0.6)
-    assert precision == pytest.approx(0.6)
-    assert hd95 == pytest.approx(8.0)  # the ends are 4 rows of 2 mm apart
-
-
-def test_a_missed_tumour_scores_zero_and_has_no_distance():
-    assert score(bar(0, 0), bar(10, 20), (1.0, 1.0)) == (0.0, 0.0, None, None)
-
-
-def test_only_pieces_away_from_the_reference_are_false_lesions():
-    reference, found = np.zeros((30, 10, 10), dtype=bool), np.zeros((30, 10, 10), dtype=bool)
-    reference[0:5, 0:5, 0:5] = True
-    found[4:15, 4, 4] = True  # touches the reference
-    found[20:26, 0:5, 0:5] = True  # 150 voxels apart from it
-    assert largest_false_lesion_ml(found, reference, 0.002) == pytest.approx(0.3)
-    assert largest_false_lesion_ml(reference, reference, 0.002) == 0.0
 
 
 def test_the_mean_counts_slices_and_the_patient_mean_counts_patients():
@@ -63,11 +35,13 @@ def test_the_mean_counts_slices_and_the_patient_mean_counts_patients():
 
 
 def test_missed_slices_stay_in_the_mean():
-    rows = [A_ROW, replace(A_ROW, dice=0.0, sensitivity=0.0, precision=None, hd95_mm=None)]
-    summary = summarise(rows)["slices"]["all slices"]
+    missed = replace(A_ROW, dice=0.0, sensitivity=0.0, precision=0.0, hd95_mm=40.0)
+    summary = summarise([A_ROW, missed])["slices"]["all slices"]
     assert summary["missed"] == 1
     assert summary["dice_mean"] == pytest.approx(0.4)
-    assert summary["hd95_mm_median"] == pytest.approx(2.0)
+    assert summary["hd95_mm_median"] == pytest.approx(21.0)
+    assert summary["precision_mean"] == pytest.approx(0.45)
+    assert summary["surface_dice_mean"] == pytest.approx(0.75)
 
 
 def test_subgroups_hold_their_own_slices_and_volumes_stay_apart():
@@ -182,6 +156,33 @@ def test_the_inside_of_a_rim_counts_neither_for_nor_against(tmp_path):
     assert list(_volume_rows(tmp_path, fold + 1, OutlinesEverythingBright(), None)) == []
 
 
+def test_a_slice_that_is_missed_gets_the_worst_scores_of_the_common_policy(tmp_path, monkeypatch):
+    mask = np.zeros((30, 40), dtype=bool)
+    mask[5:10, 5:15] = True
+    entry = ChengSlice(7, "a", "glioma", "MR", 512)
+    monkeypatch.setattr(evaluation, "cheng_slices_of_fold", lambda *_: [entry])
+    monkeypatch.setattr(evaluation, "read_cheng_slice", lambda *_: (mask * 0, mask))
+    (row,) = _cheng_rows(tmp_path, 0, OutlinesEverythingBright(), None)
+    assert (row.dice, row.iou, row.surface_dice, row.precision) == (0.0, 0.0, 0.0, 0.0)
+    assert row.hd95_mm == pytest.approx(50 * CHENG_PIXEL_MM)  # 30, 40, 50
+    assert row.specificity == 1.0
+    assert row.lesion_dice is None
+
+
+def test_a_slice_is_scored_in_its_plane(tmp_path, monkeypatch):
+    # Ten rows of the reference, ten of the outline, six in common; four rows apart at the ends.
+    picture, mask = np.zeros((40, 3)), np.zeros((40, 3), dtype=bool)
+    mask[10:20] = True
+    picture[14:24] = 200
+    entry = ChengSlice(7, "a", "glioma", "MR", 512)
+    monkeypatch.setattr(evaluation, "cheng_slices_of_fold", lambda *_: [entry])
+    monkeypatch.setattr(evaluation, "read_cheng_slice", lambda *_: (picture, mask))
+    (row,) = _cheng_rows(tmp_path, 0, OutlinesEverythingBright(), None)
+    assert (row.dice, row.iou) == (pytest.approx(0.6), pytest.approx(12 / 28))
+    assert row.hd95_mm == pytest.approx(4 * CHENG_PIXEL_MM)
+    assert row.specificity == pytest.approx(26 / 30)
+
+
 def test_the_table_of_cases_has_one_line_each(tmp_path):
     write_rows(tmp_path / "rows.csv", [A_ROW, A_VOLUME])
     lines = (tmp_path / "rows.csv").read_text().splitlines()
@@ -193,7 +194,8 @@ def test_the_table_of_cases_has_one_line_each(tmp_path):
 def test_the_card_holds_the_numbers_of_the_metrics_file():
     card = render_card(*metadata_and_metrics())
     assert "| glioma, numeric cohort | 1 | 1 | 0.800 (0.800-0.800) | 0.800 |" in card
-    assert "| btp_01_pre | t1ce_gbm | 500.0 | 400.0 | 0.800 | 0.700 | 0.900 | 2.0 | 0.25 |" in card
+    volume = "| btp_01_pre | t1ce_gbm | 500.0 | 400.0 | 0.800 | 0.700 | 0.900 | 2.0 |"
+    assert f"{volume} 0.750 | 0.600 | 0.25 |" in card
     assert "Dice 0.9987" in card
     assert "trained without fold 0 of 5 by patient" in card
     assert "not a medical device" in card

@@ -11,8 +11,8 @@ Definitions
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -83,8 +83,8 @@ class MetricSettings:
 
 
 @dataclass(frozen=True)
-class MaskScores:
-    """Scores of one structure of one case; None where a metric is undefined.
+class OverlapScores:
+    """How far two masks agree, a slice or a volume; None where a metric is undefined.
 
     Attributes:
         state: Which masks hold anything.
@@ -95,11 +95,6 @@ class MaskScores:
         precision: TP / (TP + FP).
         hd95_mm: 95th percentile Hausdorff distance.
         surface_dice: Share of both surfaces within the tolerance of the other.
-        reference_ml: Reference volume.
-        predicted_ml: Predicted volume; 0 if there is no prediction.
-        absolute_volume_difference_ml: |predicted - reference|.
-        relative_volume_difference: (predicted - reference) / reference.
-        lesions: Lesion-wise scores.
     """
 
     state: MaskState
@@ -110,6 +105,20 @@ class MaskScores:
     precision: float | None
     hd95_mm: float | None
     surface_dice: float | None
+
+
+@dataclass(frozen=True)
+class MaskScores(OverlapScores):
+    """Scores of one structure of one volume; None where a metric is undefined.
+
+    Attributes:
+        reference_ml: Reference volume.
+        predicted_ml: Predicted volume; 0 if there is no prediction.
+        absolute_volume_difference_ml: |predicted - reference|.
+        relative_volume_difference: (predicted - reference) / reference.
+        lesions: Lesion-wise scores.
+    """
+
     reference_ml: float
     predicted_ml: float
     absolute_volume_difference_ml: float
@@ -178,22 +187,22 @@ def score_labelmaps(
     }
 
 
-def score_masks(
+def score_overlap(
     predicted: BoolArray | None,
     reference: BoolArray,
-    spacing_mm: Spacing,
+    spacing_mm: Sequence[float],
     settings: MetricSettings | None = None,
-) -> MaskScores:
-    """Score one mask.
+) -> OverlapScores:
+    """Score how far a mask agrees with its reference, slice or volume.
 
     Args:
-        predicted: Boolean mask, shape (I, J, K), or None if there is no prediction.
+        predicted: Boolean mask, shape (I, J) or (I, J, K), or None if there is no prediction.
         reference: Boolean mask, same shape.
-        spacing_mm: Voxel size along I, J, K in mm.
-        settings: Tolerance, lesion rule and policy.
+        spacing_mm: Pixel or voxel size along each axis in mm.
+        settings: Tolerance and policy.
 
     Raises:
-        GeometryError: If the shapes differ, are not 3-D, or a spacing is not positive.
+        GeometryError: If the shapes differ, are neither 2-D nor 3-D, or a spacing is not positive.
 
     References:
         Menze et al. 2015, doi:10.1109/TMI.2014.2377694 (regions); Nikolov et al. 2021,
@@ -203,7 +212,7 @@ def score_masks(
     _check(predicted, reference, spacing_mm)
     counts = _count(predicted, reference)
     state = mask_state(None if predicted is None else counts.predicted, counts.reference)
-    diagonal_mm = image_diagonal_mm(reference.shape, spacing_mm)
+    diagonal_mm = image_diagonal_mm(reference.shape, tuple(spacing_mm))
     total = counts.predicted + counts.reference
     hd95, surface_dice = None, None
     if predicted is not None and state is MaskState.BOTH_PRESENT:
@@ -216,20 +225,49 @@ def score_masks(
         Metric.PRECISION: lambda: counts.both / counts.predicted,
         Metric.HD95: lambda: hd95,
         Metric.SURFACE_DICE: lambda: surface_dice,
-        Metric.RELATIVE_VOLUME_DIFFERENCE: lambda: counts.predicted / counts.reference - 1.0,
     }
-    scores = {
-        metric.value: settings.policy.score(metric, state, diagonal_mm, compute)
-        for metric, compute in values.items()
-    }
+    return OverlapScores(
+        state=state,
+        **{
+            metric.value: settings.policy.score(metric, state, diagonal_mm, compute)
+            for metric, compute in values.items()
+        },
+    )
+
+
+def score_masks(
+    predicted: BoolArray | None,
+    reference: BoolArray,
+    spacing_mm: Spacing,
+    settings: MetricSettings | None = None,
+) -> MaskScores:
+    """Score one mask of a volume: agreement, volumes and lesions.
+
+    Args:
+        predicted: Boolean mask, shape (I, J, K), or None if there is no prediction.
+        reference: Boolean mask, same shape.
+        spacing_mm: Voxel size along I, J, K in mm.
+        settings: Tolerance, lesion rule and policy.
+
+    Raises:
+        GeometryError: If the shapes differ, are not 3-D, or a spacing is not positive.
+    """
+    settings = settings or MetricSettings()
+    if reference.ndim != 3:
+        raise GeometryError(f"reference mask has shape {reference.shape}; expected 3 dimensions")
+    overlap = score_overlap(predicted, reference, spacing_mm, settings)
+    found = 0 if predicted is None else int(np.count_nonzero(predicted))
+    wanted = int(np.count_nonzero(reference))
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
     return MaskScores(
-        state=state,
-        reference_ml=counts.reference * voxel_ml,
-        predicted_ml=counts.predicted * voxel_ml,
-        absolute_volume_difference_ml=abs(counts.predicted - counts.reference) * voxel_ml,
+        **{one.name: getattr(overlap, one.name) for one in fields(overlap)},
+        reference_ml=wanted * voxel_ml,
+        predicted_ml=found * voxel_ml,
+        absolute_volume_difference_ml=abs(found - wanted) * voxel_ml,
+        relative_volume_difference=settings.policy.score(
+            Metric.RELATIVE_VOLUME_DIFFERENCE, overlap.state, 0.0, lambda: found / wanted - 1.0
+        ),
         lesions=score_lesions(predicted, reference, spacing_mm, settings.lesions, settings.policy),
-        **scores,
     )
 
 
@@ -242,9 +280,12 @@ def _count(predicted: BoolArray | None, reference: BoolArray) -> _Counts:
 
 
 def _surfaces(
-    predicted: BoolArray, reference: BoolArray, spacing_mm: Spacing, settings: MetricSettings
+    predicted: BoolArray,
+    reference: BoolArray,
+    spacing_mm: Sequence[float],
+    settings: MetricSettings,
 ) -> tuple[float, float]:
-    distances = surface_distance.compute_surface_distances(reference, predicted, spacing_mm)
+    distances = surface_distance.compute_surface_distances(reference, predicted, tuple(spacing_mm))
     hd95 = surface_distance.compute_robust_hausdorff(distances, PERCENTILE)
     dice = surface_distance.compute_surface_dice_at_tolerance(
         distances, settings.surface_tolerance_mm
@@ -252,14 +293,17 @@ def _surfaces(
     return float(hd95), float(dice)
 
 
-def _check(predicted: BoolArray | None, reference: BoolArray, spacing_mm: Spacing) -> None:
-    if reference.ndim != 3:
-        raise GeometryError(f"reference mask has shape {reference.shape}; expected 3 dimensions")
+def _check(predicted: BoolArray | None, reference: BoolArray, spacing_mm: Sequence[float]) -> None:
+    if reference.ndim not in (2, 3):
+        raise GeometryError(
+            f"reference mask has shape {reference.shape}; expected 2 or 3 dimensions"
+        )
     if predicted is not None and predicted.shape != reference.shape:
         raise GeometryError(
             f"predicted mask has shape {predicted.shape}; expected {reference.shape} of the "
             "reference",
             remedy="Compare masks on one grid.",
         )
-    if len(spacing_mm) != 3 or not all(np.isfinite(mm) and mm > 0 for mm in spacing_mm):
-        raise GeometryError(f"voxel size is {spacing_mm} mm; expected three positive numbers")
+    axes = reference.ndim
+    if len(spacing_mm) != axes or not all(np.isfinite(mm) and mm > 0 for mm in spacing_mm):
+        raise GeometryError(f"voxel size is {spacing_mm} mm; expected {axes} positive numbers")

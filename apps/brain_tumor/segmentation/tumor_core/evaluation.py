@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import surface_distance
 import torch
-from scipy import ndimage
 from tqdm import tqdm
 
 from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence as MriSequence
+from brain_tumor.segmentation.metrics import OverlapScores, score_masks, score_overlap
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
@@ -46,17 +45,17 @@ BoolArray = npt.NDArray[np.bool_]
 
 SMALL_TUMOUR_MM2 = 300.0
 """Below this area (a disc of 19.5 mm) a slice counts as a small tumour."""
-LESION_ML = 1.0
 RESAMPLES = 1000
 COMPARED_SLICES = 40
+MEANS = ("iou", "surface_dice", "sensitivity", "specificity", "precision")
 
 
 @dataclass(frozen=True)
 class CoreRow:
     """Score of one slice or one volume.
 
-    A reference that is missed altogether has Dice 0 and no distance; it stays in every mean of
-    Dice and is counted as a failure.
+    Scores are those of `segmentation.metrics`, empty outlines those of its policy: a missed tumour
+    has Dice and precision 0 and the diagonal of the image for a distance.
 
     Attributes:
         case: Name of the slice or volume.
@@ -67,11 +66,9 @@ class CoreRow:
         plane: Estimated plane of a slice (see `estimate_plane`), `volume` for volumes.
         reference_size: Reference tumour: mm2 for slices, mL for volumes.
         found_size: Same for the outline found.
-        dice: Overlap, 0-1.
-        sensitivity: Share of the reference that was found.
-        precision: Share of the outline that is tumour, None if nothing was found.
-        hd95_mm: 95th percentile Hausdorff distance, None if nothing was found.
-        false_lesion_ml: Volume of the largest piece that touches no reference; None for slices.
+        dice: See `segmentation.metrics.OverlapScores`, as for the six that follow.
+        false_lesion_ml: Volume of the largest false lesion; None for slices, as the next.
+        lesion_dice: See `segmentation.lesions.LesionScores`.
         seconds: Array in to labelmap out.
     """
 
@@ -84,10 +81,14 @@ class CoreRow:
     reference_size: float
     found_size: float
     dice: float
+    iou: float
     sensitivity: float
-    precision: float | None
-    hd95_mm: float | None
+    specificity: float
+    precision: float
+    hd95_mm: float
+    surface_dice: float
     false_lesion_ml: float | None
+    lesion_dice: float | None
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -124,34 +125,6 @@ def evaluate_tumor_core(
     return rows
 
 
-def score(
-    found: BoolArray, reference: BoolArray, spacing_mm: Sequence[float]
-) -> tuple[float, float, float | None, float | None]:
-    """Dice, sensitivity, precision and HD95 of an outline against a non-empty reference.
-
-    Args:
-        found: Outline, 2-D or 3-D.
-        reference: Expert mask of the same shape, not empty.
-        spacing_mm: Voxel size per axis.
-    """
-    both = int(np.count_nonzero(found & reference))
-    drawn, wanted = int(np.count_nonzero(found)), int(np.count_nonzero(reference))
-    if drawn == 0:
-        return 0.0, 0.0, None, None
-    distances = surface_distance.compute_surface_distances(reference, found, tuple(spacing_mm))
-    hd95 = float(surface_distance.compute_robust_hausdorff(distances, 95))
-    return 2 * both / (drawn + wanted), both / wanted, both / drawn, hd95
-
-
-def largest_false_lesion_ml(found: BoolArray, reference: BoolArray, voxel_ml: float) -> float:
-    """Volume of the largest piece of the outline that touches no reference voxel."""
-    labels, count = ndimage.label(found, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[np.unique(labels[reference])] = 0
-    sizes[0] = 0
-    return float(sizes.max() * voxel_ml)
-
-
 def _cheng_rows(
     data_dir: Path, fold: int, segmenter: Segmenter, progress: Callable[[str], None] | None
 ) -> Iterator[CoreRow]:
@@ -164,7 +137,7 @@ def _cheng_rows(
         result = segmenter.segment(slice_case(name, image))
         seconds = time.perf_counter() - started
         found = result.labelmap[:, :, 0].T > 0
-        dice, sensitivity, precision, hd95 = score(found, mask, (CHENG_PIXEL_MM,) * 2)
+        scores = score_overlap(found, mask, (CHENG_PIXEL_MM,) * 2)
         pixel_mm2 = CHENG_PIXEL_MM**2
         yield CoreRow(
             case=name,
@@ -175,11 +148,9 @@ def _cheng_rows(
             plane=estimate_plane(image).value,
             reference_size=float(np.count_nonzero(mask)) * pixel_mm2,
             found_size=float(np.count_nonzero(found)) * pixel_mm2,
-            dice=dice,
-            sensitivity=sensitivity,
-            precision=precision,
-            hd95_mm=hd95,
             false_lesion_ml=None,
+            lesion_dice=None,
+            **_cells(scores),
             seconds=seconds,
         )
 
@@ -196,7 +167,7 @@ def _volume_rows(
         result = segmenter.segment(case)
         seconds = time.perf_counter() - started
         found = (result.labelmap > 0) & ~ignored
-        dice, sensitivity, precision, hd95 = score(found, core, volume.spacing_mm)
+        scores = score_masks(found, core, volume.spacing_mm)
         voxel_ml = float(np.prod(volume.spacing_mm)) / 1000.0
         yield CoreRow(
             case=path.stem,
@@ -207,13 +178,15 @@ def _volume_rows(
             plane="volume",
             reference_size=float(np.count_nonzero(core)) * voxel_ml,
             found_size=float(np.count_nonzero(found)) * voxel_ml,
-            dice=dice,
-            sensitivity=sensitivity,
-            precision=precision,
-            hd95_mm=hd95,
-            false_lesion_ml=largest_false_lesion_ml(found, core, voxel_ml),
+            false_lesion_ml=scores.lesions.largest_false_lesion_ml,
+            lesion_dice=scores.lesions.lesion_dice,
+            **_cells(scores),
             seconds=seconds,
         )
+
+
+def _cells(scores: OverlapScores) -> dict[str, Any]:
+    return {f.name: getattr(scores, f.name) for f in fields(OverlapScores) if f.name != "state"}
 
 
 def summarise(rows: Sequence[CoreRow]) -> dict[str, Any]:
@@ -246,7 +219,6 @@ def _group_summary(rows: Sequence[CoreRow]) -> dict[str, Any]:
     dice = np.array([row.dice for row in rows])
     patients = np.array([row.patient for row in rows])
     by_patient = [dice[patients == p] for p in np.unique(patients)]
-    distances = [row.hd95_mm for row in rows if row.hd95_mm is not None]
     low, high = _bootstrap(by_patient)
     return {
         "slices": len(rows),
@@ -257,8 +229,8 @@ def _group_summary(rows: Sequence[CoreRow]) -> dict[str, Any]:
         "dice_mean_of_patients": float(np.mean([d.mean() for d in by_patient])),
         "share_below_half": float(np.mean(dice < 0.5)),
         "missed": int(np.count_nonzero(dice == 0)),
-        "sensitivity_mean": float(np.mean([row.sensitivity for row in rows])),
-        "hd95_mm_median": float(np.median(distances)) if distances else None,
+        **{f"{name}_mean": float(np.mean([getattr(r, name) for r in rows])) for name in MEANS},
+        "hd95_mm_median": float(np.median([row.hd95_mm for row in rows])),
         "seconds_median": float(np.median([row.seconds for row in rows])),
     }
 
