@@ -188,7 +188,8 @@ meningiomas and pituitary tumours, for an annotator to correct.
 
 Fold {measured} of {metrics["folds"]}{leak}. Intervals: 95 % bootstrap over patients. A slice where
 nothing was found counts as Dice 0 and as far off as the picture's diagonal. Surface Dice at 2 mm;
-IoU, surface Dice, sensitivity, specificity and precision are means of slices. Planes are estimated from the picture, about nine of ten right.
+IoU, surface Dice, sensitivity, specificity and precision are means of slices. Planes are estimated
+from the picture, about nine of ten right.
 
 {slices}
 
