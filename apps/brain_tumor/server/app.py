@@ -307,10 +307,11 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         CaseScorer(self).start()
         for name, work in (
             ("housekeeping", self._keep_house),
-            ("warm-up", self._warm_up),
             ("language-model", warm_up_language_model),
         ):
             threading.Thread(target=work, name=name, daemon=True).start()
+        # Waited for at the end: a thread that dies inside a network takes the process down with it.
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=False).start()
         logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
 
     def cleanup_sessions(self) -> None:
@@ -330,6 +331,8 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
     def _warm_up(self) -> None:
         """Pay the first request's one-time cost now; a failure shows again in that request."""
         for task, case in product(self._infers.values(), synthetic_cases()):
+            if not threading.main_thread().is_alive():  # stopped meanwhile
+                return
             try:
                 task.warm_up(case)
             except Exception:
