@@ -7,12 +7,14 @@ import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.training import core_rule
 from brain_tumor.segmentation.training.core_rule import (
+    FoldScores,
     RuleScore,
     candidates,
     choose,
     keep,
     main,
     measure,
+    pool,
 )
 from brain_tumor.segmentation.training.slices import ChengSlice
 from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, CoreProbabilities
@@ -68,10 +70,22 @@ def test_patients_count_alike_and_tumour_free_slices_are_counted(monkeypatch, tm
     monkeypatch.setattr(core_rule, "volume_paths", lambda *_: [])
     free = [("c", mask * 0.4), ("c", mask * 0.1)]
     monkeypatch.setattr(core_rule, "tumour_free_slices", lambda *_: iter(free))
-    strict, loose = measure([(1, Says())], tmp_path, [CleanUp(0.5, 0.1, 0.5), CleanUp(0.3, 0.1, 0)])
+    rules = [CleanUp(0.5, 0.1, 0.5), CleanUp(0.3, 0.1, 0)]
+    fold = measure(Says(), tmp_path, 1, rules)
+    np.testing.assert_allclose(fold.patients, [[0.5, 1.0], [1.0, 1.0]])
+    strict, loose = pool([fold], rules)
     assert (strict.patients, strict.outlined_free) == (pytest.approx(0.75), 0.0)
     assert (loose.patients, loose.outlined_free) == (pytest.approx(1.0), 0.5)
     assert strict.volumes == loose.volumes == 0.0
+
+
+def test_folds_are_pooled_by_patient():
+    rules = [CleanUp()]
+    empty = np.zeros((0, 1))
+    large = FoldScores(np.array([[0.5], [0.5], [0.5]]), np.array([[0.4]]), empty)
+    small = FoldScores(np.array([[0.9]]), np.array([[0.8]]), empty)
+    (found,) = pool([large, small], rules)
+    assert found == RuleScore(CleanUp(), pytest.approx(0.6), pytest.approx(0.6), 0.0)
 
 
 def test_the_rule_goes_into_the_metadata_with_what_it_was_chosen_by(tmp_path):
@@ -90,4 +104,4 @@ def test_the_rule_goes_into_the_metadata_with_what_it_was_chosen_by(tmp_path):
 def test_a_bundle_of_every_patient_has_no_rule_to_measure(monkeypatch, tmp_path):
     monkeypatch.setattr(core_rule, "held_out_fold", lambda _: None)
     with pytest.raises(InputError, match="every fold"):
-        main(["--data", "x", "--runs", "y", "--bundle", str(tmp_path)])
+        main(["--data", "x", "--runs", "y", "--bundles", str(tmp_path)])

@@ -1,10 +1,10 @@
 """Choice of the clean-up rule of the tumour core, on patients that each network has not seen.
 
-    python -m brain_tumor.segmentation.training.core_rule --data DIR --runs RUNS --bundle DIR
+    python -m brain_tumor.segmentation.training.core_rule --data DIR --runs RUNS --bundles DIR ...
 
-Five networks are read, each on the fifth of the patients that it has not seen, but for the fifth
-that the bundle itself is measured on: that one is not looked at. The rule with the highest mean
-Dice of patients (mean of their slices) is taken among those that outline no more tumour-free slices
+Five networks are read, each on the fifth of the patients that it has not seen. Every bundle gets
+the rule that suits the four fifths that it is not itself measured on: the one with the highest
+mean Dice of patients (mean of their slices) among those that outline no more tumour-free slices
 than the rule that was set beforehand, and do no worse on volumes. Within `TOLERANCE` of the best,
 the rule nearest to that one wins: fewer changed numbers, then the smaller change of threshold.
 """
@@ -98,38 +98,60 @@ def choose(scores: Sequence[RuleScore]) -> RuleScore:
     return min(near, key=change)
 
 
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """What every rule does on one fold; columns are rules.
+
+    Attributes:
+        patients: Mean Dice of each patient's slices, (patients, rules).
+        volumes: Dice of each volume, (volumes, rules).
+        outlined_free: Whether a tumour-free slice is outlined, (slices, rules).
+    """
+
+    patients: npt.NDArray[np.float64]
+    volumes: npt.NDArray[np.float64]
+    outlined_free: npt.NDArray[np.float64]
+
+
 def measure(
-    segmenters: Sequence[tuple[int, TumorCoreSegmenter]], data: Path, rules: Sequence[CleanUp]
-) -> list[RuleScore]:
-    """Scores of every rule.
+    segmenter: TumorCoreSegmenter, data: Path, fold: int, rules: Sequence[CleanUp]
+) -> FoldScores:
+    """Scores of every rule on a fold that the segmenter has not seen.
 
     Args:
-        segmenters: Each with the fold that it has not seen.
+        segmenter: Trained without the fold.
         data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        fold: 0-4.
         rules: Rules to compare.
     """
     by_patient: dict[str, list[list[float]]] = {}
-    volumes: list[list[float]] = []
-    free: list[list[float]] = []
-    for fold, segmenter in segmenters:
-        for row in cheng_slices_of_fold(data, fold):
-            image, mask = read_cheng_slice(data, row)
-            probability = _of_slice(segmenter, image, CHENG_PIXEL_MM)
-            found = [_dice(keep_pieces(probability, rule), mask) for rule in rules]
-            by_patient.setdefault(row.group, []).append(found)
-        for path in volume_paths(data, fold):
-            volume, core, ignored = read_reference(path)
-            probability = segmenter.probabilities(volume).probability
-            volumes.append([_dice(keep_pieces(probability, r) & ~ignored, core) for r in rules])
-        for _, picture in tumour_free_slices(data, fold):
-            probability = _of_slice(segmenter, picture, GBM_SPACING_MM[0])
-            free.append([float(keep_pieces(probability, rule).any()) for rule in rules])
-        logger.info("fold %d read", fold)
-    patients = np.mean([np.mean(slices, axis=0) for slices in by_patient.values()], axis=0)
-    rest = (np.mean(found, axis=0) if found else np.zeros(len(rules)) for found in (volumes, free))
+    for row in cheng_slices_of_fold(data, fold):
+        image, mask = read_cheng_slice(data, row)
+        probability = _of_slice(segmenter, image, CHENG_PIXEL_MM)
+        found = [_dice(keep_pieces(probability, rule), mask) for rule in rules]
+        by_patient.setdefault(row.group, []).append(found)
+    volumes = []
+    for path in volume_paths(data, fold):
+        volume, core, ignored = read_reference(path)
+        probability = segmenter.probabilities(volume).probability
+        volumes.append([_dice(keep_pieces(probability, r) & ~ignored, core) for r in rules])
+    free = []
+    for _, picture in tumour_free_slices(data, fold):
+        probability = _of_slice(segmenter, picture, GBM_SPACING_MM[0])
+        free.append([float(keep_pieces(probability, rule).any()) for rule in rules])
+    patients = [np.mean(slices, axis=0) for slices in by_patient.values()]
+    return FoldScores(*(np.reshape(t, (-1, len(rules))) for t in (patients, volumes, free)))
+
+
+def pool(folds: Sequence[FoldScores], rules: Sequence[CleanUp]) -> list[RuleScore]:
+    """Means over the patients, volumes and slices of several folds; 0 where there is none."""
+    columns = []
+    for name in ("patients", "volumes", "outlined_free"):
+        table = np.concatenate([getattr(fold, name) for fold in folds])
+        columns.append(table.mean(axis=0) if len(table) else np.zeros(len(rules)))
     return [
         RuleScore(rule, float(a), float(b), float(c))
-        for rule, a, b, c in zip(rules, patients, *rest, strict=True)
+        for rule, a, b, c in zip(rules, *columns, strict=True)
     ]
 
 
@@ -159,26 +181,31 @@ def _dice(found: BoolArray, reference: BoolArray) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: choose the rule and write it into the bundle's metadata."""
+    """Command line: choose the rules and write them into the metadata of the bundles."""
     parser = argparse.ArgumentParser(description="Choose which pieces of a tumour core to keep.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--runs", type=Path, required=True, help="five-fold run of tumor_core")
-    parser.add_argument("--bundle", type=Path, required=True, help="gets the rule")
+    parser.add_argument("--bundles", type=Path, required=True, nargs="+", help="get their rules")
     asked = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    reported = held_out_fold(asked.bundle)
-    if reported is None:
-        raise InputError("the bundle was trained on every fold; its rule cannot be measured")
-    folds = [fold for fold in range(FOLDS) if fold != reported]
-    bundles = fold_bundles(asked.runs)
-    segmenters = [(fold, TumorCoreSegmenter.load(bundles[fold])) for fold in folds]
-    scores = measure(segmenters, asked.data, candidates())
-    for score in sorted(scores, key=lambda one: -one.patients)[:12]:
-        logger.info("%s", score)
-    chosen = choose(scores)
-    keep(asked.bundle, chosen, scores[0], folds)
-    logger.info("before: %s\nchosen: %s", scores[0], chosen)
+    reported = {bundle: held_out_fold(bundle) for bundle in asked.bundles}
+    for bundle, fold in reported.items():
+        if fold is None:
+            raise InputError(
+                f"'{bundle.name}' was trained on every fold; its rule cannot be measured"
+            )
+    rules = candidates()
+    scores = []
+    for fold, run in enumerate(fold_bundles(asked.runs)):
+        scores.append(measure(TumorCoreSegmenter.load(run), asked.data, fold, rules))
+        logger.info("fold %d read", fold)
+    for bundle, own in reported.items():
+        folds = [fold for fold in range(FOLDS) if fold != own]
+        pooled = pool([scores[fold] for fold in folds], rules)
+        chosen = choose(pooled)
+        keep(bundle, chosen, pooled[0], folds)
+        logger.info("%s\n  before: %s\n  chosen: %s", bundle, pooled[0], chosen)
     return 0
 
 

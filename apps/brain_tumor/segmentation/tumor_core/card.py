@@ -236,10 +236,9 @@ python -m brain_tumor.segmentation.training.tumor_core --data DIR --output RUN -
 python -m brain_tumor.segmentation.tumor_core.card --run RUN --data DIR --fold $F \\
     --bundle models/tumor_core
 # all patients: five trainings with --fold 0 to 4 and --output RUNS/fold0 to RUNS/fold4, then
-tumorlens evaluate tumor_core --runs RUNS --data DIR --output models/tumor_core/five_folds.json
-# the clean-up rule, chosen on the patients of the other folds
 python -m brain_tumor.segmentation.training.core_rule --data DIR --runs RUNS \\
-    --bundle models/tumor_core
+    --bundles models/tumor_core RUNS/fold?
+tumorlens evaluate tumor_core --runs RUNS --data DIR --output models/tumor_core/five_folds.json
 ```
 
 ## References
