@@ -62,6 +62,8 @@ CAMS = (HeatMethod.GRADCAM_PLUS_PLUS, HeatMethod.GRADCAM, HeatMethod.LAYERCAM)
 TIMED_SLICES = 12
 SANITY_SLICES = 3
 SEED = 0
+TIE_GAIN = 0.05
+"""Gains this close are a tie: `blob_ahead` counts patients whose blob is ahead by more."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,11 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "blob_gain": mean("blob_gain", counted),
         "beats_random": share("random_gain"),
         "beats_blob": share("blob_gain"),
+        "blob_ahead": (
+            float(np.mean([r["blob_gain"] > r["gain"] + TIE_GAIN for r in counted]))
+            if counted
+            else None
+        ),
         "beats_blob_by_type": {
             kind: float(np.mean([r["gain"] > r["blob_gain"] for r in counted if r["type"] == kind]))
             for kind in sorted({r["type"] for r in counted})

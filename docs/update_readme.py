@@ -126,10 +126,11 @@ def _product(metrics: dict[str, Any]) -> str:
 def _heat(result: dict[str, Any]) -> str:
     found = result["faithfulness"]["gradcam++"]
     lost = result["patients_without_outline"]
-    folds = ", ".join(str(fold) for fold in result["folds"])
+    numbers = ", ".join(str(fold) for fold in result["folds"])
+    folds = "all folds" if len(result["folds"]) == 5 else f"fold {numbers}"
     tested = round(found["measurable"] * found["patients"])
     return (
-        f"Heat (Grad-CAM++, one slice of each of {found['patients'] + lost} patients of fold "
+        f"Heat (Grad-CAM++, one slice of each of {found['patients'] + lost} patients of "
         f"{folds}, outlined by `tumor_core`): {lost} got no outline and so no heat; of the others "
         f"the hottest point lies in the tumour or within 5 mm of it in "
         f"{found['pointing_game']:.0%}, and {found['near_share']:.0%} of the heat. In {tested} of "
@@ -137,7 +138,8 @@ def _heat(result: dict[str, Any]) -> str:
         f"deleting and inserting by heat "
         f"beats random maps in {found['beats_random']:.0%}, a blob in the middle of the head in "
         f"{found['beats_blob']:.0%} (pituitary tumours, which lie under the blob: "
-        f"{found['beats_blob_by_type']['pituitary']:.0%})."
+        f"{found['beats_blob_by_type']['pituitary']:.0%}); the blob is ahead by more than 0.05 in "
+        f"{found['blob_ahead']:.0%}."
     )
 
 

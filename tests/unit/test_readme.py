@@ -19,10 +19,13 @@ def test_the_results_are_those_of_the_metrics_files():
 def test_shares_of_measurable_slices_name_their_number():
     found = {"patients": 8, "measurable": 0.75, "pointing_game": 1.0, "near_share": 0.5}
     shares = {"beats_random": 1.0, "beats_blob": 0.5, "beats_blob_by_type": {"pituitary": 0.25}}
+    shares |= {"blob_ahead": 0.125}
     result = {"patients_without_outline": 2, "folds": [0]}
     said = _heat({**result, "faithfulness": {"gradcam++": {**found, **shares}}})
     assert "one slice of each of 10 patients" in said
+    assert "patients of fold 0, outlined" in said
     assert "In 6 of 8 blurring the slice moves the answer enough to measure; of these" in said
+    assert "the blob is ahead by more than 0.05 in 12%." in said
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))

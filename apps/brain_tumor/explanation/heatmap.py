@@ -21,6 +21,12 @@ DILATION_MM = 5.0
 """Heat this close to the outline counts as inside: about one cell of the layer it comes from."""
 HOTTEST_SHARE = 1e-3
 """The peak is the centre of the hottest voxels: this share of all, at least one."""
+NOISE_SHARE = 0.05
+"""Heat under this share of the hottest voxel is none: noise at the rim of an enlarged layer.
+
+No reader sees it, and the tests of faithfulness order heat in steps of this size; but it is spread
+over the whole head, so that it would count as much heat far from the tumour.
+"""
 NEAR_MM = 6.0
 _CANDIDATE_LEVELS = (0.8, 0.4, 0.0)
 SCALE = 1.0 / SCALAR_MAP_STEPS
@@ -31,8 +37,8 @@ class HeatVolume:
     """Heat on the reference grid, 0 to 1 over the case, 1 = important.
 
     Attributes:
-        values: Shape (I, J, K), float32, 0-1. The hottest voxel of the case is 1; a case without
-            any heat is 0 everywhere.
+        values: Shape (I, J, K), float32, 0-1. The hottest voxel of the case is 1, noise is 0 (see
+            `NOISE_SHARE`); a case without any heat is 0 everywhere.
         affine: Voxel centres to RAS+ mm.
         method: How the heat was made, such as "gradcam++".
         target: What it explains, such as "glioma".
@@ -66,9 +72,9 @@ class HeatVolume:
 def heat_volume(
     raw: npt.NDArray[np.floating[Any]], affine: Affine, method: str, target: str
 ) -> HeatVolume:
-    """Heat volume of a raw map, scaled by its maximum.
+    """Heat volume of a raw map, scaled by its maximum, without what is under `NOISE_SHARE` of it.
 
-    Only the scale changes: 0 stays 0, and an empty map stays empty.
+    An empty map stays empty.
 
     Args:
         raw: Heat on the reference grid, shape (I, J, K), at least 0.
@@ -88,6 +94,7 @@ def heat_volume(
     if not (low >= 0 and np.isfinite(high)):
         raise VolumeError(f"heat ranges from {low:g} to {high:g}; expected finite values from 0 up")
     scaled = values / np.float32(high) if high > 0 else np.zeros_like(values)
+    scaled[scaled < NOISE_SHARE] = 0.0
     return HeatVolume(scaled, np.asarray(affine, dtype=np.float64), method, target, high)
 
 

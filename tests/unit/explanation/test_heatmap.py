@@ -68,8 +68,17 @@ def test_an_empty_map_stays_empty():
     assert peak_inside(heat, np.ones(SHAPE, dtype=bool)) is False
 
 
+def test_heat_under_a_twentieth_of_the_hottest_voxel_is_none():
+    raw = np.zeros(SHAPE, dtype=np.float32)
+    raw[0, 0, :4] = (8.0, 0.41, 0.39, 0.01)
+    heat = heat_volume(raw, affine(), "gradcam++", "glioma")
+    np.testing.assert_allclose(heat.values[0, 0, :4], [1.0, 0.05125, 0.0, 0.0])
+    assert np.count_nonzero(heat.values) == 2
+
+
 def test_quantisation_is_off_by_at_most_half_a_step():
-    raw = np.linspace(0, 1, 10 * 12 * 8, dtype=np.float32).reshape(SHAPE)
+    raw = np.linspace(0.05, 1, 10 * 12 * 8, dtype=np.float32).reshape(SHAPE)
+    raw[0, 0, 0] = 0
     heat = heat_volume(raw, affine(), "gradcam++", "glioma")
     stored = heat.to_uint8()
     assert stored.dtype == np.uint8
