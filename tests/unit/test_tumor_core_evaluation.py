@@ -233,6 +233,10 @@ def test_the_card_tells_where_the_clean_up_rule_comes_from():
     card = render_card(metadata, metrics)
     assert "were set beforehand" not in card
     assert "chosen on folds 1, 2" in card
+    same = metadata | {"training": metadata["training"] | {"clean_up": None}}
+    same["training"]["clean_up"] = {"chosen_on": "folds 1, 2", "chosen": before}
+    same["training"]["clean_up"]["set_beforehand"] = before
+    assert "were set beforehand. Compared with others on folds 1, 2" in render_card(same, metrics)
     assert "patients there 0.750 instead of 0.700, of volumes 0.610 instead of 0.600" in card
     assert "outlined 5.0 % instead of 10.0 %" in card
 
