@@ -111,6 +111,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="segmentation: what cross-entropy is taken over; default: labels",
     )
     train.add_argument(
+        "--continue-from",
+        type=Path,
+        metavar="RUN",
+        help="segmentation: begin with the weights of this finished run; --steps counts its too",
+    )
+    train.add_argument(
         "--without",
         choices=("boundary",),
         help="classification: part to leave out of one fold's network, to measure its worth",
@@ -321,6 +327,8 @@ def _train(arguments: argparse.Namespace) -> None:
         raise InputError("--steps is not for concepts; its plan is fixed", remedy="Leave it out.")
     if arguments.model != "segmentation" and arguments.cross_entropy:
         raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
+    if arguments.model != "segmentation" and arguments.continue_from:
+        raise InputError(f"--continue-from is for segmentation, not {arguments.model}")
     if arguments.model == "segmentation":
         from brain_tumor.segmentation.losses import CrossEntropy
         from brain_tumor.segmentation.training.command import train_segmentation
@@ -331,6 +339,7 @@ def _train(arguments: argparse.Namespace) -> None:
             fold=fold,
             steps=arguments.steps,
             cross_entropy=CrossEntropy(arguments.cross_entropy or CrossEntropy.LABELS),
+            continue_from=arguments.continue_from,
         )
     elif arguments.model == "classification":
         from brain_tumor.classification.training.run import train_classification

@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from brain_tumor.bundles import read_bundle
@@ -268,17 +269,32 @@ def _speed(metrics: Mapping[str, Any]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in found.items()) + "\n"
 
 
+_NEGATIVES = MappingProxyType(
+    {
+        "remnants": "remnants of the skull at the rim of a quarter of the stripped brains",
+        "mined": "places of healthy brains where the network had found tumour at a validation",
+    }
+)
+
+
 def _notes(metadata: Mapping[str, Any]) -> str:
+    plan = metadata["training"]["plan"]
     notes = [f"{note}\n" for note in metadata["training"].get("notes", ())]
+    negatives = " and ".join(_NEGATIVES[name] for name in plan.get("negatives", ()))
+    if negatives:
+        notes.append(f"Further healthy tissue: {negatives}.\n")
+    if plan.get("continued_from"):
+        notes.append(f"The first {plan['continued_from']} steps are those of an earlier run.\n")
     return "\n".join([*notes, ""]) if notes else ""
 
 
 def _commands(metadata: Mapping[str, Any], fold: int) -> str:
     name, plan = metadata["name"], metadata["training"]["plan"]
     left_out = "all" if plan["fold"] is None else plan["fold"]
+    earlier = " --continue-from EARLIER" if plan.get("continued_from") else ""
     return (
         f"tumorlens train {name} --data DIR --output RUN --fold {left_out} "
-        f"--steps {plan['steps']}\n"
+        f"--steps {plan['steps']}{earlier}\n"
         f"python -m brain_tumor.segmentation.training.enhancing_rule --data DIR "
         f"--bundle models/{name}\n"
         f"python -m brain_tumor.segmentation.training.oedema_rule --data DIR "

@@ -27,7 +27,12 @@ SEQUENCE_SUBSETS: tuple[tuple[float, tuple[int, ...]], ...] = (
 
 
 def random_crop(
-    image: ScalarArray, labels: LabelArray, shape: tuple[int, int, int], rng: np.random.Generator
+    image: ScalarArray,
+    labels: LabelArray,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+    *,
+    place: tuple[int, int, int] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotated, zoomed, sheared, perhaps mirrored crop; centred on tumour half of the time.
 
@@ -36,13 +41,16 @@ def random_crop(
         labels: Shape (I, J, K).
         shape: Shape of the crop.
         rng: Source of randomness.
+        place: Voxel to centre the crop near instead.
 
     Returns:
         Image of shape (4, *shape) and labels of that shape (int64).
     """
     size = np.array(labels.shape)
     tumour = np.argwhere(labels > 0) if rng.random() < 0.5 else np.empty((0, 3))
-    if len(tumour):
+    if place is not None:
+        centre = np.array(place) + rng.uniform(-12, 12, 3)
+    elif len(tumour):
         centre = tumour[rng.integers(len(tumour))] + rng.uniform(-12, 12, 3)
     else:
         centre = size / 2 + rng.uniform(-0.25, 0.25, 3) * size

@@ -127,13 +127,19 @@ def compose(
         _render_outside(image, labels, cube, mask, host.brain, rng)
         corner = np.array(cube.corner) - np.array(CANVAS_LOW)
         _paste_cube(image, labels, host, cube, corner)
+    image = finish(image, host)
+    return Sample(image, labels, host.present)
+
+
+def finish(image: ScalarArray, host: Host) -> ScalarArray:
+    """Clear missing sequences, in place, and normalise as inference does."""
     for channel, there in enumerate(host.present):
         if not there:
             image[channel] = 0.0
     if host.whole_head:
         # inference normalises a scan with skull over the whole head, not over the brain
         image = np.stack([zscore(channel, channel != 0) for channel in image])
-    return Sample(image, labels, host.present)
+    return image
 
 
 def _pick(hosts: Items[Host], rng: np.random.Generator) -> Host:

@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence as Items
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,18 @@ from brain_tumor.segmentation.training.augmentation import (
     random_symmetry,
 )
 from brain_tumor.segmentation.training.brats import Cube, load_cubes, load_masks, load_wholes
-from brain_tumor.segmentation.training.composites import Host, compose, make_host, to_canvas
+from brain_tumor.segmentation.training.composites import (
+    Host,
+    compose,
+    finish,
+    make_host,
+    to_canvas,
+)
 from brain_tumor.segmentation.training.folds import fold_name, patient_fold
+from brain_tumor.segmentation.training.hard_negatives import HardNegative, mine
 from brain_tumor.segmentation.training.phantom_hosts import brain_box_centre, make_phantom_hosts
 from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
+from brain_tumor.segmentation.training.remnants import add_remnants
 from brain_tumor.segmentation.training.validation import region_dice
 
 logger = logging.getLogger(__name__)
@@ -44,6 +53,8 @@ CROP_SHAPE = (64, 80, 96)
 CUBES_PER_STEP = 8
 HOST_ONLY_SHARE = 0.25
 REAL_HOST_SHARE, STRIPPED_PHANTOM_SHARE = 0.65, 0.15
+REMNANT_SHARE, MINED_SHARE = 0.25, 0.15
+NEGATIVES = ("remnants", "mined")
 STRIPPED_PHANTOM_SEEDS = range(9000, 9006)
 WHOLE_HEAD_SEEDS = range(9100, 9106)
 USES_PER_SAMPLE = 2
@@ -67,6 +78,10 @@ class TrainingPlan:
         channels: Features per level of the U-Net.
         threads: Torch threads.
         cross_entropy: What cross-entropy is taken over.
+        negatives: Healthy tissue beside the hosts' own: remnants of the skull at the rim of
+            stripped brains, and false positives mined at each validation.
+        continued_from: Steps of an earlier run, perhaps without these negatives, that this one
+            continues; the schedule begins there.
     """
 
     fold: int | None = 0
@@ -80,6 +95,8 @@ class TrainingPlan:
     channels: tuple[int, ...] = DEFAULT_CHANNELS
     threads: int = 1
     cross_entropy: CrossEntropy = CrossEntropy.LABELS
+    negatives: tuple[str, ...] = NEGATIVES
+    continued_from: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +140,18 @@ def load_training_data(data: Path, fold: int | None) -> TrainingData:
 class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
     """Endless stream of augmented samples."""
 
-    def __init__(self, data: TrainingData, seed: int) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        seed: int,
+        negatives: Items[str] = (),
+        mined: Items[HardNegative] = (),
+    ) -> None:
         self._data = data
         self._seed = seed
+        self._negatives = frozenset(negatives)
+        self._healthy = healthy_hosts(data)
+        self._mined = mined
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         torch.set_num_threads(1)
@@ -135,11 +161,7 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
 
     def _sample(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         data = self._data
-        host = self._host(rng)
-        cube = data.cubes[rng.integers(len(data.cubes))]
-        alone = rng.random() < HOST_ONLY_SHARE
-        sample = compose(None if alone else cube, data.masks[cube.patient], host, data.hosts, rng)
-        image, labels = random_crop(sample.image, sample.labels, CROP_SHAPE, rng)
+        image, labels = self._whole(rng)
         image = random_contrast(image, rng)
         cubes, cube_labels = [], []
         for index in rng.integers(0, len(data.cubes), CUBES_PER_STEP):
@@ -156,6 +178,23 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
             "cube_labels": torch.stack(cube_labels),
         }
 
+    def _whole(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crop of a whole brain: one of its false positives, or a composite."""
+        data = self._data
+        if self._mined and rng.random() < MINED_SHARE:
+            false = self._mined[int(rng.integers(len(self._mined)))]
+            host = self._healthy[false.host]
+            image = finish(host.healthy_image.copy(), host)
+            return random_crop(image, host.healthy_labels, CROP_SHAPE, rng, place=false.centre)
+        host = self._host(rng)
+        cube = data.cubes[rng.integers(len(data.cubes))]
+        alone = rng.random() < HOST_ONLY_SHARE
+        sample = compose(None if alone else cube, data.masks[cube.patient], host, data.hosts, rng)
+        image = sample.image
+        if "remnants" in self._negatives and not host.whole_head and rng.random() < REMNANT_SHARE:
+            image = add_remnants(image, rng)
+        return random_crop(image, sample.labels, CROP_SHAPE, rng)
+
     def _host(self, rng: np.random.Generator) -> Host:
         data, draw = self._data, rng.random()
         if draw < REAL_HOST_SHARE:
@@ -165,6 +204,11 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
         else:
             hosts = data.whole_heads
         return hosts[int(rng.integers(len(hosts)))]
+
+
+def healthy_hosts(data: TrainingData) -> list[Host]:
+    """Hosts that are searched for false positives."""
+    return [*data.hosts, *data.stripped_phantoms, *data.whole_heads]
 
 
 def _reused(loader: DataLoader[Any], rng: np.random.Generator) -> Iterator[dict[str, torch.Tensor]]:
@@ -197,9 +241,9 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
         Network with averaged weights, in eval mode.
 
     Raises:
-        InputError: If the run to resume held out other patients.
+        InputError: If the run to resume held out other patients or had other negatives.
     """
-    _check_held_out(output, plan)
+    _check_resumable(output, plan)
     output.mkdir(parents=True, exist_ok=True)
     (output / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
     torch.set_num_threads(plan.threads)
@@ -211,14 +255,12 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
     first = _resume(output, network, average, optimizer)
-    loader = DataLoader(
-        SampleStream(data, plan.seed + first), batch_size=None, num_workers=1, prefetch_factor=4
-    )
+    healthy = healthy_hosts(data) if "mined" in plan.negatives else []
+    mined = mine(average, healthy) if first else []
     started, losses = time.monotonic(), []
-    batches = _reused(loader, np.random.default_rng(plan.seed + first))
-    for step, batch in enumerate(batches, start=first):
-        if step >= plan.steps:
-            break
+    batches = _batches(plan, data, first, mined)
+    for step in range(first, plan.steps):
+        batch = next(batches)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(plan, step)
         losses.append(_step(network, optimizer, batch, plan.cross_entropy))
@@ -230,19 +272,37 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
                 "seconds": round(time.monotonic() - started, 1),
                 **validate(average, data),
             }
+            mined = mine(average, healthy)
+            record["false_pieces"] = len(mined)
+            record["false_voxels"] = sum(piece.voxels for piece in mined)
             losses = []
             logger.info("%s", record)
             with (output / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(record) + "\n")
             _save(output, step + 1, network, average, optimizer)
+            batches = _batches(plan, data, step + 1, mined)
     return average
+
+
+def _batches(
+    plan: TrainingPlan,
+    data: TrainingData,
+    first: int,
+    mined: Items[HardNegative],
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches from a step to the next validation, the same whether or not the run was resumed."""
+    stream = SampleStream(data, plan.seed + first, plan.negatives, mined)
+    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4)
+    return _reused(loader, np.random.default_rng(plan.seed + first))
 
 
 def learning_rate(plan: TrainingPlan, step: int) -> float:
     """Linear warm-up, then cosine to zero."""
-    if step < plan.warmup_steps:
-        return plan.learning_rate * (step + 1) / plan.warmup_steps
-    progress = (step - plan.warmup_steps) / max(plan.steps - plan.warmup_steps, 1)
+    done = step - plan.continued_from
+    if done < plan.warmup_steps:
+        return plan.learning_rate * (done + 1) / plan.warmup_steps
+    planned = plan.steps - plan.continued_from
+    progress = (done - plan.warmup_steps) / max(planned - plan.warmup_steps, 1)
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -310,23 +370,32 @@ def _save(output: Path, step: int, network: nn.Module, average: nn.Module, optim
     temporary.replace(output / "checkpoint.pt")
 
 
-def _check_held_out(output: Path, plan: TrainingPlan) -> None:
-    """Refuse to resume a run that has seen the patients that are held out now.
+def _check_resumable(output: Path, plan: TrainingPlan) -> None:
+    """Refuse to resume a run that has seen the patients held out now, or learnt from other data.
 
     Raises:
-        InputError: If the folder holds a checkpoint of another fold, or of nobody knows which.
+        InputError: If the folder holds a checkpoint of another fold, of nobody knows which, or of a
+            run with other negatives that is not said to be continued.
     """
     if not (output / "checkpoint.pt").exists():
         return
     try:
-        earlier = json.loads((output / "plan.json").read_text("utf-8"))["fold"]
-        told = fold_name(earlier)
-    except (OSError, ValueError, KeyError, TypeError):
-        earlier = told = "an unknown fold: its plan.json cannot be read"
-    if earlier != plan.fold:
+        earlier = json.loads((output / "plan.json").read_text("utf-8"))
+        fold, negatives = earlier["fold"], tuple(earlier.get("negatives", ()))
+        told = fold_name(fold)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        fold = told = "an unknown fold: its plan.json cannot be read"
+        negatives = plan.negatives
+    if fold != plan.fold:
         raise InputError(
             f"the run in '{output.name}' held out {told}; expected {fold_name(plan.fold)}",
             remedy="Resume it with its own --fold, or choose another --output.",
+        )
+    if negatives != plan.negatives and not plan.continued_from:
+        raise InputError(
+            f"the run in '{output.name}' learnt from other negatives: "
+            f"{', '.join(negatives) or 'none'}",
+            remedy="Name it with --continue-from and choose another --output.",
         )
 
 
