@@ -276,10 +276,10 @@ def _rule_origin(chosen: Mapping[str, Any] | None) -> str:
     if new["rule"] == was:
         return (
             "These three numbers were set beforehand. Compared with others on "
-            f"{chosen['chosen_on']}, each read by a\n  network that had not seen it, none raises the "
-            f"mean Dice of patients there ({new['patients']:.3f}) by\n  more than 0.0005 without costing volumes (mean Dice "
-            f"{new['volumes']:.3f}) or outlining more tumour-free slices "
-            f"({100 * new['outlined_free']:.1f} %)."
+            f"{chosen['chosen_on']}, each read\n  by a network that had not seen it, none raises "
+            f"the mean Dice of patients there ({new['patients']:.3f})\n  by more than 0.0005 "
+            f"without costing volumes (mean Dice {new['volumes']:.3f}) or outlining more\n  "
+            f"tumour-free slices ({100 * new['outlined_free']:.1f} %)."
         )
     return (
         f"These three numbers were chosen on {chosen['chosen_on']}, each read by a network that "
