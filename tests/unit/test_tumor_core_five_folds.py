@@ -27,6 +27,8 @@ def write_fold(runs: Path, fold: int, held_out: int | None) -> None:
     (folder / METADATA).parent.mkdir(parents=True)
     (folder / WEIGHTS).parent.mkdir(parents=True)
     training = {"options": {"fold": held_out}, "steps": 100 + fold}
+    if fold == 2:
+        training["continued_from_step"] = 40
     network = CoreNetworkArguments(pixel_mm=1.0 + fold / 8).to_json()
     metadata = {"name": "tumor_core", "version": "0.0.1", "training": training, "network": network}
     (folder / METADATA).write_text(json.dumps(metadata))
@@ -92,5 +94,6 @@ def test_the_card_tells_the_five_folds_apart_from_the_weights_that_ship(
     assert "each on the fifth" not in render_card(metadata, metrics)
     card = render_card(metadata, metrics, tables)
     assert "100 steps on pixels of 1 mm (fold 0), 101 steps on pixels of 1.125 mm (fold 1)" in card
+    assert "102 steps on pixels of 1.25 mm (fold 2, 40 of them in earlier stages)" in card
     assert "Mean Dice of folds 0 to 4: 0.500, 0.550, 0.600, 0.650, 0.700." in card
     assert "| glioma, numeric cohort | 10 | 5 | 0.600 " in card

@@ -307,17 +307,23 @@ def _slice_table(groups: Mapping[str, Any]) -> str:
     )
 
 
+def _earlier(fold: Mapping[str, Any]) -> int:
+    return int(fold.get("continued_from_step", 0))
+
+
 def _five_folds(tables: Mapping[str, Any] | None) -> str:
     if tables is None:
         return ""
     steps = ", ".join(
-        f"{fold['steps']} steps on pixels of {fold['pixel_mm']:g} mm (fold {fold['fold']})"
+        f"{fold['steps']} steps on pixels of {fold['pixel_mm']:g} mm (fold {fold['fold']}"
+        + (f", {earlier} of them in earlier stages)" if (earlier := _earlier(fold)) else ")")
         for fold in tables["folds"]
     )
     scores = ", ".join(f"{fold['dice_mean']:.3f}" for fold in tables["folds"])
     return f"""## All patients: five networks, each on the fifth that it has not seen
 
 One network a fold, not equally long trained: {steps}.
+Earlier stages may have seen coarser pixels.
 So read the table as what this kind of network does on every patient of the slice collection, not
 as the scores of the weights in this folder. Mean Dice of folds 0 to 4: {scores}.
 

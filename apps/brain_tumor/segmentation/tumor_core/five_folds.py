@@ -53,8 +53,8 @@ def evaluate_run(runs: Path, data: Path, output: Path) -> Path:
         runs: Folder with bundles `fold0` to `fold4`, each trained without its fold.
         data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
         output: JSON file; the table of cases gets the suffix `.csv`. Keys: `folds` (per fold:
-            checksum, steps, pixel, and the summary of its slices), `slices` and `volumes` as of
-            `evaluation.summarise` over the patients of all folds.
+            checksum, steps, those of earlier stages, pixel, and the summary of its slices),
+            `slices` and `volumes` as of `evaluation.summarise` over the patients of all folds.
 
     Returns:
         `output`.
@@ -81,6 +81,9 @@ def evaluate_run(runs: Path, data: Path, output: Path) -> Path:
                     "fold": fold,
                     "sha256": bundle.version.sha256,
                     "steps": bundle.metadata["training"]["steps"],
+                    "continued_from_step": bundle.metadata["training"].get(
+                        "continued_from_step", 0
+                    ),
                     "pixel_mm": arguments.pixel_mm,
                     **summarise(found)["slices"]["all slices"],
                 }
