@@ -272,7 +272,8 @@ def main() -> None:
     if arguments.quick:
         print(json.dumps(result, indent=2))  # too few patients to keep
     else:
-        print(write_result(f"explanation_heat_{arguments.outlines}", result))
+        everyone = "_all_folds" if len(arguments.folds) == FOLDS else ""
+        print(write_result(f"explanation_heat_{arguments.outlines}{everyone}", result))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def results(root: Path = ROOT) -> str:
     pooled = root / "models/tumor_core/five_folds.json"
     five_folds = _read(pooled) if pooled.exists() else None
     parts = [_types(types), _product(types), _segmentation(segmentation), _core(core, five_folds)]
-    heat = root / "benchmarks/results/explanation_heat_segmenter.json"
+    heat = root / "benchmarks/results/explanation_heat_segmenter_all_folds.json"
     if heat.exists():
         parts.append(_heat(_read(heat)))
     serve = root / "benchmarks/results/serve.json"
