@@ -169,6 +169,17 @@ def test_a_run_without_negatives_is_continued_not_resumed(data, tmp_path):
         _continued(longer, tmp_path, tmp_path / "third")
 
 
+def test_a_run_that_was_interrupted_is_not_continued(tmp_path):
+    # Its next steps would lie before the new schedule, where the learning rate is negative.
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    (earlier / "plan.json").write_text(json.dumps({"fold": 0, "steps": 1000}))
+    torch.save({"step": 400}, earlier / "checkpoint.pt")
+    with pytest.raises(InputError, match="stopped at step 400 of 1000"):
+        _continued(TrainingPlan(steps=2000), earlier, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_schedule_of_a_continued_run_begins_anew():
     plan = TrainingPlan(steps=2200, warmup_steps=200, learning_rate=1.0, continued_from=1000)
     assert learning_rate(plan, 1000) == pytest.approx(1 / 200)

@@ -7,6 +7,8 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
+
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.losses import CrossEntropy
@@ -43,7 +45,7 @@ def train_segmentation(
         Folder of the bundle.
 
     Raises:
-        InputError: If a part of the data or the run to continue is missing.
+        InputError: If a part of the data or the run to continue is missing, or that has not ended.
     """
     missing = [name for name in NEEDED if not (data / name).exists()]
     if missing:
@@ -67,6 +69,12 @@ def _continued(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPlan:
             remedy="Give the --output of an earlier training to --continue-from.",
         )
     steps = int(json.loads((earlier / "plan.json").read_text("utf-8"))["steps"])
+    done = int(torch.load(earlier / "checkpoint.pt", weights_only=True)["step"])
+    if done < steps:
+        raise InputError(
+            f"the run in '{earlier.name}' stopped at step {done} of {steps}",
+            remedy="Let it end first: repeat its own command.",
+        )
     if plan.steps <= steps:
         raise InputError(
             f"--steps {plan.steps} is not more than the {steps} steps of '{earlier.name}'",
