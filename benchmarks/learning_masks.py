@@ -21,12 +21,12 @@ from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.labels import Label, LabelArray, TumorType
 from brain_tumor.learning.acquisition import CaseScores, combined_scores, diversity
-from brain_tumor.learning.changes import dice
 from brain_tumor.learning.core_tuner import CoreTuner
 from brain_tumor.learning.labelled_cases import picture_case
 from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
 from brain_tumor.learning.retraining import Schedule, fine_tune
 from brain_tumor.learning.tuners import Examples, Truth
+from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.training.slices import (
     ChengSlice,
     cheng_slices_of_fold,

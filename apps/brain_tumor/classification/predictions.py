@@ -20,6 +20,7 @@ from brain_tumor.classification.network import HybridNetwork
 from brain_tumor.classification.outline import MaskArray, largest_component
 from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
@@ -150,7 +151,7 @@ def predict_collection(
         progress: Show a bar.
     """
     readings: dict[str, list[Reading]] = {"expert": [], "own": []}
-    dice: list[float] = []
+    dices: list[float] = []
     for first in tqdm(range(0, len(rows), BATCH), desc="slices", disable=not progress):
         chunk = rows[first : first + BATCH]
         parts = [lone_slice(*read_cheng_slice(data_dir, row)) for row in chunk]
@@ -163,7 +164,7 @@ def predict_collection(
         readings["own"].append(
             readings["expert"][-1] if outliner is None else _read(network, feature_ids, own)
         )
-        dice += [_dice(p.mask, o.mask) for p, o in zip(parts, own, strict=True)]
+        dices += [dice(p.mask, o.mask) for p, o in zip(parts, own, strict=True)]
     expert, found = (
         Reading(*(np.concatenate([getattr(r, f.name) for r in rs]) for f in fields(Reading)))
         for rs in (readings["expert"], readings["own"])
@@ -171,7 +172,7 @@ def predict_collection(
     return Predictions(
         expert=expert,
         own=found,
-        dice=np.array(dice, dtype=np.float32),
+        dice=np.array(dices, dtype=np.float32),
         truth=np.array([TYPES.index(TumorType(row.tumor_type)) for row in rows]),
         patient=np.array([row.group for row in rows]),
         cohort=np.array([row.cohort for row in rows]),
@@ -270,8 +271,3 @@ def _read(
         named.embedding.float().numpy(),
         values,
     )
-
-
-def _dice(a: MaskArray, b: MaskArray) -> float:
-    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return 2.0 * int(np.count_nonzero(a & b)) / total if total else 1.0

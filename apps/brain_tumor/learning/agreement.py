@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from brain_tumor.labels import SCHEME_REGIONS, LabelArray, check_scheme, region_mask
-from brain_tumor.learning.changes import dice
+from brain_tumor.segmentation.overlap import dice
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from brain_tumor.errors import GeometryError
 from brain_tumor.labels import LABEL_STYLES, IntegerArray, Label
+from brain_tumor.segmentation.overlap import dice
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,6 @@ def compare(
         changed_ml=_ml(changed, voxel_ml),
         box=_box(changed),
     )
-
-
-def dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
-    """Dice of two masks, 1 when both are empty."""
-    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return 2 * int(np.count_nonzero(a & b)) / total if total else 1.0
 
 
 def _ml(mask: npt.NDArray[np.bool_], voxel_ml: float) -> float:

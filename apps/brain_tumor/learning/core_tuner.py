@@ -17,7 +17,6 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.geometry import axis_map
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region, check_scheme, region_mask
-from brain_tumor.learning.changes import dice
 from brain_tumor.learning.tuners import (
     CHANGED,
     MASK_RULES,
@@ -29,6 +28,7 @@ from brain_tumor.learning.tuners import (
     write_example,
 )
 from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.training.slices import to_canvas
 from brain_tumor.segmentation.training.tumor_core import core_loss
 from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments, load_core_network

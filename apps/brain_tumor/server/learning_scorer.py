@@ -23,7 +23,7 @@ from brain_tumor.learning.acquisition import (
     tumour_uncertainty,
     unsure_ml,
 )
-from brain_tumor.learning.changes import dice
+from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 from brain_tumor.server.inputs import stored_input
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from brain_tumor.bundles import METADATA
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.errors import InputError
+from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
@@ -44,8 +45,6 @@ from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
 from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, TumorCoreSegmenter, keep_pieces
 
 logger = logging.getLogger(__name__)
-
-BoolArray = npt.NDArray[np.bool_]
 
 THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55)
 SMALLEST_SHARES = (0.05, 0.1, 0.25)
@@ -128,13 +127,13 @@ def measure(
     for row in cheng_slices_of_fold(data, fold):
         image, mask = read_cheng_slice(data, row)
         probability = _of_slice(segmenter, image, CHENG_PIXEL_MM)
-        found = [_dice(keep_pieces(probability, rule), mask) for rule in rules]
+        found = [dice(keep_pieces(probability, rule), mask) for rule in rules]
         by_patient.setdefault(row.group, []).append(found)
     volumes = []
     for path in volume_paths(data, fold):
         volume, core, ignored = read_reference(path)
         probability = segmenter.probabilities(volume).probability
-        volumes.append([_dice(keep_pieces(probability, r) & ~ignored, core) for r in rules])
+        volumes.append([dice(keep_pieces(probability, r) & ~ignored, core) for r in rules])
     free = []
     for _, picture in tumour_free_slices(data, fold):
         probability = _of_slice(segmenter, picture, GBM_SPACING_MM[0])
@@ -173,11 +172,6 @@ def _of_slice(
 ) -> npt.NDArray[np.float32]:
     volume = slice_case("", image, pixel_mm).volumes[MriSequence.T1C]
     return segmenter.probabilities(volume).probability[:, :, 0].T
-
-
-def _dice(found: BoolArray, reference: BoolArray) -> float:
-    both = np.count_nonzero(found & reference)
-    return float(2 * both / (np.count_nonzero(found) + np.count_nonzero(reference)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

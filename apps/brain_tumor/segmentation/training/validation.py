@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from brain_tumor.labels import IntegerArray, Region, region_mask
+from brain_tumor.segmentation.overlap import dice
 
 
 def region_dice(predicted: IntegerArray, reference: IntegerArray) -> dict[Region, float]:
@@ -17,6 +16,5 @@ def region_dice(predicted: IntegerArray, reference: IntegerArray) -> dict[Region
     scores = {}
     for region in (Region.WT, Region.TC, Region.ET):
         a, b = region_mask(predicted, region), region_mask(reference, region)
-        total = np.count_nonzero(a) + np.count_nonzero(b)
-        scores[region] = 2 * np.count_nonzero(a & b) / total if total else 1.0
+        scores[region] = dice(a, b)
     return scores

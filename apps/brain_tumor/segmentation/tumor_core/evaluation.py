@@ -24,6 +24,7 @@ from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.segmentation.metrics import OverlapScores, score_masks, score_overlap
+from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
@@ -264,11 +265,7 @@ def write_rows(path: Path, rows: Sequence[CoreRow]) -> None:
 def compare_precisions(bundle_path: Path, cases: Sequence[Case]) -> float:
     """Mean Dice between the labelmaps in bfloat16 and in float32 (1 is the same)."""
     fast, exact = (TumorCoreSegmenter.load(bundle_path, bf16=flag) for flag in (True, False))
-    scores = []
-    for case in cases:
-        a, b = fast.segment(case).labelmap > 0, exact.segment(case).labelmap > 0
-        total = int(np.count_nonzero(a) + np.count_nonzero(b))
-        scores.append(2 * int(np.count_nonzero(a & b)) / total if total else 1.0)
+    scores = [dice(fast.segment(c).labelmap > 0, exact.segment(c).labelmap > 0) for c in cases]
     return float(np.mean(scores))
 
 
