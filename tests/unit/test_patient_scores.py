@@ -14,7 +14,7 @@ from brain_tumor.segmentation.patient_scores import (
     pooled_dice,
     scores_by_patient,
 )
-from brain_tumor.segmentation.training import cleanup_choice, enhancing_rule
+from brain_tumor.segmentation.training import enhancing_rule
 from brain_tumor.segmentation.training.enhancing_rule import VOXEL_ML, Enhancement, choose, measure
 
 from tests.helpers.evaluation_data import a_patient, some_labels, write_cubes
@@ -105,7 +105,7 @@ def test_the_rule_goes_into_the_metadata_with_what_it_was_chosen_on(
     metadata = {"clean_up": {"least_peak": 0.7}, "training": {"plan": {"fold": 0}}}
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs/metadata.json").write_text(json.dumps(metadata))
-    monkeypatch.setattr(cleanup_choice, "held_out_fold", lambda _: 0)
+    monkeypatch.setattr(enhancing_rule, "held_out_fold", lambda _: 0)
     monkeypatch.setattr(enhancing_rule.SubregionSegmenter, "load", lambda _: None)
 
     def found(_model: None, _data: Path, folds: list[int]) -> list[Enhancement]:

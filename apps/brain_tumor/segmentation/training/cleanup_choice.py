@@ -9,38 +9,43 @@ from typing import Any
 
 from brain_tumor.bundles import METADATA
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.evaluation import held_out_fold
 from brain_tumor.segmentation.training.folds import FOLDS
 
 
-def folds_to_choose_on(bundle: Path) -> list[int]:
-    """Folds that a bundle was trained on.
+def folds_to_choose_on(bundle: Path, held_out: int | None) -> list[int]:
+    """Folds that the rule of a bundle may be chosen on: all that it is not measured on.
+
+    Args:
+        bundle: Folder of the bundle.
+        held_out: Fold that it was trained without, or None.
 
     Raises:
         InputError: If it was trained on every fold.
-        ModelError: If the bundle cannot be read.
     """
-    held_out = held_out_fold(bundle)
     if held_out is None:
-        raise InputError("the bundle was trained on every fold; its rule cannot be measured")
+        raise InputError(f"'{bundle.name}' was trained on every fold; its rule cannot be measured")
     return [fold for fold in range(FOLDS) if fold != held_out]
 
 
 def keep_choice(
-    bundle: Path, rule: str, volume_ml: float, folds: Sequence[int], told: Mapping[str, Any]
+    bundle: Path,
+    name: str,
+    rule: Mapping[str, float],
+    folds: Sequence[int],
+    told: Mapping[str, Any],
 ) -> None:
-    """Write a chosen volume and what it was chosen by into the metadata of a bundle.
+    """Write a chosen rule and what it was chosen by into the metadata of a bundle.
 
     Args:
         bundle: Folder of the bundle.
-        rule: Attribute of `CleanUpRule`.
-        volume_ml: Chosen.
-        folds: That it was chosen on.
+        name: Under which `training` tells of the choice.
+        rule: Chosen attributes of the bundle's clean-up rule.
+        folds: That they were chosen on.
         told: What the card tells of the choice.
     """
     path = bundle / METADATA
     metadata = json.loads(path.read_text("utf-8"))
-    metadata["clean_up"][rule] = volume_ml
+    metadata["clean_up"] |= rule
     chosen_on = "folds " + ", ".join(str(fold) for fold in folds)
-    metadata["training"][rule] = {"chosen_on": chosen_on, **told}
+    metadata["training"][name] = {"chosen_on": chosen_on, **told}
     path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")

@@ -12,7 +12,6 @@ the rule nearest to that one wins: fewer changed numbers, then the smaller chang
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -23,13 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.bundles import METADATA
 from brain_tumor.cases.sequences import Sequence as MriSequence
-from brain_tumor.errors import InputError
 from brain_tumor.segmentation.overlap import dice
+from brain_tumor.segmentation.training.cleanup_choice import folds_to_choose_on, keep_choice
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
-    FOLDS,
     GBM_SPACING_MM,
     cheng_slices_of_fold,
     read_cheng_slice,
@@ -156,15 +153,8 @@ def pool(folds: Sequence[FoldScores], rules: Sequence[CleanUp]) -> list[RuleScor
 
 def keep(bundle: Path, chosen: RuleScore, before: RuleScore, folds: Sequence[int]) -> None:
     """Write a chosen rule, and what it was chosen by, into the metadata of a bundle."""
-    path = bundle / METADATA
-    metadata = json.loads(path.read_text("utf-8"))
-    metadata["clean_up"] = asdict(chosen.rule)
-    metadata["training"]["clean_up"] = {
-        "chosen_on": "folds " + ", ".join(str(fold) for fold in folds),
-        "chosen": asdict(chosen),
-        "set_beforehand": asdict(before),
-    }
-    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    told = {"chosen": asdict(chosen), "set_beforehand": asdict(before)}
+    keep_choice(bundle, "clean_up", asdict(chosen.rule), folds, told)
 
 
 def _of_slice(
@@ -183,19 +173,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    reported = {bundle: held_out_fold(bundle) for bundle in asked.bundles}
-    for bundle, fold in reported.items():
-        if fold is None:
-            raise InputError(
-                f"'{bundle.name}' was trained on every fold; its rule cannot be measured"
-            )
+    chosen_on = {b: folds_to_choose_on(b, held_out_fold(b)) for b in asked.bundles}
     rules = candidates()
     scores = []
     for fold, run in enumerate(fold_bundles(asked.runs)):
         scores.append(measure(TumorCoreSegmenter.load(run), asked.data, fold, rules))
         logger.info("fold %d read", fold)
-    for bundle, own in reported.items():
-        folds = [fold for fold in range(FOLDS) if fold != own]
+    for bundle, folds in chosen_on.items():
         pooled = pool([scores[fold] for fold in folds], rules)
         chosen = choose(pooled)
         keep(bundle, chosen, pooled[0], folds)

@@ -20,7 +20,7 @@ import numpy as np
 
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.evaluation import CubePredictor
+from brain_tumor.segmentation.evaluation import CubePredictor, held_out_fold
 from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM, read_cubes
 from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.patient_scores import volume_dice
@@ -89,13 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    folds = folds_to_choose_on(chosen.bundle)
+    folds = folds_to_choose_on(chosen.bundle, held_out_fold(chosen.bundle))
     patients = measure(SubregionSegmenter.load(chosen.bundle), chosen.data, folds)
     smallest, means = choose(patients)
     for volume, mean in means.items():
         logger.info("%.2f mL: mean Dice of enhancing tumour %.4f", volume, mean)
     told = {"mean_dice": {f"{volume:g} mL": round(mean, 4) for volume, mean in means.items()}}
-    keep_choice(chosen.bundle, "smallest_enhancing_ml", smallest, folds, told)
+    name = "smallest_enhancing_ml"
+    keep_choice(chosen.bundle, name, {name: smallest}, folds, told)
     logger.info("chosen: %g mL", smallest)
     return 0
 

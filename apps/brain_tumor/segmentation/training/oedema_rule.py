@@ -20,6 +20,7 @@ import numpy as np
 
 from brain_tumor.labels import LabelArray
 from brain_tumor.segmentation.cleanup import CleanUpRule, clean_up
+from brain_tumor.segmentation.evaluation import held_out_fold
 from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM
 from brain_tumor.segmentation.training.brats import load_masks
 from brain_tumor.segmentation.training.cleanup_choice import folds_to_choose_on, keep_choice
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
-    folds = folds_to_choose_on(chosen.bundle)
+    folds = folds_to_choose_on(chosen.bundle, held_out_fold(chosen.bundle))
     whole = load_masks(chosen.data)
     masks = [m for patient, m in whole.items() if patient_fold(patient) in folds and m.any()]
     losses = measure(masks)
@@ -96,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "allowed_loss": ALLOWED_LOSS,
         "lost": {f"{volume:g} mL": asdict(loss) for volume, loss in losses.items()},
     }
-    keep_choice(chosen.bundle, "smallest_oedema_ml", smallest, folds, told)
+    name = "smallest_oedema_ml"
+    keep_choice(chosen.bundle, name, {name: smallest}, folds, told)
     logger.info("chosen: %g mL", smallest)
     return 0
 

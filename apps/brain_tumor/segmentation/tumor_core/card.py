@@ -21,6 +21,7 @@ import torch
 
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.errors import FileFormatError, NotFoundError
+from brain_tumor.segmentation.training.core_rule import TOLERANCE
 from brain_tumor.segmentation.training.tumor_core import HISTORY, read_history
 from brain_tumor.segmentation.tumor_core.evaluation import MEANS, evaluate_bundle
 from brain_tumor.segmentation.tumor_core.five_folds import FIVE_FOLDS
@@ -277,7 +278,7 @@ def _rule_origin(chosen: Mapping[str, Any] | None) -> str:
         return (
             "These three numbers were set beforehand. Compared with others on "
             f"{chosen['chosen_on']}, each read\n  by a network that had not seen it, none raises "
-            f"the mean Dice of patients there ({new['patients']:.3f})\n  by more than 0.0005 "
+            f"the mean Dice of patients there ({new['patients']:.3f})\n  by more than {TOLERANCE} "
             f"without costing volumes (mean Dice {new['volumes']:.3f}) or outlining more\n  "
             f"tumour-free slices ({100 * new['outlined_free']:.1f} %)."
         )
@@ -307,16 +308,16 @@ def _slice_table(groups: Mapping[str, Any]) -> str:
     )
 
 
-def _earlier(fold: Mapping[str, Any]) -> int:
-    return int(fold.get("continued_from_step", 0))
-
-
 def _five_folds(tables: Mapping[str, Any] | None) -> str:
     if tables is None:
         return ""
     steps = ", ".join(
         f"{fold['steps']} steps on pixels of {fold['pixel_mm']:g} mm (fold {fold['fold']}"
-        + (f", {earlier} of them in earlier stages)" if (earlier := _earlier(fold)) else ")")
+        + (
+            f", {earlier} of them in earlier stages)"
+            if (earlier := fold["continued_from_step"])
+            else ")"
+        )
         for fold in tables["folds"]
     )
     scores = ", ".join(f"{fold['dice_mean']:.3f}" for fold in tables["folds"])
