@@ -210,29 +210,7 @@ def score_overlap(
     """
     settings = settings or MetricSettings()
     _check(predicted, reference, spacing_mm)
-    counts = _count(predicted, reference)
-    state = mask_state(None if predicted is None else counts.predicted, counts.reference)
-    diagonal_mm = image_diagonal_mm(reference.shape, tuple(spacing_mm))
-    total = counts.predicted + counts.reference
-    hd95, surface_dice = None, None
-    if predicted is not None and state is MaskState.BOTH_PRESENT:
-        hd95, surface_dice = _surfaces(predicted, reference, spacing_mm, settings)
-    values: dict[Metric, Callable[[], float | None]] = {
-        Metric.DICE: lambda: 2 * counts.both / total,
-        Metric.IOU: lambda: counts.both / (total - counts.both),
-        Metric.SENSITIVITY: lambda: counts.both / counts.reference,
-        Metric.SPECIFICITY: counts.specificity,
-        Metric.PRECISION: lambda: counts.both / counts.predicted,
-        Metric.HD95: lambda: hd95,
-        Metric.SURFACE_DICE: lambda: surface_dice,
-    }
-    return OverlapScores(
-        state=state,
-        **{
-            metric.value: settings.policy.score(metric, state, diagonal_mm, compute)
-            for metric, compute in values.items()
-        },
-    )
+    return _overlap(predicted, reference, _count(predicted, reference), spacing_mm, settings)
 
 
 def score_masks(
@@ -255,9 +233,10 @@ def score_masks(
     settings = settings or MetricSettings()
     if reference.ndim != 3:
         raise GeometryError(f"reference mask has shape {reference.shape}; expected 3 dimensions")
-    overlap = score_overlap(predicted, reference, spacing_mm, settings)
-    found = 0 if predicted is None else int(np.count_nonzero(predicted))
-    wanted = int(np.count_nonzero(reference))
+    _check(predicted, reference, spacing_mm)
+    counts = _count(predicted, reference)
+    overlap = _overlap(predicted, reference, counts, spacing_mm, settings)
+    found, wanted = counts.predicted, counts.reference
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
     return MaskScores(
         **{one.name: getattr(overlap, one.name) for one in fields(overlap)},
@@ -268,6 +247,37 @@ def score_masks(
             Metric.RELATIVE_VOLUME_DIFFERENCE, overlap.state, 0.0, lambda: found / wanted - 1.0
         ),
         lesions=score_lesions(predicted, reference, spacing_mm, settings.lesions, settings.policy),
+    )
+
+
+def _overlap(
+    predicted: BoolArray | None,
+    reference: BoolArray,
+    counts: _Counts,
+    spacing_mm: Sequence[float],
+    settings: MetricSettings,
+) -> OverlapScores:
+    state = mask_state(None if predicted is None else counts.predicted, counts.reference)
+    diagonal_mm = image_diagonal_mm(reference.shape, tuple(spacing_mm))
+    total = counts.predicted + counts.reference
+    hd95, surface_dice = None, None
+    if predicted is not None and state is MaskState.BOTH_PRESENT:
+        hd95, surface_dice = _surfaces(predicted, reference, spacing_mm, settings)
+    values: dict[Metric, Callable[[], float | None]] = {
+        Metric.DICE: lambda: 2 * counts.both / total,
+        Metric.IOU: lambda: counts.both / (total - counts.both),
+        Metric.SENSITIVITY: lambda: counts.both / counts.reference,
+        Metric.SPECIFICITY: counts.specificity,
+        Metric.PRECISION: lambda: counts.both / counts.predicted,
+        Metric.HD95: lambda: hd95,
+        Metric.SURFACE_DICE: lambda: surface_dice,
+    }
+    return OverlapScores(
+        state=state,
+        **{
+            metric.value: settings.policy.score(metric, state, diagonal_mm, compute)
+            for metric, compute in values.items()
+        },
     )
 
 
