@@ -69,11 +69,20 @@ def case_shape(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> CaseS
 
 
 def largest_piece(mask: MaskArray) -> MaskArray:
-    """The largest connected piece of a mask; stray voxels must not stretch its extent."""
-    labels, count = ndimage.label(mask)
-    if count <= 1:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    piece: MaskArray = labels == int(sizes.argmax())
+    """The largest of the pieces of a mask that do not touch, not even at corners.
+
+    Stray voxels must not stretch the shape or the extent of a tumour.
+
+    Args:
+        mask: Shape (I, J, K).
+
+    Returns:
+        Mask of the same shape; empty if `mask` is.
+    """
+    piece = np.zeros_like(mask)
+    for box in ndimage.find_objects(mask.astype(np.uint8)):
+        pieces, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3), dtype=bool))
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        piece[box] = pieces == sizes.argmax()
     return piece

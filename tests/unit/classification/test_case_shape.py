@@ -10,6 +10,7 @@ from brain_tumor.classification.case_shape import (
     THICK_SLICES,
     TOO_FEW_VOXELS,
     case_shape,
+    largest_piece,
 )
 from scipy.integrate import dblquad
 
@@ -71,3 +72,15 @@ def test_where_no_surface_can_be_told_the_reason_stands_in_its_place(
     told = case_shape(mask, spacing_mm).to_json()
     assert told.pop("reason") == reason
     assert set(told.values()) == {None}
+
+
+def test_voxels_that_touch_at_corners_are_one_piece_and_stray_ones_are_left_out():
+    mask = np.zeros((9, 9, 9), dtype=bool)
+    mask[1:3, 1:3, 1:3] = True  # 8 voxels, and one at their corner
+    mask[3, 3, 3] = True
+    mask[6:8, 6:8, 6:8] = True  # 8 voxels apart
+    piece = largest_piece(mask)
+    assert piece.shape == mask.shape
+    assert piece.sum() == 9
+    assert piece[3, 3, 3]
+    assert not largest_piece(np.zeros((4, 4, 4), dtype=bool)).any()
