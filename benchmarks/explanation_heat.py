@@ -44,7 +44,7 @@ from brain_tumor.explanation.faithfulness_metrics import max_sensitivity, normal
 from brain_tumor.explanation.heatmap import DILATION_MM, heat_volume, peak_inside, share_inside
 from brain_tumor.explanation.sanity import cascading_randomisation, repeatability
 from brain_tumor.labels import TYPES
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.training.slices import (
     FOLDS,
     cheng_slices_of_fold,
@@ -126,7 +126,7 @@ def judge(network: HybridNetwork, sample: Sample, method: HeatMethod, steps: int
 
     def score(versions: torch.Tensor) -> torch.Tensor:
         n = len(versions)
-        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+        with bf16_autocast():
             named = network.name(
                 network.see(versions), masks.expand(n, -1, -1, -1), values.expand(n, -1)
             )

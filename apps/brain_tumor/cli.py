@@ -114,8 +114,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--continue-from",
         type=Path,
         metavar="RUN",
-        help="segmentation: begin with the weights of this finished run; --steps counts its too",
+        help="segmentation: begin with the weights of this finished run, or of the bundle that it "
+        "wrote; --steps counts its too",
     )
+    train.add_argument("--threads", type=int, help="segmentation: CPU threads; default: 1")
     train.add_argument(
         "--without",
         choices=("boundary",),
@@ -329,6 +331,10 @@ def _train(arguments: argparse.Namespace) -> None:
         raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
     if arguments.model != "segmentation" and arguments.continue_from:
         raise InputError(f"--continue-from is for segmentation, not {arguments.model}")
+    if arguments.model != "segmentation" and arguments.threads is not None:
+        raise InputError(f"--threads is for segmentation, not {arguments.model}")
+    if arguments.threads is not None and arguments.threads < 1:
+        raise InputError(f"--threads is {arguments.threads}; expected 1 or more")
     if arguments.model == "segmentation":
         from brain_tumor.segmentation.losses import CrossEntropy
         from brain_tumor.segmentation.training.command import train_segmentation
@@ -340,6 +346,7 @@ def _train(arguments: argparse.Namespace) -> None:
             steps=arguments.steps,
             cross_entropy=CrossEntropy(arguments.cross_entropy or CrossEntropy.LABELS),
             continue_from=arguments.continue_from,
+            threads=arguments.threads or 1,
         )
     elif arguments.model == "classification":
         from brain_tumor.classification.training.run import train_classification

@@ -10,7 +10,6 @@ from brain_tumor.cases.preprocessing import WORKING_SPACING_MM
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.training import subregions
 from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
-from brain_tumor.segmentation.training.command import _continued
 from brain_tumor.segmentation.training.composites import (
     CANVAS_SHAPE,
     Host,
@@ -18,6 +17,7 @@ from brain_tumor.segmentation.training.composites import (
     make_host,
     to_canvas,
 )
+from brain_tumor.segmentation.training.continuation import continue_run
 from brain_tumor.segmentation.training.hard_negatives import HardNegative, mine
 from brain_tumor.segmentation.training.remnants import THICKNESS_MM, add_remnants
 from brain_tumor.segmentation.training.subregions import (
@@ -156,7 +156,7 @@ def test_a_run_without_negatives_is_continued_not_resumed(data, tmp_path):
     longer = TrainingPlan(**{**TINY.__dict__, "steps": 2})
     with pytest.raises(InputError, match="other negatives: none"):
         train(longer, data, tmp_path / "same")
-    continued = _continued(longer, old, new)
+    continued = continue_run(longer, old, new)
     assert (continued.continued_from, continued.steps) == (1, 2)
     train(continued, data, new)
     (record,) = [json.loads(line) for line in (new / "log.jsonl").read_text().splitlines()]
@@ -164,19 +164,19 @@ def test_a_run_without_negatives_is_continued_not_resumed(data, tmp_path):
     assert record["false_pieces"] >= 0
     assert json.loads((new / "plan.json").read_text())["negatives"] == list(NEGATIVES)
     with pytest.raises(InputError, match="not more than the 1 steps"):
-        _continued(TINY, old, tmp_path / "third")
+        continue_run(TINY, old, tmp_path / "third")
     with pytest.raises(InputError, match="no finished run"):
-        _continued(longer, tmp_path, tmp_path / "third")
+        continue_run(longer, tmp_path, tmp_path / "third")
 
 
-def test_a_run_that_was_interrupted_is_not_continued(tmp_path):
+def test_a_run_that_was_interrupted_is_notcontinue_run(tmp_path):
     # Its next steps would lie before the new schedule, where the learning rate is negative.
     earlier = tmp_path / "earlier"
     earlier.mkdir()
     (earlier / "plan.json").write_text(json.dumps({"fold": 0, "steps": 1000}))
     torch.save({"step": 400}, earlier / "checkpoint.pt")
     with pytest.raises(InputError, match="stopped at step 400 of 1000"):
-        _continued(TrainingPlan(steps=2000), earlier, tmp_path / "new")
+        continue_run(TrainingPlan(steps=2000), earlier, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 

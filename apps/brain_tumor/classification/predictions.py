@@ -19,7 +19,7 @@ from brain_tumor.classification.features import slice_features
 from brain_tumor.classification.network import HybridNetwork
 from brain_tumor.classification.outline import MaskArray, largest_component
 from brain_tumor.labels import TYPES, TumorType
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.slices import (
@@ -210,7 +210,7 @@ def own_outlines(network: HybridNetwork, parts: Items[CaseSlice]) -> list[MaskAr
     blank = [replace(part, mask=np.zeros_like(part.mask)) for part in parts]
     patches = [cut_patch(part) for part in blank]
     images, _ = stack_patches(patches)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+    with torch.inference_mode(), bf16_autocast():
         logits = network.see(images).mask_logits.float()[:, 0].numpy()
     return [
         largest_component(to_slice(map_, patch, part.image.shape) > OUTLINE_LOGIT)
@@ -262,7 +262,7 @@ def _read(
         values = np.stack(
             [slice_features(p.image, p.mask, p.pixel_mm).to_array(feature_ids) for p in parts]
         )
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+    with torch.inference_mode(), bf16_autocast():
         named = network.name(network.see(images), masks, torch.from_numpy(values))
     return Reading(
         named.fused.float().numpy(),

@@ -34,7 +34,7 @@ from brain_tumor.explanation.method_sanity import UNMEASURED, MethodSanity
 from brain_tumor.explanation.options import PREDICTION, RUNNER_UP
 from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices
 from brain_tumor.labels import TYPES, TumorType
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.hardware import bf16_autocast, cpu_has_bf16
 
 TESTED_SLICES = 1
 """Slices with the largest cross-sections whose heat is put to the test."""
@@ -180,7 +180,7 @@ def _scorer(
 
     def score(images: torch.Tensor) -> torch.Tensor:
         count = len(images)
-        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+        with bf16_autocast():
             maps = classifier.network.see(images)
             named = classifier.network.name(
                 maps, mask[None].expand(count, -1, -1, -1), values[None].expand(count, -1)

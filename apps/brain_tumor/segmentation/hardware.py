@@ -22,6 +22,11 @@ def cpu_has_bf16() -> bool:
     return any(bool(features.get(name)) for name in BF16_FEATURES)
 
 
+def bf16_autocast() -> torch.autocast:
+    """Context in which convolutions run in bfloat16 if the CPU has it, else in float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
+
+
 @contextmanager
 def threads_for_slices(count: int) -> Iterator[None]:
     """One thread for one or two slices, all of them for more.

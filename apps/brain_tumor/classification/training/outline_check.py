@@ -43,7 +43,7 @@ from brain_tumor.classification.training.data import disturb_outline
 from brain_tumor.classification.training.own_outlines import kept_or_measured_own, own_figures
 from brain_tumor.classification.training.run import load_run
 from brain_tumor.errors import FileFormatError, InputError
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.training.slices import (
     CHENG_PIXEL_MM,
     FOLDS,
@@ -146,7 +146,7 @@ def agreements(
     patches = [cut_patch(replace(part, mask=outline)) for outline in outlines]
     windows: dict[bytes, Patch] = {patch.to_pixel.tobytes(): patch for patch in patches}
     images, _ = stack_patches(list(windows.values()))
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+    with torch.inference_mode(), bf16_autocast():
         maps = network.see(images).mask_logits[:, 0].float().numpy()
     seen = dict(zip(windows, maps, strict=True))
     return [outline_agreement(seen[p.to_pixel.tobytes()], p.mask, p.image) for p in patches]

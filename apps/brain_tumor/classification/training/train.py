@@ -27,6 +27,7 @@ from torch import nn
 from brain_tumor.classification.boundary_layer import edge_of
 from brain_tumor.classification.network import PIXEL_MM, HybridNetwork, NetworkArguments
 from brain_tumor.classification.training.data import MASK_VARIANTS, NO_TYPE, TypedSlices, held_out
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
 from brain_tumor.segmentation.training.slice_augmentation import (
     AugmentationPlan,
@@ -184,7 +185,7 @@ def _step(
     shown = batch.target.sum(dim=(1, 2, 3)) >= LEAST_TUMOUR_PIXELS
     types = torch.from_numpy(known.types[batch.chosen])
     types = torch.where(shown, types, NO_TYPE)
-    with torch.autocast("cpu", torch.bfloat16):
+    with bf16_autocast():
         maps = network.see(batch.images)
         own = torch.from_numpy(rng.random(len(types)) < OWN_MASK_CHANCE)[:, None, None, None]
         masks = torch.where(own, maps.mask_logits.detach().float().sigmoid(), batch.target)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
 from pathlib import Path
-
-import torch
 
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.losses import CrossEntropy
+from brain_tumor.segmentation.training.continuation import continue_run
 from brain_tumor.segmentation.training.export import export_bundle
 from brain_tumor.segmentation.training.subregions import TrainingPlan, load_training_data, train
 
 NEEDED = ("brats20/cubes.npz", "brats20/masks128.npz", "brats20/twins.json", "glioma3d")
 VERSION = "0.3.1"
-CONTINUED_LEARNING_RATE = 3e-4
-"""Peak of the schedule of a run that continues another one."""
 
 
 def train_segmentation(
@@ -29,6 +24,7 @@ def train_segmentation(
     steps: int | None = None,
     cross_entropy: CrossEntropy = CrossEntropy.LABELS,
     continue_from: Path | None = None,
+    threads: int = 1,
 ) -> Path:
     """Train the sub-region network and write its bundle.
 
@@ -39,7 +35,9 @@ def train_segmentation(
         fold: Fold of patients kept out, or None.
         steps: Optimiser steps; the plan's default if None.
         cross_entropy: What cross-entropy is taken over.
-        continue_from: Finished run whose weights this one begins with; `steps` counts its too.
+        continue_from: Finished run, or its bundle, whose weights this one begins with; `steps`
+            counts its too.
+        threads: Torch threads; another number gives other weights in the last bits.
 
     Returns:
         Folder of the bundle.
@@ -50,38 +48,12 @@ def train_segmentation(
     missing = [name for name in NEEDED if not (data / name).exists()]
     if missing:
         raise InputError(f"training data lacks {', '.join(missing)}; expected {', '.join(NEEDED)}")
-    plan = TrainingPlan(fold=fold, cross_entropy=cross_entropy)
+    plan = TrainingPlan(fold=fold, cross_entropy=cross_entropy, threads=threads)
     if steps is not None:
         plan = dataclasses.replace(plan, steps=steps)
     if continue_from is not None:
-        plan = _continued(plan, continue_from, output)
+        plan = continue_run(plan, continue_from, output)
     network = train(plan, load_training_data(data, fold), output)
     bundle = output / "segmentation"
     export_bundle(network, plan, CleanUpRule(), VERSION, bundle)
     return bundle
-
-
-def _continued(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPlan:
-    """Plan that goes on after a finished run; copies its checkpoint unless there is one."""
-    if not all((earlier / name).is_file() for name in ("plan.json", "checkpoint.pt")):
-        raise InputError(
-            f"'{earlier.name}' holds no finished run; expected plan.json and checkpoint.pt",
-            remedy="Give the --output of an earlier training to --continue-from.",
-        )
-    steps = int(json.loads((earlier / "plan.json").read_text("utf-8"))["steps"])
-    done = int(torch.load(earlier / "checkpoint.pt", weights_only=True)["step"])
-    if done < steps:
-        raise InputError(
-            f"the run in '{earlier.name}' stopped at step {done} of {steps}",
-            remedy="Let it end first: repeat its own command.",
-        )
-    if plan.steps <= steps:
-        raise InputError(
-            f"--steps {plan.steps} is not more than the {steps} steps of '{earlier.name}'",
-            remedy="Count the steps of the earlier run too.",
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    if not (output / "checkpoint.pt").exists():
-        for name in ("plan.json", "checkpoint.pt"):
-            shutil.copyfile(earlier / name, output / name)
-    return dataclasses.replace(plan, continued_from=steps, learning_rate=CONTINUED_LEARNING_RATE)

@@ -127,11 +127,16 @@ def compose(
         _render_outside(image, labels, cube, mask, host.brain, rng)
         corner = np.array(cube.corner) - np.array(CANVAS_LOW)
         _paste_cube(image, labels, host, cube, corner)
-    image = finish(image, host)
+    image = _finish(image, host)
     return Sample(image, labels, host.present)
 
 
-def finish(image: ScalarArray, host: Host) -> ScalarArray:
+def healthy_scan(host: Host) -> ScalarArray:
+    """What the network is shown of a host without its tumour, shape (4, *CANVAS_SHAPE)."""
+    return _finish(host.healthy_image.copy(), host)
+
+
+def _finish(image: ScalarArray, host: Host) -> ScalarArray:
     """Clear missing sequences, in place, and normalise as inference does."""
     for channel, there in enumerate(host.present):
         if not there:

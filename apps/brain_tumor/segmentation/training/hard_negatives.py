@@ -10,7 +10,8 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from brain_tumor.segmentation.training.composites import Host, finish
+from brain_tumor.segmentation.hardware import bf16_autocast
+from brain_tumor.segmentation.training.composites import Host, healthy_scan
 
 MIN_PIECE_VOXELS = 20
 PIECES_PER_HOST = 3
@@ -46,8 +47,8 @@ def mine(network: nn.Module, hosts: Items[Host]) -> list[HardNegative]:
     """
     found = []
     for index, host in enumerate(hosts):
-        image = torch.from_numpy(finish(host.healthy_image.copy(), host))[None]
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        image = torch.from_numpy(healthy_scan(host))[None]
+        with torch.inference_mode(), bf16_autocast():
             false = network(image)[0].max(dim=0).indices.numpy() > 0
         own = host.healthy_labels > 0
         if own.any():

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from brain_tumor.errors import InputError
 from brain_tumor.labels import LabelArray, Region
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.losses import CrossEntropy, dice_cross_entropy
 from brain_tumor.segmentation.networks import DEFAULT_CHANNELS, build_unet
 from brain_tumor.segmentation.training.augmentation import (
@@ -36,7 +37,7 @@ from brain_tumor.segmentation.training.brats import Cube, load_cubes, load_masks
 from brain_tumor.segmentation.training.composites import (
     Host,
     compose,
-    finish,
+    healthy_scan,
     make_host,
     to_canvas,
 )
@@ -55,6 +56,7 @@ HOST_ONLY_SHARE = 0.25
 REAL_HOST_SHARE, STRIPPED_PHANTOM_SHARE = 0.65, 0.15
 REMNANT_SHARE, MINED_SHARE = 0.25, 0.15
 NEGATIVES = ("remnants", "mined")
+PLAN, CHECKPOINT = "plan.json", "checkpoint.pt"
 STRIPPED_PHANTOM_SEEDS = range(9000, 9006)
 WHOLE_HEAD_SEEDS = range(9100, 9106)
 USES_PER_SAMPLE = 2
@@ -184,7 +186,7 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
         if self._mined and rng.random() < MINED_SHARE:
             false = self._mined[int(rng.integers(len(self._mined)))]
             host = self._healthy[false.host]
-            image = finish(host.healthy_image.copy(), host)
+            image = healthy_scan(host)
             return random_crop(image, host.healthy_labels, CROP_SHAPE, rng, place=false.centre)
         host = self._host(rng)
         cube = data.cubes[rng.integers(len(data.cubes))]
@@ -245,7 +247,7 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
     """
     _check_resumable(output, plan)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
+    (output / PLAN).write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
     network = build_unet(plan.channels)
@@ -316,7 +318,10 @@ def validate(network: nn.Module, data: TrainingData) -> dict[str, Any]:
     for name, pairs in groups.items():
         rows = []
         for image, labels in pairs:
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            with (
+                torch.inference_mode(),
+                bf16_autocast(),
+            ):
                 predicted = network(torch.from_numpy(image)[None])[0].max(dim=0).indices
             rows.append(region_dice(predicted.numpy().astype(np.uint8), labels))
         for region in (Region.WT, Region.TC, Region.ET):
@@ -339,7 +344,7 @@ def _step(
         (batch["cubes"], batch["cube_labels"]),
     )
     for image, labels in pairs:
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_autocast():
             logits = network(image)
         loss = 0.5 * dice_cross_entropy(logits, labels, over)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -365,47 +370,74 @@ def _save(output: Path, step: int, network: nn.Module, average: nn.Module, optim
         "average": average.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
+    write_checkpoint(state, output)
+
+
+def write_checkpoint(state: dict[str, Any], output: Path) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Args:
+        state: Step, weights of the network and their average, and state of the optimiser or None.
+        output: Run folder.
+    """
     temporary = output / "checkpoint.tmp"
     torch.save(state, temporary)
-    temporary.replace(output / "checkpoint.pt")
+    temporary.replace(output / CHECKPOINT)
 
 
 def _check_resumable(output: Path, plan: TrainingPlan) -> None:
-    """Refuse to resume a run that has seen the patients held out now, or learnt from other data.
+    """Refuse to resume a run that has seen the patients held out now, or that began otherwise.
+
+    A checkpoint is that of this run, or the end of the one that this run continues.
 
     Raises:
         InputError: If the folder holds a checkpoint of another fold, of nobody knows which, or of a
-            run with other negatives that is not said to be continued.
+            run with other negatives or another beginning that is not said to be continued.
     """
-    if not (output / "checkpoint.pt").exists():
+    if not (output / CHECKPOINT).exists():
         return
-    try:
-        earlier = json.loads((output / "plan.json").read_text("utf-8"))
-        fold, negatives = earlier["fold"], tuple(earlier.get("negatives", ()))
-        told = fold_name(fold)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        fold = told = "an unknown fold: its plan.json cannot be read"
-        negatives = plan.negatives
-    if fold != plan.fold:
+    earlier = _recorded_plan(output)
+    if earlier is None or earlier["fold"] != plan.fold:
+        held_out = fold_name(earlier["fold"]) if earlier else "an unknown fold: no plan can be read"
         raise InputError(
-            f"the run in '{output.name}' held out {told}; expected {fold_name(plan.fold)}",
+            f"the run in '{output.name}' held out {held_out}; expected {fold_name(plan.fold)}",
             remedy="Resume it with its own --fold, or choose another --output.",
         )
-    if negatives != plan.negatives and not plan.continued_from:
+    if plan.continued_from and plan.continued_from == earlier.get("steps"):
+        return
+    negatives = tuple(earlier.get("negatives", ()))
+    if negatives != plan.negatives:
         raise InputError(
             f"the run in '{output.name}' learnt from other negatives: "
             f"{', '.join(negatives) or 'none'}",
             remedy="Name it with --continue-from and choose another --output.",
         )
+    began = earlier.get("continued_from", 0)
+    if began != plan.continued_from:
+        raise InputError(
+            f"the run in '{output.name}' began at step {began}; expected {plan.continued_from}",
+            remedy="Repeat its own --continue-from, or choose another --output.",
+        )
+
+
+def _recorded_plan(output: Path) -> dict[str, Any] | None:
+    """Plan that a run folder holds; None if there is none, or not that of a training."""
+    try:
+        plan = json.loads((output / PLAN).read_text("utf-8"))
+        fold_name(plan["fold"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(plan)
 
 
 def _resume(output: Path, network: nn.Module, average: nn.Module, optimizer: Any) -> int:
-    path = output / "checkpoint.pt"
+    path = output / CHECKPOINT
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
+    if state["optimizer"] is not None:
+        optimizer.load_state_dict(state["optimizer"])
     logger.info("resumed %s at step %d", output.name, state["step"])
     return int(state["step"])

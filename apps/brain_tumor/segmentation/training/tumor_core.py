@@ -31,6 +31,7 @@ from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.labels import LABEL_STYLES, Label
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.training.folds import fold_name
 from brain_tumor.segmentation.training.precision import run_depthwise_layers_in_float32
 from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
@@ -223,7 +224,7 @@ def validate(network: nn.Module, held_out: ValidationSet) -> dict[str, float]:
     """Mean Dice per slice at threshold 0.5, overall and per stratum."""
     network.eval()
     scores: list[float] = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), bf16_autocast():
         for images, masks in zip(
             torch.split(held_out.images, VALIDATION_BATCH),
             torch.split(held_out.masks, VALIDATION_BATCH),
@@ -368,7 +369,7 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group["share"]
     network.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with bf16_autocast():
         logits = network(batch.images)
     loss = core_loss(logits, batch.target, batch.weight)
     optimiser.zero_grad(set_to_none=True)
