@@ -203,9 +203,22 @@ def test_scores_of_sister_weights_are_called_so(bundle: Path) -> None:
 
 
 def test_calibration_is_given_where_it_was_measured(bundle: Path) -> None:
-    changed(bundle, METRICS, calibration={"expected_calibration_error": 0.04})
+    bins = [{"voxels": 0, "probability": None, "frequency": None}] * 9
+    bins += [{"voxels": 4, "probability": 0.97, "frequency": 0.75}]
+    region = {"ece": 0.22, "ci95": [0.1, 0.3], "bins": bins}
+    table = {
+        "sequences": "t1c+flair",
+        "patients": 2,
+        "regions": dict.fromkeys(("WT", "TC", "ET"), region),
+        "error_auc": {"n": 2, "undefined": 0, "mean": 0.9, "median": 0.9, "ci95": None},
+        "doubt_and_dice": -0.5,
+    }
+    changed(bundle, METRICS, calibration=[table])
     text = card_of(bundle)
-    assert "- expected calibration error: 0.04" in text
+    empty = " | ".join(["-"] * 9)
+    assert f"| t1c+flair | TC | 0.220 (0.100-0.300) | {empty} | 0.75 |" in text
+    assert "| sequences | region | ECE | 0-0.1 | 0.1-0.2 |" in text
+    assert "| t1c+flair | 2 | 0.900 | -0.50 |" in text
     assert "Not assessed" not in text
 
 

@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from brain_tumor.bundles import METADATA
 from brain_tumor.cases.preprocessing import WORKING_SPACING_MM
 from brain_tumor.errors import InputError
+from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.training import subregions
 from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.training.composites import (
@@ -17,7 +19,8 @@ from brain_tumor.segmentation.training.composites import (
     make_host,
     to_canvas,
 )
-from brain_tumor.segmentation.training.continuation import continue_run
+from brain_tumor.segmentation.training.continuation import CONTINUED_LEARNING_RATE, continue_run
+from brain_tumor.segmentation.training.export import export_bundle
 from brain_tumor.segmentation.training.hard_negatives import HardNegative, mine
 from brain_tumor.segmentation.training.remnants import THICKNESS_MM, add_remnants
 from brain_tumor.segmentation.training.subregions import (
@@ -169,7 +172,65 @@ def test_a_run_without_negatives_is_continued_not_resumed(data, tmp_path):
         continue_run(longer, tmp_path, tmp_path / "third")
 
 
-def test_a_run_that_was_interrupted_is_notcontinue_run(tmp_path):
+@pytest.mark.parametrize(("recorded", "asked"), [(1000, 0), (0, 1000), (500, 1000)])
+def test_a_run_is_resumed_only_as_it_began(tmp_path, recorded, asked):
+    # or its card would claim these negatives for steps that had none
+    (tmp_path / "checkpoint.pt").touch()
+    written = {"fold": 0, "steps": 3000, "negatives": NEGATIVES, "continued_from": recorded}
+    (tmp_path / "plan.json").write_text(json.dumps(written))
+    with pytest.raises(InputError, match=f"began at step {recorded}; expected {asked}"):
+        subregions._check_resumable(tmp_path, TrainingPlan(steps=3000, continued_from=asked))
+    subregions._check_resumable(tmp_path, TrainingPlan(steps=3000, continued_from=recorded))
+
+
+def test_an_interrupted_run_mines_the_same_places_and_ends_with_the_same_weights(data, tmp_path):
+    plan = TrainingPlan(**{**TINY.__dict__, "steps": 2, "channels": (4, 4, 8)})
+    whole = train(plan, data, tmp_path / "whole")
+    saved = subregions.write_checkpoint
+
+    def stop_after_saving(state, output):
+        saved(state, output)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subregions, "write_checkpoint", stop_after_saving)
+        with pytest.raises(KeyboardInterrupt):
+            train(plan, data, tmp_path / "interrupted")
+    resumed = train(plan, data, tmp_path / "interrupted")
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_run_is_continued_from_the_bundle_that_another_has_written(data, tmp_path):
+    earlier = train(TINY, data, tmp_path / "old")
+    bundle = tmp_path / "shipped"
+    export_bundle(earlier, TINY, CleanUpRule(), "0.0.1", bundle)
+    longer = TrainingPlan(**{**TINY.__dict__, "steps": 2})
+    plan = continue_run(longer, bundle, tmp_path / "new")
+    assert (plan.continued_from, plan.learning_rate) == (1, CONTINUED_LEARNING_RATE)
+    state = torch.load(tmp_path / "new" / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 1
+    for name, weights in earlier.state_dict().items():
+        for begun in (state["network"][name], state["average"][name]):
+            assert torch.equal(begun, weights.half().float())
+    trained = train(plan, data, tmp_path / "new")
+    assert any(
+        not torch.equal(a, b.half().float())
+        for a, b in zip(trained.parameters(), earlier.parameters(), strict=True)
+    )
+    other = continue_run(TrainingPlan(**{**longer.__dict__, "fold": 1}), bundle, tmp_path / "other")
+    with pytest.raises(InputError, match="held out fold 0"):
+        train(other, data, tmp_path / "other")
+
+
+def test_a_bundle_of_something_else_is_not_continued(tmp_path):
+    (tmp_path / METADATA).parent.mkdir()
+    (tmp_path / METADATA).write_text("{}")
+    with pytest.raises(InputError, match="no bundle of a sub-region training"):
+        continue_run(TrainingPlan(), tmp_path, tmp_path / "new")
+
+
+def test_a_run_that_was_interrupted_is_not_continued(tmp_path):
     # Its next steps would lie before the new schedule, where the learning rate is negative.
     earlier = tmp_path / "earlier"
     earlier.mkdir()

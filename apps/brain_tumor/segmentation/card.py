@@ -18,6 +18,7 @@ from typing import Any
 from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
 from brain_tumor.segmentation.card_tables import (
+    calibration_section,
     collection_section,
     failure_section,
     markdown_table,
@@ -136,7 +137,7 @@ is 1 and HD95 0; if one is, Dice is 0 and HD95 the diagonal of the image. A dash
 
 ## Calibration
 
-{_calibration(metrics)}
+{calibration_section(metrics)}
 
 ## Known failures
 
@@ -253,13 +254,6 @@ def _chosen_rule(metadata: Mapping[str, Any]) -> str:
             "chosen on them."
         )
     return " ".join([*told, "The rest was not tuned." if told else "None of it was tuned."])
-
-
-def _calibration(metrics: Mapping[str, Any]) -> str:
-    found = metrics.get("calibration")
-    if not found:
-        return "Not assessed: do not read the network's probabilities as frequencies."
-    return "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in found.items())
 
 
 def _speed(metrics: Mapping[str, Any]) -> str:

@@ -93,6 +93,49 @@ def _with_interval(found: Mapping[str, Any]) -> str:
     return f"{_number(found['mean'], 3)}{spread}"
 
 
+def calibration_section(metrics: Mapping[str, Any]) -> str:
+    """Probabilities against frequencies, and whether doubt finds what is wrong."""
+    tables = metrics.get("calibration")
+    if not tables:
+        return "Not assessed: do not read the network's probabilities as frequencies."
+    bins = len(tables[0]["regions"][NESTED[0]]["bins"])
+    bounds = [f"{n / bins:g}-{(n + 1) / bins:g}" for n in range(bins)]
+    rows = [
+        [table["sequences"], name, _error(region)]
+        + [_number(found["frequency"], 2) for found in region["bins"]]
+        for table in tables
+        for name, region in table["regions"].items()
+    ]
+    doubts = [
+        [
+            table["sequences"],
+            str(table["patients"]),
+            _interval(table["error_auc"]),
+            _number(table["doubt_and_dice"], 2),
+        ]
+        for table in tables
+    ]
+    return "\n".join(
+        [
+            "The share of voxels in a region among those that were given a probability of it, on",
+            "the lesion cubes without clean-up. ECE is the expected calibration error, with the",
+            "interval of a bootstrap over patients. Nothing was fitted to these patients.",
+            "",
+            markdown_table(["sequences", "region", "ECE", *bounds], rows),
+            "",
+            "Doubt is the entropy map. AUC: how well it tells wrong voxels from right ones within",
+            "a patient (0.5 is chance), mean over patients. Rank correlation: of a patient's mean",
+            "doubt in the outline with its mean Dice of WT, TC and ET (-1 is perfect).",
+            "",
+            markdown_table(["sequences", "patients", "AUC", "rank correlation"], doubts),
+        ]
+    )
+
+
+def _error(region: Mapping[str, Any]) -> str:
+    return _interval({"mean": region["ece"], "ci95": region["ci95"]})
+
+
 def weak_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """What was outlined away from labels made by algorithms."""
     shown = [row for row in rows if row["region"] in NESTED]

@@ -46,6 +46,7 @@ from brain_tumor.segmentation.metrics import (
     Structure,
     score_labelmaps,
 )
+from brain_tumor.segmentation.reliability import measure_reliability
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.folds import FOLDS
 
@@ -100,7 +101,8 @@ class EvaluationReport:
       `median`, `ci95` ([low, high] over patients, or null), besides `states` (cases per state of
       the masks) and `cases_with_false_lesion_over_1_ml`;
     - `weak_cases`: `note` and `rows` of false volumes on labels made by algorithms;
-    - `failures`: `collection`, `case`, `sequences`, `reason`.
+    - `failures`: `collection`, `case`, `sequences`, `reason`;
+    - `calibration`: list by `sequences`, see `reliability.summarise_reliability`.
 
     It holds neither times nor dates, so the same model on the same data writes the same file.
 
@@ -110,6 +112,7 @@ class EvaluationReport:
         rows: One row per case, subset and structure.
         settings: Definitions of the metrics.
         smallest_enhancing_ml: The model's clean-up rule for enhancement of a whole patient.
+        calibration: What `measure_reliability` found; empty if it was not asked.
     """
 
     model: ModelVersion
@@ -117,6 +120,7 @@ class EvaluationReport:
     rows: tuple[CaseRow, ...]
     settings: MetricSettings = field(default_factory=MetricSettings)
     smallest_enhancing_ml: float = 0.0
+    calibration: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Summary as described above."""
@@ -133,6 +137,7 @@ class EvaluationReport:
                 "bootstrap": {"unit": "patient", "resamples": RESAMPLES, "seed": SEED},
             },
             **summarise(self.rows, self.smallest_enhancing_ml),
+            "calibration": list(self.calibration),
         }
 
     def write(self, path: Path) -> None:
@@ -203,7 +208,11 @@ def evaluate_bundle(
     total = count_cases(data, fold)
     with tqdm(total=total, desc=segmenter.version.name, unit="case", file=sys.stderr) as bar:
         report = evaluate_segmentation(segmenter, data, fold=fold, progress=lambda _: bar.update())
-    report = replace(report, smallest_enhancing_ml=segmenter.rule.smallest_enhancing_ml)
+    report = replace(
+        report,
+        smallest_enhancing_ml=segmenter.rule.smallest_enhancing_ml,
+        calibration=tuple(measure_reliability(segmenter, data, fold)),
+    )
     report.write(output)
     return report
 
