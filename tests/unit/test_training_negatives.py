@@ -144,6 +144,15 @@ def test_mined_places_are_drawn_and_every_draw_comes_again_with_its_seed(data, m
     assert set(asked) == {None, (1, 2, 3)}
 
 
+@pytest.mark.parametrize(("share", "changed"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_a_share_of_the_samples_keeps_its_contrast(data, monkeypatch, share, changed):
+    monkeypatch.setattr(subregions, "random_contrast", lambda image, _: image + 1)
+    stream = SampleStream(data, 0, plain_share=share)
+    rng, image = np.random.default_rng(3), torch.zeros(1)
+    drawn = [float(stream._with_contrast(image, rng)) for _ in range(400)]
+    assert np.mean(drawn) == pytest.approx(changed, abs=0.06)
+
+
 def a_sample():
     image, _ = a_brain()
     return Sample(image, np.zeros(image.shape[1:], np.uint8), (True,) * 4)

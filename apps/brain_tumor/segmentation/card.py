@@ -279,6 +279,9 @@ def _notes(metadata: Mapping[str, Any]) -> str:
         notes.append(f"Further healthy tissue: {negatives}.\n")
     if plan.get("continued_from"):
         notes.append(f"The first {plan['continued_from']} steps are those of an earlier run.\n")
+    if plain := plan.get("plain_share"):
+        since = f"Since then {plain:.0%}" if plan.get("continued_from") else f"{plain:.0%}"
+        notes.append(f"{since} of the samples kept their contrast and resolution.\n")
     return "\n".join([*notes, ""]) if notes else ""
 
 

@@ -21,6 +21,10 @@ from brain_tumor.segmentation.training.subregions import (
 CONTINUED_LEARNING_RATE = 3e-4
 """Peak of the schedule of a run that continues another one."""
 
+CONTINUED_PLAIN_SHARE = 0.5
+"""A run ends on scans as they are: the network of 0.3.1, which had seen none unchanged, outlined
+enhancement of patients that it had learnt from no better than that of patients it had not."""
+
 
 def continue_run(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPlan:
     """Plan that goes on after a finished run; writes its checkpoint unless there is one.
@@ -34,7 +38,8 @@ def continue_run(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPla
         output: Folder of the new run.
 
     Returns:
-        The plan with a schedule that begins where the earlier run ended.
+        The plan with a schedule that begins where the earlier run ended, and milder changes of
+        contrast.
 
     Raises:
         InputError: If there is no finished run, or the plan has no step more than it.
@@ -50,7 +55,12 @@ def continue_run(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPla
     if not (output / CHECKPOINT).exists():
         (output / PLAN).write_text(json.dumps(recorded, indent=2), encoding="utf-8")
         write_checkpoint(checkpoint, output)
-    return dataclasses.replace(plan, continued_from=steps, learning_rate=CONTINUED_LEARNING_RATE)
+    return dataclasses.replace(
+        plan,
+        continued_from=steps,
+        learning_rate=CONTINUED_LEARNING_RATE,
+        plain_share=CONTINUED_PLAIN_SHARE,
+    )
 
 
 def _is_bundle(folder: Path) -> bool:

@@ -84,6 +84,7 @@ class TrainingPlan:
             stripped brains, and false positives mined at each validation.
         continued_from: Steps of an earlier run, perhaps without these negatives, that this one
             continues; the schedule begins there.
+        plain_share: Share of brains and cubes whose contrast and resolution stay as they are.
     """
 
     fold: int | None = 0
@@ -99,6 +100,7 @@ class TrainingPlan:
     cross_entropy: CrossEntropy = CrossEntropy.LABELS
     negatives: tuple[str, ...] = NEGATIVES
     continued_from: int = 0
+    plain_share: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +150,10 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
         seed: int,
         negatives: Items[str] = (),
         mined: Items[HardNegative] = (),
+        plain_share: float = 0.0,
     ) -> None:
         self._data = data
+        self._plain_share = plain_share
         self._seed = seed
         self._negatives = frozenset(negatives)
         self._healthy = healthy_hosts(data)
@@ -164,14 +168,14 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
     def _sample(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         data = self._data
         image, labels = self._whole(rng)
-        image = random_contrast(image, rng)
+        image = self._with_contrast(image, rng)
         cubes, cube_labels = [], []
         for index in rng.integers(0, len(data.cubes), CUBES_PER_STEP):
             lesion = data.cubes[index]
             one, one_labels = random_symmetry(
                 torch.from_numpy(lesion.image), torch.from_numpy(lesion.labels).long(), rng
             )
-            cubes.append(random_contrast(one, rng))
+            cubes.append(self._with_contrast(one, rng))
             cube_labels.append(one_labels)
         return {
             "image": image,
@@ -179,6 +183,10 @@ class SampleStream(IterableDataset[dict[str, torch.Tensor]]):
             "cubes": torch.stack(cubes),
             "cube_labels": torch.stack(cube_labels),
         }
+
+    def _with_contrast(self, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        plain = self._plain_share > 0 and rng.random() < self._plain_share
+        return image if plain else random_contrast(image, rng)
 
     def _whole(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Crop of a whole brain: one of its false positives, or a composite."""
@@ -293,7 +301,7 @@ def _batches(
     mined: Items[HardNegative],
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Batches from a step to the next validation, the same whether or not the run was resumed."""
-    stream = SampleStream(data, plan.seed + first, plan.negatives, mined)
+    stream = SampleStream(data, plan.seed + first, plan.negatives, mined, plan.plain_share)
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4)
     return _reused(loader, np.random.default_rng(plan.seed + first))
 
