@@ -14,6 +14,7 @@ from brain_tumor.labels import Label, LabelArray
 from brain_tumor.segmentation.card import (
     CARD,
     CURVE,
+    EARLIER_CURVE,
     METRICS,
     card_of,
     draw_learning_curve,
@@ -23,6 +24,7 @@ from brain_tumor.segmentation.card import (
 )
 from brain_tumor.segmentation.cleanup import CleanUpRule
 from brain_tumor.segmentation.evaluation import evaluate_segmentation
+from brain_tumor.segmentation.learning_curve import HISTORY
 from brain_tumor.segmentation.networks import build_unet
 from brain_tumor.segmentation.training.export import export_bundle
 from brain_tumor.segmentation.training.subregions import TrainingPlan
@@ -251,6 +253,12 @@ def test_the_learning_curve_is_a_picture_that_the_card_shows(bundle: Path, tmp_p
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
     text = (bundle / CARD).read_text(encoding="utf-8")
     assert "![Training loss and held-out Dice](learning_curve.png)" in text
+    assert (bundle / HISTORY).read_text(encoding="utf-8") == LOG
+    assert main([str(bundle), "--log", str(bundle / HISTORY)]) == 0
+    assert (bundle / CURVE).read_bytes() == picture
+    (bundle / EARLIER_CURVE).write_bytes(picture)
+    text = card_of(bundle)
+    assert text.index("(learning_curve_earlier.png)") < text.index("(learning_curve.png)")
 
 
 def test_of_a_step_logged_twice_the_last_record_is_drawn(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from brain_tumor.bundles import METADATA
 from brain_tumor.cases.preprocessing import WORKING_SPACING_MM
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.cleanup import CleanUpRule
+from brain_tumor.segmentation.learning_curve import HISTORY
 from brain_tumor.segmentation.training import subregions
 from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.training.composites import (
@@ -171,8 +172,8 @@ def test_a_run_without_negatives_is_continued_not_resumed(data, tmp_path):
     continued = continue_run(longer, old, new)
     assert (continued.continued_from, continued.steps) == (1, 2)
     train(continued, data, new)
-    (record,) = [json.loads(line) for line in (new / "log.jsonl").read_text().splitlines()]
-    assert record["step"] == 2
+    earlier, record = [json.loads(line) for line in (new / "log.jsonl").read_text().splitlines()]
+    assert (earlier["step"], record["step"]) == (1, 2)
     assert record["false_pieces"] >= 0
     assert json.loads((new / "plan.json").read_text())["negatives"] == list(NEGATIVES)
     with pytest.raises(InputError, match="not more than the 1 steps"):
@@ -214,6 +215,8 @@ def test_a_run_is_continued_from_the_bundle_that_another_has_written(data, tmp_p
     earlier = train(TINY, data, tmp_path / "old")
     bundle = tmp_path / "shipped"
     export_bundle(earlier, TINY, CleanUpRule(), "0.0.1", bundle)
+    (bundle / HISTORY).parent.mkdir()
+    shutil.copyfile(tmp_path / "old" / "log.jsonl", bundle / HISTORY)
     longer = TrainingPlan(**{**TINY.__dict__, "steps": 2})
     plan = continue_run(longer, bundle, tmp_path / "new")
     assert (plan.continued_from, plan.learning_rate) == (1, CONTINUED_LEARNING_RATE)
@@ -223,6 +226,8 @@ def test_a_run_is_continued_from_the_bundle_that_another_has_written(data, tmp_p
         for begun in (state["network"][name], state["average"][name]):
             assert torch.equal(begun, weights.half().float())
     trained = train(plan, data, tmp_path / "new")
+    log = (tmp_path / "new" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [1, 2]
     assert any(
         not torch.equal(a, b.half().float())
         for a, b in zip(trained.parameters(), earlier.parameters(), strict=True)

@@ -3,13 +3,16 @@
     python -m brain_tumor.segmentation.card BUNDLE [--log RUN/log.jsonl]
 
 writes `docs/README.md` from `configs/metadata.json` and `metrics.json` (see
-`segmentation.evaluation`), and `docs/learning_curve.png` from the log of a training.
+`segmentation.evaluation`); the log of a training is kept as `docs/history.jsonl` and drawn as
+`docs/learning_curve.png`. A run that continues a bundle without a history has but its own steps:
+the bundle's picture may be kept as `docs/learning_curve_earlier.png`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -26,11 +29,12 @@ from brain_tumor.segmentation.card_tables import (
     weak_table,
 )
 from brain_tumor.segmentation.evaluation_rows import CUBE_COLLECTION, WHOLE_COLLECTION
-from brain_tumor.segmentation.learning_curve import draw_learning_curve
+from brain_tumor.segmentation.learning_curve import HISTORY, draw_learning_curve
 
 METRICS = Path("metrics.json")
 CARD = Path("docs/README.md")
 CURVE = Path("docs/learning_curve.png")
+EARLIER_CURVE = Path("docs/learning_curve_earlier.png")
 
 
 def render_card(
@@ -38,7 +42,7 @@ def render_card(
     metrics: Mapping[str, Any],
     *,
     weights_sha256: str,
-    has_curve: bool = False,
+    curves: Sequence[str] = (),
 ) -> str:
     """Model card in Markdown; every number comes from the two files.
 
@@ -46,14 +50,14 @@ def render_card(
         metadata: Content of `configs/metadata.json`.
         metrics: Content of `metrics.json`.
         weights_sha256: Checksum of the bundle's weights.
-        has_curve: Whether `docs/learning_curve.png` is there.
+        curves: Names of the pictures of learning curves beside the card, the earliest first.
 
     Raises:
         ModelError: If the scores are of patients that the measured weights were trained on.
         FileFormatError: If a needed entry is missing.
     """
     try:
-        return _render(metadata, metrics, weights_sha256, has_curve)
+        return _render(metadata, metrics, weights_sha256, curves)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -61,13 +65,13 @@ def render_card(
 
 
 def _render(
-    metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str, has_curve: bool
+    metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str, curves: Sequence[str]
 ) -> str:
     definitions = metrics["definitions"]
     lesions = definitions["lesions"]
     bootstrap = definitions["bootstrap"]
     plan = metadata["training"]["plan"]
-    curve = "\n![Training loss and held-out Dice](learning_curve.png)\n" if has_curve else ""
+    curve = "".join(f"\n![Training loss and held-out Dice]({name})\n" for name in curves)
     fold = metrics["fold"]
     return f"""# Brain tumour sub-regions: {metadata["name"]} {metadata["version"]}
 
@@ -341,7 +345,7 @@ def card_of(bundle: Path) -> str:
         read.metadata,
         metrics,
         weights_sha256=read.version.sha256,
-        has_curve=(bundle / CURVE).is_file(),
+        curves=[path.name for path in (EARLIER_CURVE, CURVE) if (bundle / path).is_file()],
     )
 
 
@@ -349,10 +353,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Write the card of the sub-region bundle.")
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--log", type=Path, help="draw the learning curve of this training")
+    parser.add_argument("--log", type=Path, help="keep and draw this training's log")
     chosen = parser.parse_args(argv)
     if chosen.log:
         draw_learning_curve(chosen.log, chosen.bundle / CURVE)
+        if chosen.log.resolve() != (chosen.bundle / HISTORY).resolve():
+            shutil.copyfile(chosen.log, chosen.bundle / HISTORY)
     write_card(chosen.bundle)
     return 0
 

@@ -9,6 +9,12 @@ from typing import Any
 
 from brain_tumor.errors import FileFormatError, InputError
 
+LOG = "log.jsonl"
+"""A training's record of validations, in its run folder."""
+
+HISTORY = Path("docs/history.jsonl")
+"""The same in the bundle, where it outlives the run."""
+
 REGIONS = ("WT", "TC", "ET")
 LOGGED_SETS = ("cubes", "wholes")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from brain_tumor.bundles import METADATA, read_bundle
 from brain_tumor.errors import InputError, ModelError
+from brain_tumor.segmentation.learning_curve import HISTORY, LOG
 from brain_tumor.segmentation.training.subregions import (
     CHECKPOINT,
     PLAN,
@@ -27,7 +29,7 @@ enhancement of patients that it had learnt from no better than that of patients 
 
 
 def continue_run(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPlan:
-    """Plan that goes on after a finished run; writes its checkpoint unless there is one.
+    """Plan that goes on after a finished run; takes its checkpoint and log unless there are any.
 
     A bundle has no state of the optimiser and its weights are the averaged ones in float16: both
     the network and its average begin with them, and the optimiser begins anew.
@@ -54,6 +56,9 @@ def continue_run(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPla
     output.mkdir(parents=True, exist_ok=True)
     if not (output / CHECKPOINT).exists():
         (output / PLAN).write_text(json.dumps(recorded, indent=2), encoding="utf-8")
+        history = earlier / (HISTORY if _is_bundle(earlier) else LOG)
+        if history.is_file():
+            shutil.copyfile(history, output / LOG)
         write_checkpoint(checkpoint, output)
     return dataclasses.replace(
         plan,

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from brain_tumor.errors import InputError
 from brain_tumor.labels import LabelArray, Region
 from brain_tumor.segmentation.hardware import bf16_autocast
+from brain_tumor.segmentation.learning_curve import LOG
 from brain_tumor.segmentation.losses import CrossEntropy, dice_cross_entropy
 from brain_tumor.segmentation.networks import DEFAULT_CHANNELS, build_unet
 from brain_tumor.segmentation.training.augmentation import (
@@ -287,7 +288,7 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
             record["false_voxels"] = sum(piece.voxels for piece in mined)
             losses = []
             logger.info("%s", record)
-            with (output / "log.jsonl").open("a", encoding="utf-8") as log:
+            with (output / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps(record) + "\n")
             _save(output, step + 1, network, average, optimizer)
             batches = _batches(plan, data, step + 1, mined)
