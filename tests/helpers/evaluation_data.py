@@ -119,9 +119,11 @@ class ALegibleModel:
     def version(self) -> ModelVersion:
         return ModelVersion("segmentation", "0.0.1", "ab" * 32)
 
-    def predict_labels(self, image: ScalarArray) -> LabelArray:
+    def predict_probabilities(self, image: ScalarArray) -> ScalarArray:
         self.cubes.append(image)
-        return self.change(np.round(image.max(axis=0)).clip(0, 3).astype(np.uint8))
+        labels = self.change(np.round(image.max(axis=0)).clip(0, 3).astype(np.uint8))
+        certain = np.eye(max(4, int(labels.max()) + 1), dtype=np.float32)[labels]
+        return np.moveaxis(certain, -1, 0)
 
     def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         self.cases.append(case)

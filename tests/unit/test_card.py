@@ -111,8 +111,8 @@ def test_the_card_states_use_data_terms_and_references(bundle: Path) -> None:
         "These weights have not seen fold 1, on which they are measured.",
         "321 steps",
         "Measured: cubes: 1 of 1 patients; wholes: 1 of 1 patients.",
-        "smallest component 0.1 mL, least peak 0.7, smallest enhancing 0.05 mL, smallest oedema "
-        "0 mL.",
+        "smallest component 0.1 mL, least peak 0.7, smallest enhancing 0.05 mL, least enhancing "
+        "probability 0, smallest oedema 0 mL.",
     ):
         assert sentence in text
 

@@ -55,6 +55,19 @@ def test_enough_enhancement_stays():
     assert (clean_up(labels, probability, 0.01, RULE) == Label.ET).sum() == 6
 
 
+def test_enhancement_that_is_on_average_unlikely_becomes_necrotic_core():
+    rule = CleanUpRule(smallest_enhancing_ml=0.05, least_enhancing_probability=0.6)
+    labels, probability = two_components()
+    labels[3, 3, 2:8] = Label.ET  # 0.06 mL
+    likely = np.full(labels.shape, 0.01, np.float32)  # of others it does not matter
+    likely[3, 3, 2:5], likely[3, 3, 5:8] = 0.7, 0.49  # 0.595 on average
+    cleaned = clean_up(labels, probability, 0.01, rule, enhancing_probability=likely)
+    assert cleaned[3, 3, 2:8].tolist() == [Label.NCR] * 6
+    likely[3, 3, 7] = 0.55  # 0.605
+    cleaned = clean_up(labels, probability, 0.01, rule, enhancing_probability=likely)
+    assert cleaned[3, 3, 2:8].tolist() == [Label.ET] * 6
+
+
 OEDEMA_RULE = CleanUpRule(smallest_component_ml=0.1, smallest_oedema_ml=2.0)
 
 

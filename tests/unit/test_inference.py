@@ -192,7 +192,7 @@ def test_missing_contrast_is_warned_about(segmenter):
 def test_labels_of_normalised_cubes_need_no_preprocessing(segmenter):
     image = np.zeros((4, 16, 16, 16), dtype=np.float32)
     image[1, 4:8, 4:8, 4:8] = 3
-    labels = segmenter.predict_labels(image)
+    labels = segmenter.predict_probabilities(image).argmax(axis=0)
     assert np.count_nonzero(labels == Label.ET) == 64
     assert np.count_nonzero(labels) == 64
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from brain_tumor.labels import Label, Region
+from brain_tumor.segmentation.cleanup import EnhancementRule
 from brain_tumor.segmentation.evaluation_rows import CaseRow
 from brain_tumor.segmentation.patient_scores import (
+    enhancing_dice,
     pooled_dice,
     scores_by_patient,
 )
@@ -20,7 +22,9 @@ from brain_tumor.segmentation.training.enhancing_rule import VOXEL_ML, Enhanceme
 from tests.helpers.evaluation_data import a_patient, some_labels, write_cubes
 
 
-def a_row(case: str, region: str, reference: float, found: float, overlap: float) -> CaseRow:
+def a_row(
+    case: str, region: str, reference: float, found: float, overlap: float, likely: float = 1.0
+) -> CaseRow:
     """A row of which only the volumes matter; all in mL."""
     plain = dict.fromkeys((f.name for f in dataclasses.fields(CaseRow)), None)
     return CaseRow(
@@ -33,6 +37,7 @@ def a_row(case: str, region: str, reference: float, found: float, overlap: float
             "region": region,
             "reference_ml": reference,
             "predicted_ml": found,
+            "enhancing_probability": likely if found else None,
             "sensitivity": overlap / reference if reference else None,
         }
     )
@@ -51,18 +56,27 @@ def test_nothing_found_where_nothing_is_is_right() -> None:
 
 def test_enhancement_of_all_cubes_together_has_to_reach_the_least_volume() -> None:
     false = [a_row("a_1", "ET", 0.0, 0.3, 0.0), a_row("a_2", "ET", 0.0, 0.1, 0.0)]
-    assert pooled_dice(false, 0.5) == 1.0
-    assert pooled_dice(false, 0.4) == 0.0  # 0.4 mL in all are enough
+    assert enhancing_dice(false, EnhancementRule(0.5)) == 1.0
+    assert enhancing_dice(false, EnhancementRule(0.4)) == 0.0  # 0.4 mL in all are enough
     true = [a_row("a_1", "ET", 0.4, 0.4, 0.4)]
-    assert pooled_dice(true, 0.5) == 0.0
-    assert pooled_dice(true, 0.1) == 1.0
+    assert enhancing_dice(true, EnhancementRule(0.5)) == 0.0
+    assert enhancing_dice(true, EnhancementRule(0.1)) == 1.0
+
+
+def test_enhancement_has_to_be_likely_where_it_is_outlined() -> None:
+    # by hand: (3 * 0.5 + 1 * 0.9) / 4 = 0.6
+    false = [a_row("a_1", "ET", 0.0, 3.0, 0.0, 0.5), a_row("a_2", "ET", 0.0, 1.0, 0.0, 0.9)]
+    assert enhancing_dice(false, EnhancementRule(0.0, 0.59)) == 0.0
+    assert enhancing_dice(false, EnhancementRule(0.0, 0.61)) == 1.0
+    nothing = [a_row("a_1", "ET", 0.0, 0.0, 0.0)]
+    assert enhancing_dice(nothing, EnhancementRule(0.5, 0.6)) == 1.0
 
 
 def test_every_patient_has_one_score_per_nested_region() -> None:
     rows = [
         a_row(case, region, 2.0, 2.0, 1.0) for case in ("a_1", "a_2", "b_1") for region in Region
     ]
-    scores = scores_by_patient(rows, 0.0)
+    scores = scores_by_patient(rows, EnhancementRule())
     assert set(scores) == {"a", "b"}
     assert scores["a"] == {Region.WT: 0.5, Region.TC: 0.5, Region.ET: 0.5}
 
@@ -70,13 +84,26 @@ def test_every_patient_has_one_score_per_nested_region() -> None:
 def test_the_least_volume_that_is_as_good_as_the_best_is_chosen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(enhancing_rule, "CANDIDATES_ML", (0.0, 0.2, 0.5, 1.0))
-    false = Enhancement(overlap=0.0, reference=0.0, found=0.3)
-    true = Enhancement(overlap=0.8, reference=0.8, found=0.8)
-    smallest, means = choose([false, true])
+    rules = [EnhancementRule(ml) for ml in (0.0, 0.2, 0.5, 1.0)]
+    monkeypatch.setattr(enhancing_rule, "CANDIDATES", rules)
+    false = Enhancement(overlap=0.0, reference=0.0, found=0.3, likely=0.3)
+    true = Enhancement(overlap=0.8, reference=0.8, found=0.8, likely=0.8)
+    chosen, means = choose([false, true])
     # 0 and 0.2 mL believe the false one, 1 mL disbelieves the true one
-    assert means == {0.0: 0.5, 0.2: 0.5, 0.5: 1.0, 1.0: 0.5}
-    assert smallest == 0.5
+    assert list(means.values()) == [0.5, 0.5, 1.0, 0.5]
+    assert chosen == EnhancementRule(0.5)
+
+
+def test_of_rules_as_good_the_lowest_probability_goes_before_the_smallest_volume() -> None:
+    false = Enhancement(overlap=0.0, reference=0.0, found=1.2, likely=1.2 * 0.51)
+    true = Enhancement(overlap=2.1, reference=2.1, found=2.1, likely=2.1 * 0.8)
+    chosen, means = choose([false, true])
+    assert chosen == EnhancementRule(1.5, 0.0)
+    assert means[EnhancementRule(0.0, 0.5)] == 0.5
+    assert means[EnhancementRule(0.0, 0.52)] == 1.0
+    large = Enhancement(overlap=0.0, reference=0.0, found=9.0, likely=9.0 * 0.51)
+    chosen, _ = choose([large, true])  # no volume tells them apart
+    assert chosen == EnhancementRule(0.0, 0.52)
 
 
 def test_enhancement_is_summed_over_the_cubes_of_a_patient_and_other_folds_are_not_read(
@@ -88,8 +115,10 @@ def test_enhancement_is_summed_over_the_cubes_of_a_patient_and_other_folds_are_n
     enhancing = np.count_nonzero(some_labels() == Label.ET) * VOXEL_ML
 
     class AllEnhancing:
-        def predict_labels(self, image):  # type: ignore[no-untyped-def]
-            return np.full(image.shape[1:], Label.ET, dtype=np.uint8)
+        def predict_probabilities(self, image):  # type: ignore[no-untyped-def]
+            likely = np.zeros((4, *image.shape[1:]), dtype=np.float32)
+            likely[:2], likely[2], likely[Label.ET] = 0.125, 0.25, 0.5
+            return likely
 
     found = measure(AllEnhancing(), tmp_path, [0])
     assert len(found) == 2  # one patient, two subsets of sequences
@@ -97,6 +126,7 @@ def test_enhancement_is_summed_over_the_cubes_of_a_patient_and_other_folds_are_n
         assert entry.reference == pytest.approx(2 * enhancing)
         assert entry.overlap == pytest.approx(2 * enhancing)
         assert entry.found == pytest.approx(2 * some_labels().size * VOXEL_ML)
+        assert entry.likely == pytest.approx(some_labels().size * VOXEL_ML)
 
 
 def test_the_rule_goes_into_the_metadata_with_what_it_was_chosen_on(
@@ -110,10 +140,18 @@ def test_the_rule_goes_into_the_metadata_with_what_it_was_chosen_on(
 
     def found(_model: None, _data: Path, folds: list[int]) -> list[Enhancement]:
         assert folds == [1, 2, 3, 4]
-        return [Enhancement(found=0.25), Enhancement(0.9, 0.9, 0.9)]
+        return [Enhancement(found=0.25, likely=0.2), Enhancement(0.9, 0.9, 0.9, 0.8)]
 
     monkeypatch.setattr(enhancing_rule, "measure", found)
     assert enhancing_rule.main(["--data", str(tmp_path), "--bundle", str(tmp_path)]) == 0
     written = json.loads((tmp_path / "configs/metadata.json").read_text())
-    assert written["clean_up"] == {"least_peak": 0.7, "smallest_enhancing_ml": 0.3}
-    assert written["training"]["smallest_enhancing_ml"]["chosen_on"] == "folds 1, 2, 3, 4"
+    assert written["clean_up"] == {
+        "least_peak": 0.7,
+        "smallest_enhancing_ml": 0.3,
+        "least_enhancing_probability": 0.0,
+    }
+    told = written["training"]["enhancement_rule"]
+    assert told["chosen_on"] == "folds 1, 2, 3, 4"
+    assert told["mean_dice_without"] == 0.5
+    assert told["mean_dice_by_volume"]["0.3 mL"] == 1.0
+    assert told["mean_dice_by_probability"]["0"] == 1.0

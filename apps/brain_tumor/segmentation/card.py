@@ -237,11 +237,17 @@ def _clean_up(metadata: Mapping[str, Any]) -> str:
 def _chosen_rule(metadata: Mapping[str, Any]) -> str:
     training = metadata["training"]
     told = []
-    if enhancing := training.get("smallest_enhancing_ml"):
-        means = ", ".join(f"{ml} {mean:.3f}" for ml, mean in enhancing["mean_dice"].items())
+    if enhancing := training.get("enhancement_rule"):
+        by_volume, by_probability = (
+            ", ".join(f"{key} {mean:.3f}" for key, mean in enhancing[name].items())
+            for name in ("mean_dice_by_volume", "mean_dice_by_probability")
+        )
         told.append(
-            f"The least enhancement to be believed was chosen on {enhancing['chosen_on']} (mean "
-            f"Dice of ET: {means})."
+            "Enhancement is believed from a volume and a mean probability of its voxels that were "
+            f"chosen on {enhancing['chosen_on']}, together (mean Dice of ET without a rule "
+            f"{enhancing['mean_dice_without']:.3f}; with the other threshold as chosen: "
+            f"{by_volume}; probability {by_probability}); other enhancement is outlined as "
+            "necrotic core, and the reply says so."
         )
     if oedema := training.get("smallest_oedema_ml"):
         losses = ", ".join(

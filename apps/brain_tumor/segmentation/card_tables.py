@@ -73,6 +73,7 @@ def patient_section(metrics: Mapping[str, Any]) -> str:
     if not tables:
         return ""
     smallest = metrics["definitions"]["smallest_enhancing_ml"]
+    least = metrics["definitions"]["least_enhancing_probability"]
     rows = [
         [t["sequences"], str(t["patients"])]
         + [_with_interval(t["regions"][region]) for region in NESTED]
@@ -81,9 +82,9 @@ def patient_section(metrics: Mapping[str, Any]) -> str:
     return (
         "#### All cubes of a patient taken as one\n\n"
         "As challenges score a patient: a satellite lesion of its own weighs what it measures. "
-        f"Less than {smallest:g} mL of enhancement in all counts as necrotic core, as in use. Mean "
-        "Dice over patients (95 % interval):\n\n"
-        + markdown_table(["sequences given", "patients", *NESTED], rows)
+        f"Less than {smallest:g} mL of enhancement in all, or of a mean probability under "
+        f"{least:g}, counts as necrotic core, as in use. Mean Dice over patients (95 % interval):"
+        "\n\n" + markdown_table(["sequences given", "patients", *NESTED], rows)
     )
 
 

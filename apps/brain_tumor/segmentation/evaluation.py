@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from tqdm import tqdm
 
 from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.cases.sequences import Sequence as MriSequence
-from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.errors import TumorLensError
-from brain_tumor.labels import LabelArray, LabelScheme, check_scheme
+from brain_tumor.labels import Label, LabelArray, LabelScheme, check_scheme
+from brain_tumor.segmentation.cleanup import EnhancementRule
 from brain_tumor.segmentation.evaluation_data import (
     CUBE_SPACING_MM,
     EvaluationCube,
@@ -46,7 +47,7 @@ from brain_tumor.segmentation.metrics import (
     Structure,
     score_labelmaps,
 )
-from brain_tumor.segmentation.reliability import measure_reliability
+from brain_tumor.segmentation.reliability import CubePredictor, measure_reliability
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.training.folds import FOLDS
 
@@ -68,13 +69,6 @@ SUBSETS: tuple[Subset, ...] = (
     (_T1,),
 )
 """Sequences that a model is given in turn; what a case has is always among them."""
-
-
-class CubePredictor(Protocol):
-    """Anything that labels normalised voxels directly."""
-
-    def predict_labels(self, image: ScalarArray) -> LabelArray:
-        """Labels, shape (I, J, K), of normalised intensities of shape (4, I, J, K)."""
 
 
 class SubregionModel(Segmenter, CubePredictor, Protocol):
@@ -111,7 +105,7 @@ class EvaluationReport:
         fold: Fold of patients measured on, None for all.
         rows: One row per case, subset and structure.
         settings: Definitions of the metrics.
-        smallest_enhancing_ml: The model's clean-up rule for enhancement of a whole patient.
+        enhancement: The model's clean-up rule for enhancement of a whole patient.
         calibration: What `measure_reliability` found; empty if it was not asked.
     """
 
@@ -119,7 +113,7 @@ class EvaluationReport:
     fold: int | None
     rows: tuple[CaseRow, ...]
     settings: MetricSettings = field(default_factory=MetricSettings)
-    smallest_enhancing_ml: float = 0.0
+    enhancement: EnhancementRule = field(default_factory=EnhancementRule)
     calibration: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -133,10 +127,11 @@ class EvaluationReport:
                 **self.settings.to_json(),
                 "cube_spacing_mm": list(CUBE_SPACING_MM),
                 "small_tumour_ml": SMALL_TUMOUR_ML,
-                "smallest_enhancing_ml": self.smallest_enhancing_ml,
+                "smallest_enhancing_ml": self.enhancement.smallest_ml,
+                "least_enhancing_probability": self.enhancement.least_probability,
                 "bootstrap": {"unit": "patient", "resamples": RESAMPLES, "seed": SEED},
             },
-            **summarise(self.rows, self.smallest_enhancing_ml),
+            **summarise(self.rows, self.enhancement),
             "calibration": list(self.calibration),
         }
 
@@ -210,7 +205,7 @@ def evaluate_bundle(
         report = evaluate_segmentation(segmenter, data, fold=fold, progress=lambda _: bar.update())
     report = replace(
         report,
-        smallest_enhancing_ml=segmenter.rule.smallest_enhancing_ml,
+        enhancement=segmenter.rule.enhancement,
         calibration=tuple(measure_reliability(segmenter, data, fold)),
     )
     report.write(output)
@@ -284,12 +279,24 @@ def _whole_rows(
         yield from _rows(question, run, settings)
 
 
-def _label_cube(model: CubePredictor, cube: EvaluationCube, given: Subset) -> LabelArray:
-    return model.predict_labels(cube.reduced(given))
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What a model says of a case."""
+
+    labels: LabelArray
+    enhancing_probability: float | None = None
 
 
-def _label_whole(model: Segmenter, whole: EvaluationWhole, given: Subset) -> LabelArray:
-    return model.segment(whole.reduced(given)).labelmap
+def _label_cube(model: CubePredictor, cube: EvaluationCube, given: Subset) -> _Answer:
+    probabilities = model.predict_probabilities(cube.reduced(given))
+    labels = np.asarray(probabilities.argmax(axis=0), dtype=np.uint8)
+    enhancing = labels == Label.ET
+    mean = float(probabilities[int(Label.ET)][enhancing].mean()) if enhancing.any() else None
+    return _Answer(labels, mean)
+
+
+def _label_whole(model: Segmenter, whole: EvaluationWhole, given: Subset) -> _Answer:
+    return _Answer(model.segment(whole.reduced(given)).labelmap)
 
 
 def _given(present: Subset, subsets: Sequence[Subset]) -> list[Subset]:
@@ -298,9 +305,10 @@ def _given(present: Subset, subsets: Sequence[Subset]) -> list[Subset]:
 
 
 def _rows(
-    question: _Question, run: Callable[[], LabelArray], settings: MetricSettings
+    question: _Question, run: Callable[[], _Answer], settings: MetricSettings
 ) -> Iterator[CaseRow]:
-    labels, failure = _attempt(run, question.reference.shape)
+    answer, failure = _attempt(run, question.reference.shape)
+    labels = answer.labels if answer else None
     scores = score_labelmaps(labels, question.reference, question.spacing_mm, settings)
     for structure, found in scores.items():
         values = found.to_json()
@@ -318,16 +326,16 @@ def _rows(
             failure=failure,
             tumour_ml=scores[Structure.WT].reference_ml,
             enhancing_ml=scores[Structure.ET].reference_ml,
+            enhancing_probability=answer.enhancing_probability if answer else None,
             **values,
         )
 
 
-def _attempt(
-    run: Callable[[], LabelArray], shape: tuple[int, ...]
-) -> tuple[LabelArray | None, str]:
-    """A labelmap, or None and the reason why there is none."""
+def _attempt(run: Callable[[], _Answer], shape: tuple[int, ...]) -> tuple[_Answer | None, str]:
+    """An answer, or None and the reason why there is none."""
     try:
-        labels = run()
+        answer = run()
+        labels = answer.labels
         scheme = check_scheme(labels)
     except (TumorLensError, ValueError, RuntimeError, MemoryError) as error:
         return None, " ".join(f"{type(error).__name__}: {error}".split())
@@ -335,4 +343,4 @@ def _attempt(
         return None, f"labelmap has shape {labels.shape}; expected {shape}"
     if scheme is not LabelScheme.SUBREGIONS:
         return None, f"labelmap has the scheme {scheme.value}; expected sub-regions"
-    return labels, ""
+    return answer, ""

@@ -34,6 +34,8 @@ class CaseRow:
         failure: Why there is no prediction; empty if there is one.
         tumour_ml: Reference volume of the whole tumour.
         enhancing_ml: Reference volume of the enhancing tumour.
+        enhancing_probability: Mean probability of enhancement of the voxels of a cube that are
+            outlined as it, in every row of the cube; None if there are none.
         state: Which masks hold anything (`segmentation.empty_masks.MaskState`).
         dice: See `segmentation.metrics.MaskScores`, as for all that follow.
     """
@@ -48,6 +50,7 @@ class CaseRow:
     failure: str
     tumour_ml: float
     enhancing_ml: float
+    enhancing_probability: float | None
     state: str
     dice: float | None
     iou: float | None

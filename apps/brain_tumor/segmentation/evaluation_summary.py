@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from brain_tumor.segmentation.cleanup import EnhancementRule
 from brain_tumor.segmentation.evaluation_rows import (
     CUBE_COLLECTION,
     WHOLE_COLLECTION,
@@ -46,22 +47,25 @@ GROUPS: Mapping[str, Callable[[CaseRow], bool]] = MappingProxyType(
 """Sub-groups of cases, the weak ones first; each case with every sequence that it has."""
 
 
-def summarise(rows: Sequence[CaseRow], smallest_enhancing_ml: float = 0.0) -> dict[str, Any]:
+def summarise(
+    rows: Sequence[CaseRow], enhancement: EnhancementRule | None = None
+) -> dict[str, Any]:
     """Tables of an evaluation; a pure function of the per-case table.
 
     Args:
         rows: Rows of one evaluation, or of several folds after one another.
-        smallest_enhancing_ml: Clean-up rule that is applied when the cubes of a patient are
-            taken together.
+        enhancement: Clean-up rule that is applied when the cubes of a patient are taken
+            together.
 
     Returns:
         The keys `cubes`, `wholes`, `weak_cases` and `failures` of the report; see
         `segmentation.evaluation.EvaluationReport`.
     """
     measured = [row for row in rows if row.expert]
+    rule = enhancement or EnhancementRule()
     cubes = _collection(measured, CUBE_COLLECTION)
     return {
-        CUBE_COLLECTION: {**cubes, "whole_patients": _patients(measured, smallest_enhancing_ml)},
+        CUBE_COLLECTION: {**cubes, "whole_patients": _patients(measured, rule)},
         WHOLE_COLLECTION: _collection(measured, WHOLE_COLLECTION),
         "weak_cases": {"note": WEAK_NOTE, "rows": _weak([r for r in rows if not r.expert])},
         "failures": _failures(rows),
@@ -135,7 +139,7 @@ def _collection(measured: Sequence[CaseRow], collection: str) -> dict[str, Any]:
     }
 
 
-def _patients(measured: Sequence[CaseRow], smallest_enhancing_ml: float) -> list[dict[str, Any]]:
+def _patients(measured: Sequence[CaseRow], enhancement: EnhancementRule) -> list[dict[str, Any]]:
     """Dice with all cubes of a patient taken as one, per subset of sequences."""
     subsets: dict[str, list[CaseRow]] = {}
     for row in measured:
@@ -143,7 +147,7 @@ def _patients(measured: Sequence[CaseRow], smallest_enhancing_ml: float) -> list
             subsets.setdefault(row.sequences, []).append(row)
     tables = []
     for name in sorted(subsets, key=lambda name: (-name.count("+"), name)):
-        scores = scores_by_patient(subsets[name], smallest_enhancing_ml)
+        scores = scores_by_patient(subsets[name], enhancement)
         regions = {
             region.value: patient_statistics(list(scores), [s[region] for s in scores.values()])
             for region in NESTED

@@ -141,19 +141,15 @@ class SubregionSegmenter:
         outside = torch.from_numpy(~working.foreground)
         return WorkingPrediction(_certain(probabilities[0], outside, Label.BACKGROUND), working)
 
-    def predict_labels(self, image: ScalarArray) -> LabelArray:
-        """Labels of normalised intensities that need no preprocessing.
+    def predict_probabilities(self, image: ScalarArray) -> ScalarArray:
+        """Class probabilities of normalised intensities that need no preprocessing.
 
         Args:
             image: Shape (4, I, J, K), axes multiples of 16, 0 in the background.
 
         Returns:
-            Label values, shape (I, J, K); not cleaned up.
+            Shape (4, I, J, K), classes in the order of `Label`; not cleaned up.
         """
-        return np.asarray(self.predict_probabilities(image).argmax(axis=0), dtype=np.uint8)
-
-    def predict_probabilities(self, image: ScalarArray) -> ScalarArray:
-        """Class probabilities, shape (4, I, J, K), of what `predict_labels` takes."""
         probabilities = self._probabilities(torch.from_numpy(image)[None])[0]
         return np.asarray(probabilities.numpy(), dtype=np.float32)
 
@@ -168,14 +164,15 @@ class SubregionSegmenter:
         """Clean-up as probabilities: what is removed becomes certain background or core.
 
         Returns:
-            What is left, and the enhancement in mL that was too little to be believed.
+            What is left, and the enhancement in mL that was not believed.
         """
         disbelieved_ml = 0.0
         probabilities = prediction.probabilities
         labels = np.asarray(probabilities.max(dim=0).indices.numpy(), dtype=np.uint8)
         tumour = 1.0 - probabilities[int(Label.BACKGROUND)].numpy()
         voxel_ml = float(abs(np.linalg.det(prediction.case.affine[:3, :3]))) / 1000.0
-        cleaned = clean_up(labels, tumour, voxel_ml, self._rule)
+        enhancing = probabilities[int(Label.ET)].numpy()
+        cleaned = clean_up(labels, tumour, voxel_ml, self._rule, enhancing_probability=enhancing)
         for changed, value in _changes(labels, cleaned):
             probabilities = _certain(probabilities, torch.from_numpy(changed), value)
             if value is Label.NCR:
@@ -300,7 +297,7 @@ def _warnings(case: Case, labelmap: LabelArray, disbelieved_ml: float) -> tuple[
         warnings.append(f"The tumour found is smaller than {SMALL_TUMOUR_ML:g} mL; check it.")
     if disbelieved_ml:
         warnings.append(
-            f"{disbelieved_ml:.2f} mL of possible enhancement, too little to be believed, was "
+            f"{disbelieved_ml:.2f} mL of possible enhancement, too little or too unsure, was "
             "outlined as necrotic core; check it."
         )
     return tuple(warnings)

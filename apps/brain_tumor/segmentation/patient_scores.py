@@ -9,50 +9,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from brain_tumor.labels import Region
+from brain_tumor.segmentation.cleanup import EnhancementRule
 from brain_tumor.segmentation.evaluation_rows import CaseRow
 
 NESTED = (Region.WT, Region.TC, Region.ET)
 
 
-def volume_dice(overlap: float, reference: float, found: float, least: float = 0.0) -> float:
+def volume_dice(overlap: float, reference: float, found: float) -> float:
     """Dice from volumes; 1 if there is nothing and nothing is found.
 
     Args:
         overlap: Volume in both masks.
         reference: Volume of the reference.
         found: Volume of the prediction.
-        least: A prediction smaller than this counts as nothing.
     """
-    if found < least:
-        overlap = found = 0.0
     total = reference + found
     return 2 * overlap / total if total else 1.0
 
 
-def pooled_dice(rows: Iterable[CaseRow], least_ml: float = 0.0) -> float:
+def pooled_dice(rows: Iterable[CaseRow]) -> float:
     """Dice of several cubes as if they were one; 1 if both masks are empty in all of them.
 
     Args:
         rows: One region of the cubes of one patient.
-        least_ml: Less than this in all counts as nothing found: the clean-up rule for enhancement.
     """
     pooled = list(rows)
     return volume_dice(
         sum((row.sensitivity or 0.0) * (row.reference_ml or 0.0) for row in pooled),
         sum(row.reference_ml or 0.0 for row in pooled),
         sum(row.predicted_ml for row in pooled),
-        least_ml,
     )
 
 
+def enhancing_dice(rows: Sequence[CaseRow], rule: EnhancementRule) -> float:
+    """Dice of the enhancement of one patient, of which none is found if it is not believed.
+
+    Args:
+        rows: Enhancing tumour in the cubes of one patient.
+        rule: Of the clean-up.
+    """
+    found = sum(row.predicted_ml for row in rows)
+    likely = sum(row.predicted_ml * (row.enhancing_probability or 0.0) for row in rows)
+    if found and not rule.believes(found, likely / found):
+        return volume_dice(0.0, sum(row.reference_ml or 0.0 for row in rows), 0.0)
+    return pooled_dice(rows)
+
+
 def scores_by_patient(
-    rows: Sequence[CaseRow], smallest_enhancing_ml: float
+    rows: Sequence[CaseRow], enhancement: EnhancementRule
 ) -> dict[str, dict[Region, float]]:
     """Dice of the nested regions per patient.
 
     Args:
         rows: Rows of cubes, all read with the same sequences.
-        smallest_enhancing_ml: Of the clean-up rule; less in all is necrotic core.
+        enhancement: Of the clean-up; what it does not believe is necrotic core.
     """
     found: dict[str, dict[Region, float]] = {}
     for patient in sorted({row.patient for row in rows}):
@@ -61,6 +71,6 @@ def scores_by_patient(
         found[patient] = {
             Region.WT: pooled_dice(regions[Region.WT]),
             Region.TC: pooled_dice(regions[Region.TC]),
-            Region.ET: pooled_dice(regions[Region.ET], smallest_enhancing_ml),
+            Region.ET: enhancing_dice(regions[Region.ET], enhancement),
         }
     return found

@@ -40,7 +40,7 @@ SUBSETS = (tuple(MriSequence), (MriSequence.T1C, MriSequence.FLAIR))
 Array = npt.NDArray[np.float64]
 
 
-class ProbabilityPredictor(Protocol):
+class CubePredictor(Protocol):
     """Anything that gives class probabilities of normalised voxels directly."""
 
     def predict_probabilities(self, image: ScalarArray) -> ScalarArray:
@@ -66,7 +66,7 @@ class PatientReliability:
 
 
 def measure_reliability(
-    model: ProbabilityPredictor,
+    model: CubePredictor,
     data: Path,
     fold: int | None,
     subsets: Sequence[tuple[MriSequence, ...]] = SUBSETS,
@@ -101,7 +101,7 @@ def measure_reliability(
 
 
 def read_patient(
-    model: ProbabilityPredictor, cubes: Sequence[EvaluationCube], given: tuple[MriSequence, ...]
+    model: CubePredictor, cubes: Sequence[EvaluationCube], given: tuple[MriSequence, ...]
 ) -> PatientReliability:
     """Reliability on the cubes of one patient, taken as one."""
     probabilities, truth = [], []

@@ -44,9 +44,10 @@ REPLIES: dict[str, str] = {
     "The tumour found is smaller than {ml} mL; check it": (
         "발견된 종양이 {ml} mL보다 작습니다. 확인하십시오"
     ),
-    "{ml} mL of possible enhancement, too little to be believed, was outlined as necrotic core; "
+    "{ml} mL of possible enhancement, too little or too unsure, was outlined as necrotic core; "
     "check it": (
-        "조영 증강일 수 있는 {ml} mL는 믿기에 너무 적어 괴사 중심부로 표시했습니다. 확인하십시오"
+        "조영 증강일 수 있는 {ml} mL는 너무 적거나 불확실하여 괴사 중심부로 표시했습니다. "
+        "확인하십시오"
     ),
     "The case has no T1c; the outline was made on {name}, which this model has not learnt": (
         "증례에 T1c가 없어 이 모델이 배우지 않은 {name}에서 윤곽을 그렸습니다"

@@ -13,7 +13,7 @@ from brain_tumor.segmentation.training.export import export_bundle
 from brain_tumor.segmentation.training.subregions import TrainingPlan, load_training_data, train
 
 NEEDED = ("brats20/cubes.npz", "brats20/masks128.npz", "brats20/twins.json", "glioma3d")
-VERSION = "0.3.1"
+VERSION = "0.4.0"
 
 
 def train_segmentation(
