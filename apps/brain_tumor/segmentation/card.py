@@ -284,14 +284,15 @@ _NEGATIVES = MappingProxyType(
 def _notes(metadata: Mapping[str, Any]) -> str:
     plan = metadata["training"]["plan"]
     notes = [f"{note}\n" for note in metadata["training"].get("notes", ())]
+    earlier = plan.get("continued_from")
+    if earlier:
+        notes.append(f"The first {earlier} steps are those of an earlier run.\n")
+    since = f" since step {earlier}" if earlier else ""
     negatives = " and ".join(_NEGATIVES[name] for name in plan.get("negatives", ()))
     if negatives:
-        notes.append(f"Further healthy tissue: {negatives}.\n")
-    if plan.get("continued_from"):
-        notes.append(f"The first {plan['continued_from']} steps are those of an earlier run.\n")
+        notes.append(f"Further healthy tissue{since}: {negatives}.\n")
     if plain := plan.get("plain_share"):
-        since = f"Since then {plain:.0%}" if plan.get("continued_from") else f"{plain:.0%}"
-        notes.append(f"{since} of the samples kept their contrast and resolution.\n")
+        notes.append(f"Samples that kept their contrast and resolution{since}: {plain:.0%}.\n")
     return "\n".join([*notes, ""]) if notes else ""
 
 
@@ -301,7 +302,7 @@ def _commands(metadata: Mapping[str, Any], fold: int) -> str:
     earlier = " --continue-from EARLIER" if plan.get("continued_from") else ""
     return (
         f"tumorlens train {name} --data DIR --output RUN --fold {left_out} "
-        f"--steps {plan['steps']}{earlier}\n"
+        f"--steps {plan['steps']} --threads {plan['threads']}{earlier}\n"
         f"python -m brain_tumor.segmentation.training.enhancing_rule --data DIR "
         f"--bundle models/{name}\n"
         f"python -m brain_tumor.segmentation.training.oedema_rule --data DIR "
