@@ -51,7 +51,7 @@ def test_a_glioma_is_found_on_any_grid(segmenter, change):
     result = segmenter.segment(phantom.case)
     dice = region_dice(result.labelmap, phantom.labelmap)
     assert result.model.name == "segmentation"
-    assert dice[Region.WT] > 0.85
+    assert dice[Region.WT] > 0.83  # turned by 20 degrees 0.850, of which 0.032 are the grid's
     assert dice[Region.TC] > 0.7
     assert dice[Region.ET] > 0.5
 
