@@ -42,16 +42,21 @@ def a_glioma():
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{}, {"axcodes": "LPS"}, {"axcodes": "SAL"}, {"oblique_deg": 20.0}, {"spacing_mm": (1, 1, 5)}],
-    ids=lambda change: "-".join(map(str, change)) or "plain",
+    ("change", "least_wt"),
+    [
+        pytest.param({}, 0.85, id="plain"),
+        pytest.param({"axcodes": "LPS"}, 0.85, id="LPS"),
+        pytest.param({"axcodes": "SAL"}, 0.85, id="SAL"),
+        pytest.param({"oblique_deg": 20.0}, 0.83, id="oblique"),  # 0.850; on its own grid 0.882
+        pytest.param({"spacing_mm": (1, 1, 5)}, 0.85, id="thick"),
+    ],
 )
-def test_a_glioma_is_found_on_any_grid(segmenter, change):
+def test_a_glioma_is_found_on_any_grid(segmenter, change, least_wt):
     phantom = make_phantom(PhantomSpec(seed=21, **change))
     result = segmenter.segment(phantom.case)
     dice = region_dice(result.labelmap, phantom.labelmap)
     assert result.model.name == "segmentation"
-    assert dice[Region.WT] > 0.83  # turned by 20 degrees 0.850, of which 0.032 are the grid's
+    assert dice[Region.WT] > least_wt
     assert dice[Region.TC] > 0.7
     assert dice[Region.ET] > 0.5
 

@@ -22,9 +22,9 @@ from brain_tumor.segmentation.evaluation import (
 from brain_tumor.segmentation.evaluation_data import count_cases, read_cubes, read_wholes
 from brain_tumor.segmentation.evaluation_rows import CaseRow, read_rows
 from brain_tumor.segmentation.evaluation_summary import (
-    _resamples,
     bootstrap_interval,
     patient_statistics,
+    resamples,
     summarise,
 )
 from brain_tumor.segmentation.networks import build_unet
@@ -366,7 +366,7 @@ def test_the_bootstrap_of_two_patients_spans_both_and_is_the_same_every_time() -
     assert bootstrap_interval(values) == [0.0, 1.0]
     many = np.linspace(0, 1, 40)
     first = bootstrap_interval(many)
-    _resamples.cache_clear()  # as in another process
+    resamples.cache_clear()  # as in another process
     assert bootstrap_interval(many) == first
     assert bootstrap_interval(np.array([0.7])) is None
 

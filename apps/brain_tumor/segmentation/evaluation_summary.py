@@ -110,12 +110,12 @@ def bootstrap_interval(values: npt.NDArray[np.float64]) -> list[float] | None:
     """
     if len(values) < 2:
         return None
-    low, high = np.percentile(values[_resamples(len(values))].mean(axis=1), [2.5, 97.5])
+    low, high = np.percentile(values[resamples(len(values))].mean(axis=1), [2.5, 97.5])
     return [float(low), float(high)]
 
 
 @cache
-def _resamples(count: int) -> npt.NDArray[np.intp]:
+def resamples(count: int) -> npt.NDArray[np.intp]:
     """Indices of every resample; the same for every metric, so that intervals are comparable."""
     return np.random.default_rng(SEED).integers(count, size=(RESAMPLES, count))
 

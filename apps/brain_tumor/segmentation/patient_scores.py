@@ -27,18 +27,30 @@ def volume_dice(overlap: float, reference: float, found: float) -> float:
     return 2 * overlap / total if total else 1.0
 
 
+def believed_dice(
+    overlap: float, reference: float, found: float, likely: float, rule: EnhancementRule
+) -> float:
+    """Dice from volumes of enhancement, of which none is found if it is not believed.
+
+    Args:
+        overlap: Volume in both masks, in mL.
+        reference: Volume of the reference, in mL.
+        found: Volume of the prediction, in mL.
+        likely: The same, each voxel counting its probability.
+        rule: Of the clean-up.
+    """
+    if found and not rule.believes(found, likely / found):
+        overlap = found = 0.0
+    return volume_dice(overlap, reference, found)
+
+
 def pooled_dice(rows: Iterable[CaseRow]) -> float:
     """Dice of several cubes as if they were one; 1 if both masks are empty in all of them.
 
     Args:
         rows: One region of the cubes of one patient.
     """
-    pooled = list(rows)
-    return volume_dice(
-        sum((row.sensitivity or 0.0) * (row.reference_ml or 0.0) for row in pooled),
-        sum(row.reference_ml or 0.0 for row in pooled),
-        sum(row.predicted_ml for row in pooled),
-    )
+    return volume_dice(*_pooled_volumes(list(rows)))
 
 
 def enhancing_dice(rows: Sequence[CaseRow], rule: EnhancementRule) -> float:
@@ -48,11 +60,17 @@ def enhancing_dice(rows: Sequence[CaseRow], rule: EnhancementRule) -> float:
         rows: Enhancing tumour in the cubes of one patient.
         rule: Of the clean-up.
     """
-    found = sum(row.predicted_ml for row in rows)
     likely = sum(row.predicted_ml * (row.enhancing_probability or 0.0) for row in rows)
-    if found and not rule.believes(found, likely / found):
-        return volume_dice(0.0, sum(row.reference_ml or 0.0 for row in rows), 0.0)
-    return pooled_dice(rows)
+    return believed_dice(*_pooled_volumes(rows), likely, rule)
+
+
+def _pooled_volumes(rows: Sequence[CaseRow]) -> tuple[float, float, float]:
+    """Volumes in both masks, of the reference and of the prediction, in mL."""
+    return (
+        sum((row.sensitivity or 0.0) * (row.reference_ml or 0.0) for row in rows),
+        sum(row.reference_ml or 0.0 for row in rows),
+        sum(row.predicted_ml for row in rows),
+    )
 
 
 def scores_by_patient(

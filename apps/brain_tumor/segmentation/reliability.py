@@ -29,7 +29,7 @@ from brain_tumor.labels import (
 )
 from brain_tumor.segmentation.evaluation_data import EvaluationCube, read_cubes
 from brain_tumor.segmentation.evaluation_rows import join_sequences
-from brain_tumor.segmentation.evaluation_summary import RESAMPLES, SEED, patient_statistics
+from brain_tumor.segmentation.evaluation_summary import patient_statistics, resamples
 from brain_tumor.segmentation.inference import entropy_bits
 from brain_tumor.segmentation.overlap import dice
 from brain_tumor.segmentation.patient_scores import NESTED
@@ -201,11 +201,7 @@ def _interval(each: Array) -> list[float] | None:
     """Percentile bootstrap over patients of the pooled error."""
     if len(each) < 2:
         return None
-    rng = np.random.default_rng(SEED)
-    errors = [
-        calibration_error(each[rng.integers(len(each), size=len(each))].sum(axis=0))
-        for _ in range(RESAMPLES)
-    ]
+    errors = [calibration_error(each[drawn].sum(axis=0)) for drawn in resamples(len(each))]
     low, high = np.percentile(errors, [2.5, 97.5])
     return [float(low), float(high)]
 

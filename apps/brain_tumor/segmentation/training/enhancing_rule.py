@@ -26,7 +26,7 @@ from brain_tumor.segmentation.cleanup import EnhancementRule
 from brain_tumor.segmentation.evaluation import held_out_fold
 from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM, read_cubes
 from brain_tumor.segmentation.inference import SubregionSegmenter
-from brain_tumor.segmentation.patient_scores import volume_dice
+from brain_tumor.segmentation.patient_scores import believed_dice
 from brain_tumor.segmentation.reliability import CubePredictor
 from brain_tumor.segmentation.training.cleanup_choice import folds_to_choose_on, keep_choice
 
@@ -61,9 +61,7 @@ class Enhancement:
 
     def dice(self, rule: EnhancementRule) -> float:
         """Dice if enhancement that the rule does not believe is none."""
-        if self.found and not rule.believes(self.found, self.likely / self.found):
-            return volume_dice(0.0, self.reference, 0.0)
-        return volume_dice(self.overlap, self.reference, self.found)
+        return believed_dice(self.overlap, self.reference, self.found, self.likely, rule)
 
 
 def measure(segmenter: CubePredictor, data: Path, folds: Sequence[int]) -> list[Enhancement]:
