@@ -132,7 +132,7 @@ def test_noisy_background_of_a_scan_with_skull_is_cut_off():
 
 
 def test_an_empty_volume_is_refused():
-    with pytest.raises(VolumeError, match="every voxel is 7"):
+    with pytest.raises(VolumeError, match="every voxel has the same value"):
         foreground_mask(np.full((5, 5, 5), 7, dtype=np.float32))
 
 

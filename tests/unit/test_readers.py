@@ -255,7 +255,7 @@ BAD_NIFTI = [
     (missing_data, FileFormatError, "cut short"),
     (not_a_number, VolumeError, "3 voxels that are NaN or infinite"),
     (infinite, VolumeError, "1 voxels that are NaN or infinite"),
-    (one_value, VolumeError, "every voxel is 7"),
+    (one_value, VolumeError, "every voxel has the same value"),
     (two_dimensions, VolumeError, "2 dimensions"),
     (four_dimensions, VolumeError, "4 dimensions"),
     (five_dimensions, VolumeError, "5 dimensions"),
@@ -447,7 +447,7 @@ def test_an_empty_labelmap_is_a_labelmap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.5, "fractions"), (np.nan, "fractions or NaN"), (-1.0, "from -1"), (256.0, "to 256")],
+    [(0.5, "fractions"), (np.nan, "fractions or NaN"), (-1.0, "below 0"), (256.0, "above 255")],
 )
 def test_values_that_are_no_labels_are_refused(tmp_path: Path, value: float, words: str) -> None:
     labels = np.zeros(SHAPE, np.float32)
@@ -478,7 +478,7 @@ def test_a_bad_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="picture cannot be read"):
         read_slice(tmp_path / "a.png")
     Image.new("L", (8, 8), 5).save(tmp_path / "b.png")
-    with pytest.raises(VolumeError, match="every voxel is 5"):
+    with pytest.raises(VolumeError, match="every voxel has the same value"):
         read_slice(tmp_path / "b.png", pixel_mm=1.0)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from brain_tumor.cases import durable
-from brain_tumor.cases.nrrd_files import image_affine
 from brain_tumor.cases.readers import read_labelmap, read_volume
 from brain_tumor.cases.volume import Volume
 from brain_tumor.cases.writers import (
@@ -32,6 +31,15 @@ from tests.helpers.volumes import GRIDS, SHAPE, a_counted_volume, grid
 every_grid = pytest.mark.parametrize("affine", GRIDS.values(), ids=GRIDS.keys())
 every_suffix = pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd"])
 LABELS = (np.arange(np.prod(SHAPE)) % 5).astype(np.uint8).reshape(SHAPE)
+
+
+def image_affine(image: sitk.Image) -> np.ndarray:
+    """Voxel to RAS+ mm of a 3-D SimpleITK image, which itself speaks LPS+."""
+    affine = np.eye(4)
+    direction = np.asarray(image.GetDirection()).reshape(3, 3)
+    affine[:3, :3] = direction * np.asarray(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
 @every_grid

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.errors import InvalidDicomError
+
+from brain_tumor.cases.dicom_safety import read_checked
 
 Vector = npt.NDArray[np.float64]
 
-DAMAGES = (InvalidDicomError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
+DAMAGES = (
+    *(InvalidDicomError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(struct.error, ArithmeticError, NotImplementedError, RecursionError, MemoryError),
+)
 """What pydicom raises on a damaged header, some of it only when a value is looked up."""
 
 _PREAMBLE_BYTES = 132
@@ -22,6 +27,7 @@ _HEADER_TAGS = [
     *("SOPClassUID", "Modality", "ImageType", "StudyInstanceUID", "SeriesInstanceUID"),
     *("SeriesDescription", "ProtocolName", "SeriesNumber", "ContrastBolusAgent"),
     *("EchoTime", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing"),
+    "BitsAllocated",
     *("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"),
     *("SpacingBetweenSlices", "SharedFunctionalGroupsSequence"),
     *("PerFrameFunctionalGroupsSequence", "PatientName", "PatientID", "PatientIdentityRemoved"),
@@ -56,7 +62,7 @@ def read_header(path: Path) -> Any | None:
     Raises:
         Exception: One of `DAMAGES` if the header is damaged.
     """
-    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+    header = read_checked(path, _HEADER_TAGS)
     is_image = "Rows" in header and "Columns" in header
     is_grey = int(header.get("SamplesPerPixel") or 1) == 1
     is_mr = str(header.get("Modality", "")) in _MR_MODALITIES
@@ -66,7 +72,7 @@ def read_header(path: Path) -> Any | None:
 def read_identity(path: Path) -> Identity:
     """Texts of one file that could name the patient. An unreadable header names nobody."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+        header = read_checked(path, _HEADER_TAGS)
     except DAMAGES:
         return Identity(frozenset(), is_removed=False)
     name = str(header.get("PatientName", "")).replace("^", " ").replace("=", " ")

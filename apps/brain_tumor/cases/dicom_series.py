@@ -31,7 +31,7 @@ from brain_tumor.cases.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.sequences import Sequence, names_other_image, recognise_sequence
 from brain_tumor.cases.stored import StoredVolume, check_size
 from brain_tumor.cases.volume import Affine
-from brain_tumor.errors import FileFormatError, GeometryError
+from brain_tumor.errors import FileFormatError, GeometryError, InputError
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ SLICE_TOLERANCE = 0.1
 """How far a slice may lie from its place in a regular stack, as a share of the slice distance."""
 _ORIENTATION_TOLERANCE = 1e-3
 _MIN_SLICE_DISTANCE_MM = 1e-3
+_MAX_ORIENTATIONS = 400  # a radial stack has some hundred
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,17 +126,22 @@ def find_series(folder: Path) -> list[DicomSeries]:
         folder: Folder that is searched with all its sub-folders, or one DICOM file.
 
     Returns:
-        Series by study and number. Other modalities, colour images and damaged headers are
+        Series by study and number. Other modalities, colour images and damaged files are
         passed over; a series that lacks slices for that reason is refused when it is read.
+
+    Raises:
+        FileFormatError: If there is nothing but damaged files.
     """
     groups: dict[tuple[Any, ...], list[tuple[Path, Any]]] = {}
     damaged = 0
+    problem = "the header is damaged"
     for path in _dicom_files(folder):
         try:
             header = read_header(path)
             if header is not None:
                 groups.setdefault(_group_key(path, header), []).append((path, header))
-        except DAMAGES:
+        except DAMAGES as error:
+            problem = error.message if isinstance(error, InputError) and not damaged else problem
             damaged += 1
     found: list[DicomSeries] = []
     for members in groups.values():
@@ -144,8 +150,10 @@ def find_series(folder: Path) -> list[DicomSeries]:
             found += [series for part in parts if (series := _build_series(part)) is not None]
         except DAMAGES:
             damaged += len(members)
+    if damaged and not found:
+        raise FileFormatError(f"{damaged} DICOM files cannot be read; the first: {problem}")
     if damaged:
-        logger.warning("%d DICOM files with damaged headers were passed over", damaged)
+        logger.warning("%d damaged DICOM files were passed over", damaged)
     return sorted(found, key=lambda s: (s.study, s.number, s.label))
 
 
@@ -217,6 +225,8 @@ def _split_by_orientation(members: list[tuple[Path, Any]]) -> list[list[tuple[Pa
                 part.append((path, header))
                 break
         else:
+            if len(parts) >= _MAX_ORIENTATIONS:
+                raise FileFormatError("a series looks more ways than any scanner does")
             parts.append((orientation, [(path, header)]))
     return [part for _, part in parts]
 

@@ -17,6 +17,8 @@ from brain_tumor.cases.stored import (
     GZIP_MAGIC,
     StoredVolume,
     about,
+    check_growth,
+    check_holds,
     check_numeric,
     check_size,
     check_spacing,
@@ -29,6 +31,7 @@ from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import FileFormatError, GeometryError
 
 _NIFTI2_BYTES = 540
+_SCALED_BYTES = 8
 _MAX_DATA_OFFSET = 2**26
 _FORMS_TOLERANCE_MM = 0.5
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
@@ -90,14 +93,15 @@ def _read(path: Path) -> tuple[Any, npt.NDArray[Any]]:
         raise FileFormatError(f"NIfTI header is damaged (data begin at byte {offset})")
     voxels = math.prod(shape)
     size = offset + voxels * dtype.itemsize
+    is_scaled = slope not in (None, 1.0) or intercept not in (None, 0.0)
+    check_growth(len(content), voxels * _SCALED_BYTES if is_scaled else size)
     data = inflate(content, size) if is_compressed else content
-    if len(data) < size:
-        raise FileFormatError(f"data end after {len(data)} of {size} bytes; the file is cut short")
+    check_holds(len(data), size)
     array = np.frombuffer(data, dtype, voxels, offset).reshape(shape, order="F")
     return header, apply_read_scaling(array, slope, intercept)  # type: ignore[no-untyped-call]
 
 
-def _parse_header(start: bytes) -> Any:
+def _parse_header(start: bytes | bytearray) -> Any:
     """NIfTI-1 or NIfTI-2 header of a single-file image, of either byte order."""
     kinds: tuple[tuple[Any, bytes], ...] = (
         (nib.Nifti1Header, b"n+1"),
@@ -107,7 +111,7 @@ def _parse_header(start: bytes) -> Any:
         size = kind.sizeof_hdr
         if len(start) < size:
             continue
-        header = kind(start[:size], check=False)
+        header = kind(bytes(start[:size]), check=False)
         if int(header["sizeof_hdr"]) == size and bytes(header["magic"]).startswith(magic):
             return header
     raise FileFormatError("content is not NIfTI; expected a single-file .nii or .nii.gz")

@@ -1,6 +1,7 @@
-"""NRRD files with their data attached (.nrrd) and MetaImage files (.mha).
+"""NRRD files with their data attached (.nrrd).
 
-Files whose data lie in another file are refused: the header could name any file of the computer.
+Only the fields that are needed are read, and the voxels are taken from the bytes behind the header:
+no file that a header names is ever opened, and nothing is skipped that a header asks to skip.
 
 References:
     NRRD format: https://teem.sourceforge.net/nrrd/format.html
@@ -8,10 +9,9 @@ References:
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,19 +20,20 @@ import nrrd
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.cases.itk import itk
 from brain_tumor.cases.stored import (
     StoredVolume,
     about,
+    check_growth,
+    check_holds,
     check_numeric,
     check_size,
     check_spacing,
-    inflate_at_most,
+    inflate,
     read_bytes,
     squeeze_to_3d,
 )
 from brain_tumor.cases.volume import Affine
-from brain_tumor.errors import FileFormatError, VolumeError
+from brain_tumor.errors import FileFormatError, InputError, VolumeError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -47,10 +48,47 @@ _SPACE_TO_RAS: Mapping[str, npt.NDArray[np.float64]] = MappingProxyType(
     }
 )
 _COMPRESSIONS = MappingProxyType({"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"})
+_TEXTS = frozenset({"ascii", "text", "txt"})
+_ITEM_TYPES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
+    **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int"), "i2"),
+    **dict.fromkeys(("int16", "int16_t"), "i2"),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int"), "u2"),
+    **dict.fromkeys(("uint16", "uint16_t"), "u2"),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
+    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
+    **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t"), "i8"),
+    **dict.fromkeys(("signed long long", "signed long long int"), "i8"),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int"), "u8"),
+    **dict.fromkeys(("uint64", "uint64_t"), "u8"),
+    **{"float": "f4", "double": "f8", "block": "V"},
+}
+_KNOWN_FIELDS = frozenset(
+    {
+        *("type", "dimension", "sizes", "endian", "encoding", "space", "space dimension"),
+        *("space directions", "space origin", "spacings"),
+    }
+)
 _DAMAGES = (nrrd.NRRDError, ValueError, KeyError, IndexError, TypeError, OverflowError)
 _NO_ORIENTATION = "the header gives no orientation; left and right may be exchanged"
-_META_HEADER_BYTES = 8192
-_MAX_ITEM_BYTES = 8
+_MAX_HEADER_BYTES = 2**20  # a segmentation with many segments describes each
+_MAX_FIELD_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class NrrdHeader:
+    """What the header of an NRRD file says.
+
+    Attributes:
+        fields: Fields of the format that are needed, parsed by pynrrd.
+        pairs: Keys and values that a program added (`key:=value`), as written.
+        begin: Where the data begin.
+    """
+
+    fields: Mapping[str, Any]
+    pairs: Mapping[str, str]
+    begin: int
 
 
 def read_nrrd(path: Path) -> StoredVolume:
@@ -62,46 +100,137 @@ def read_nrrd(path: Path) -> StoredVolume:
         GeometryError: If the header's geometry is unusable.
     """
     with about(path.name):
-        stream = io.BytesIO(read_bytes(path))
-        if not stream.getvalue().startswith(b"NRRD000"):
-            raise FileFormatError("content is not NRRD")
-        try:
-            header = nrrd.read_header(stream)
-            sizes = tuple(int(n) for n in header["sizes"])
-        except _DAMAGES as error:
-            raise FileFormatError(f"NRRD header is damaged ({error})") from error
-        if "data file" in header or "datafile" in header:
-            raise FileFormatError(
-                "data lie in another file; expected a .nrrd with its data attached",
-                remedy="Save the volume again as one .nrrd file.",
-            )
+        content = read_bytes(path)
+        header = parse_nrrd_header(content)
+        sizes = tuple(int(n) for n in header.fields["sizes"])
         check_size(sizes)
-        array = _read_data(header, stream.read())
-        check_numeric(array.dtype)
-        spatial, affine, warnings = _nrrd_geometry(header, sizes)
+        array = _read_data(header, content)
+        try:
+            spatial, affine, doubts = _nrrd_geometry(header.fields, sizes)
+        except InputError:
+            raise
+        except _DAMAGES as error:
+            raise FileFormatError(f"NRRD header is damaged ({type(error).__name__})") from error
         if math.prod(sizes[axis] for axis in spatial) != math.prod(sizes):
             raise VolumeError(
                 f"image of {sizes} holds several values per voxel; expected one",
                 remedy="Export one 3-D volume per sequence.",
             )
         shape = squeeze_to_3d(tuple(sizes[axis] for axis in spatial))
-        return StoredVolume(array.reshape(shape, order="F"), affine, warnings)
+        return StoredVolume(array.reshape(shape, order="F"), affine, doubts)
 
 
-def _read_data(header: Mapping[str, Any], content: bytes) -> npt.NDArray[Any]:
-    """Values of an NRRD file of any dimension; what follows the header is `content`."""
-    encoding = str(header.get("encoding", ""))
+def parse_nrrd_header(content: bytes) -> NrrdHeader:
+    """Header of an NRRD file whose data are attached.
+
+    Raises:
+        FileFormatError: If the content is no NRRD, its header is damaged, or the data lie
+            elsewhere than right behind it.
+    """
+    if not content.startswith(b"NRRD000"):
+        raise FileFormatError("content is not NRRD")
+    known: dict[str, str] = {}
+    pairs: dict[str, str] = {}
+    begin = content.find(b"\n") + 1
+    while begin:
+        newline = content.find(b"\n", begin, _MAX_HEADER_BYTES)
+        line = content[begin : newline if newline >= 0 else _MAX_HEADER_BYTES]
+        text = line.decode("utf-8", "replace").rstrip()
+        begin = newline + 1
+        if not text or newline < 0:
+            break
+        key, colon, value = text.partition(":")
+        name = key.strip()
+        if text.startswith("#") or not colon:
+            continue
+        if value.startswith("="):
+            pairs[name] = value[1:]
+            continue
+        _refuse_elsewhere(name, value.strip())
+        if name in known:
+            raise FileFormatError(f"NRRD header is damaged ({name} is given twice)")
+        if name in _KNOWN_FIELDS:
+            known[name] = text[:_MAX_FIELD_BYTES]
     try:
-        if encoding in _COMPRESSIONS:
-            most = _MAX_ITEM_BYTES * math.prod(int(n) for n in header["sizes"])
-            content = inflate_at_most(content, most, _COMPRESSIONS[encoding])
-            header = {**header, "encoding": "raw"}
-        array: npt.NDArray[Any] = nrrd.read_data(header, io.BytesIO(content))
-    except FileFormatError:
-        raise
+        fields = nrrd.read_header(["NRRD0005", *known.values()])
+        missing = sorted({"type", "dimension", "sizes", "encoding"} - set(fields))
+        if missing or len(fields["sizes"]) != fields["dimension"]:
+            raise ValueError(f"{', '.join(missing)} missing" if missing else "sizes and dimension")
     except _DAMAGES as error:
-        raise FileFormatError(f"data are cut short or damaged ({error})") from error
-    return array
+        reason = str(error) or type(error).__name__
+        raise FileFormatError(f"NRRD header is damaged ({reason:.80})") from error
+    return NrrdHeader(fields, pairs, begin or len(content))
+
+
+def _refuse_elsewhere(name: str, value: str) -> None:
+    """Refuse a field that says where else the data are."""
+    plain = name.lower().replace(" ", "")
+    if plain == "datafile":
+        raise FileFormatError(
+            "data lie in another file; expected a .nrrd with its data attached",
+            remedy="Save the volume again as one .nrrd file.",
+        )
+    if plain in ("lineskip", "byteskip") and value != "0":
+        raise FileFormatError(
+            f"data do not begin behind the header ({plain} is {value:.20}); expected no skip",
+            remedy="Save the volume again as one .nrrd file.",
+        )
+
+
+def _read_data(header: NrrdHeader, content: bytes) -> npt.NDArray[Any]:
+    """Voxels, flat, in the order of the file."""
+    encoding = str(header.fields["encoding"]).lower()
+    dtype = _item_type(header.fields, encoding)
+    check_numeric(dtype)
+    voxels = math.prod(int(n) for n in header.fields["sizes"])
+    size = voxels * dtype.itemsize
+    if encoding in _TEXTS:
+        return parse_values(content[header.begin :], dtype, voxels)
+    if encoding == "raw":
+        check_holds(len(content) - header.begin, size)
+        return np.frombuffer(content, dtype, voxels, header.begin)
+    try:
+        data = inflate(content[header.begin :], size, _COMPRESSIONS[encoding])
+    except FileFormatError as error:
+        raise FileFormatError(f"data are cut short or damaged ({error.message})") from error
+    except KeyError as error:
+        raise FileFormatError(f"NRRD encoding is {encoding!r:.20}; expected gzip or raw") from error
+    return np.frombuffer(data, dtype, voxels)
+
+
+def _item_type(fields: Mapping[str, Any], encoding: str) -> np.dtype[Any]:
+    """NumPy's type of a voxel.
+
+    Raises:
+        FileFormatError: If the type or the byte order is unknown.
+    """
+    kind = _ITEM_TYPES.get(fields["type"])
+    if kind is None:
+        raise FileFormatError(f"NRRD header is damaged (type is {fields['type']!r:.40})")
+    dtype = np.dtype(kind)
+    if dtype.itemsize <= 1 or encoding in _TEXTS:
+        return dtype
+    order = {"big": ">", "little": "<"}.get(str(fields.get("endian", "")).lower())
+    if order is None:
+        raise FileFormatError("NRRD header is damaged (endian is missing or unknown)")
+    return np.dtype(f"{order}{kind}")
+
+
+def parse_values(text: bytes, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+    """Voxels that are written as text.
+
+    Raises:
+        FileFormatError: If there are not as many, or one is no number.
+    """
+    check_growth(len(text), count * dtype.itemsize)
+    check_holds(len(text) + 1, 2 * count)  # a digit and a space for each
+    try:
+        values = np.fromstring(text, dtype, count, sep=" ")
+    except (ValueError, OverflowError) as error:
+        raise FileFormatError("data are damaged (a voxel is no number)") from error
+    if len(values) < count:
+        raise FileFormatError(f"data end after {len(values)} of {count} voxels; cut short")
+    return values
 
 
 def _nrrd_geometry(
@@ -128,49 +257,3 @@ def _nrrd_geometry(
     space = str(header.get("space", "")).lower()
     warnings = () if space in _SPACE_TO_RAS else (_NO_ORIENTATION,)
     return spatial, _SPACE_TO_RAS.get(space, LPS_TO_RAS) @ affine, warnings
-
-
-def read_meta_image(path: Path) -> StoredVolume:
-    """Read a 3-D MetaImage file (.mha), as BraTS 2012-2015 came.
-
-    Raises:
-        FileFormatError: If the file is no MetaImage, damaged or without its data.
-        VolumeError: If the image is not 3-D or not one number per voxel.
-    """
-    with about(path.name):
-        text = read_bytes(path)[:_META_HEADER_BYTES].decode("latin-1")
-        fields = dict(re.findall(r"^(\w+)[ \t]*=[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE))
-        if "NDims" not in fields or "DimSize" not in fields:
-            raise FileFormatError("content is not MetaImage")
-        if fields.get("ElementDataFile", "").upper() != "LOCAL":
-            raise FileFormatError(
-                "data lie in another file; expected a .mha with its data attached",
-                remedy="Save the volume again as one .mha file.",
-            )
-        try:
-            shape = tuple(int(n) for n in fields["DimSize"].split())
-        except ValueError as error:
-            raise FileFormatError(f"MetaImage header is damaged ({error})") from error
-        if len(shape) != 3:
-            raise VolumeError(
-                f"image has {len(shape)} dimensions {shape}; expected a 3-D volume",
-                remedy="Export one 3-D volume per sequence.",
-            )
-        check_size(shape)
-        try:
-            image = itk.ReadImage(str(path), imageIO="MetaImageIO")
-        except RuntimeError as error:
-            raise FileFormatError("data are cut short or damaged") from error
-        if image.GetNumberOfComponentsPerPixel() != 1:
-            raise VolumeError("image holds colours or vectors; expected one number per voxel")
-        return StoredVolume(itk.GetArrayFromImage(image).T, image_affine(image))
-
-
-def image_affine(image: Any) -> Affine:
-    """Voxel to RAS+ mm of a 3-D SimpleITK image, which itself speaks LPS+."""
-    affine = np.eye(4)
-    direction = np.asarray(image.GetDirection(), dtype=np.float64).reshape(3, 3)
-    affine[:3, :3] = direction * np.asarray(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    ras: Affine = LPS_TO_RAS @ affine
-    return ras

@@ -77,7 +77,8 @@ def foreground_mask(array: ScalarArray) -> BoolArray:
     low, high = float(array.min()), float(array.max())
     if high <= low:
         raise VolumeError(
-            f"volume is empty: every voxel is {low:g}", remedy="Choose a volume with signal."
+            "volume is empty: every voxel has the same value",
+            remedy="Choose a volume with signal.",
         )
     above = array > low
     if 1.0 - above.mean() >= STRIPPED_BACKGROUND_SHARE:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from brain_tumor.cases.dicom_headers import is_dicom
 from brain_tumor.cases.dicom_series import DicomSeries, find_series, read_series
+from brain_tumor.cases.meta_image import read_meta_image
 from brain_tumor.cases.nifti_files import read_nifti, read_nifti_channels
-from brain_tumor.cases.nrrd_files import read_meta_image, read_nrrd
-from brain_tumor.cases.stored import StoredVolume, about, check_size
+from brain_tumor.cases.nrrd_files import read_nrrd
+from brain_tumor.cases.stored import StoredVolume, about, check_growth, check_size
 from brain_tumor.cases.volume import Affine, ScalarArray, Volume, check_affine
 from brain_tumor.errors import FileFormatError, LabelError, SequenceError, VolumeError
 from brain_tumor.labels import LabelArray
@@ -33,6 +34,13 @@ VOLUME_SUFFIXES = tuple(_FILE_READERS)
 """Endings of the files that hold a volume, the longest first."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Endings of the files that hold a single slice without geometry."""
+PICTURE_FORMATS = ("PNG", "JPEG")
+"""What Pillow may take such a file for; it hands other formats to other programs."""
+MAX_PIXELS = 2**24
+"""16 million pixels; the largest slice of a scanner has a million."""
+_PICTURE_DAMAGES = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+
+_VOXEL_BYTES = 4  # float32
 
 ASSUMED_FIELD_OF_VIEW_MM = 240.0
 ASSUMED_SLICE_THICKNESS_MM = 5.0
@@ -92,7 +100,8 @@ def read_volume_with_warnings(path: Path) -> ReadVolume:
     """As `read_volume`, with the doubts about the file returned instead of logged."""
     stored = _read_stored(path)
     with about(path.name):
-        return ReadVolume(_checked(stored), stored.warnings)
+        held = path.stat().st_size if path.is_file() else None
+        return ReadVolume(_checked(stored, held), stored.warnings)
 
 
 def read_dicom_series(series: DicomSeries) -> ReadVolume:
@@ -130,7 +139,8 @@ def read_channels(path: Path, count: int) -> list[ReadVolume]:
             remedy="State the sequence of every volume of the file, in order.",
         )
     with about(path.name):
-        return [ReadVolume(_checked(stored), stored.warnings) for stored in channels]
+        held = path.stat().st_size
+        return [ReadVolume(_checked(stored, held), stored.warnings) for stored in channels]
 
 
 def read_labelmap(path: Path) -> tuple[LabelArray, Affine]:
@@ -160,7 +170,8 @@ def read_labelmap(path: Path) -> tuple[LabelArray, Affine]:
             )
         low, high = float(array.min()), float(array.max())
         if low < 0 or high > 255:
-            raise LabelError(f"labelmap holds values from {low:g} to {high:g}; expected 0 to 255")
+            side = "below 0" if low < 0 else "above 255"
+            raise LabelError(f"labelmap holds values {side}; expected 0 to 255")
         return array.astype(np.uint8), affine
 
 
@@ -190,11 +201,11 @@ def read_slice(
     """
     with about(path.name):
         try:
-            with Image.open(path) as picture:
-                check_size(picture.size)
+            with Image.open(path, formats=PICTURE_FORMATS) as picture:
+                _check_picture(picture.size)
                 is_deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
                 pixels = np.asarray(picture if is_deep else picture.convert("L"), np.float32)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except _PICTURE_DAMAGES as error:
             raise FileFormatError(f"picture cannot be read ({type(error).__name__})") from error
         size_mm = pixel_mm or ASSUMED_FIELD_OF_VIEW_MM / max(pixels.shape)
         affine = np.diag([-size_mm, -size_mm, thickness_mm, 1.0])
@@ -231,12 +242,28 @@ def _read_dicom_file(path: Path) -> StoredVolume:
         return read_series(found[0])
 
 
-def _checked(stored: StoredVolume) -> Volume:
-    volume = Volume(_as_float32(stored), stored.affine)
-    low, high = float(volume.array.min()), float(volume.array.max())
-    if low == high:
-        raise VolumeError(f"volume is empty: every voxel is {low:g}")
-    return volume
+def _check_picture(size: tuple[int, int]) -> None:
+    """Refuse a picture that is no slice, before any memory is taken for it."""
+    check_size(size)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise VolumeError(
+            f"picture of {size[0]} x {size[1]} pixels; expected at most {MAX_PIXELS} pixels",
+            remedy="Export the slice in the resolution of the scanner.",
+        )
+
+
+def _checked(stored: StoredVolume, file_bytes: int | None = None) -> Volume:
+    """Volume of finite numbers that are not all the same.
+
+    Args:
+        stored: What was read.
+        file_bytes: Size of its file, where a small one may hold many voxels.
+    """
+    if stored.array.min() == stored.array.max():  # NaN is none of these
+        raise VolumeError("volume is empty: every voxel has the same value")
+    if file_bytes is not None:
+        check_growth(file_bytes, stored.array.size * _VOXEL_BYTES)
+    return Volume(_as_float32(stored), stored.affine)
 
 
 def _as_float32(stored: StoredVolume) -> ScalarArray:

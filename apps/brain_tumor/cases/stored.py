@@ -19,7 +19,13 @@ from brain_tumor.errors import FileFormatError, GeometryError, InputError, Volum
 MAX_VOXELS = 2**28
 """268 million voxels, a gigabyte as float32; the largest brain MRI has about half."""
 MAX_FILE_BYTES = 8 * MAX_VOXELS + 2**26
+FREE_BYTES = 2**27
+"""Memory that any file may ask for, however small it is."""
+MAX_EXPANSION = 200
+"""Memory that a larger one may ask for, in bytes per byte of the file; MRI packs to a third."""
 GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK_BYTES = 2**15
+_MAX_EMPTY_MEMBERS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +76,50 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def inflate(compressed: bytes, size: int) -> bytes:
-    """The first `size` bytes of a gzip stream, which may have several members.
+def check_growth(file_bytes: int, needed_bytes: int) -> None:
+    """Refuse a small file that asks for much memory, before any is taken.
+
+    Args:
+        file_bytes: Size of the file.
+        needed_bytes: What its voxels take unpacked.
+
+    Raises:
+        VolumeError: If no volume packs that well.
+    """
+    if needed_bytes > max(FREE_BYTES, MAX_EXPANSION * file_bytes):
+        raise VolumeError(
+            f"{file_bytes} bytes unpack to {needed_bytes}; expected at most {MAX_EXPANSION} times "
+            "as many",
+            remedy="Crop the volume to the head, or save it without compression.",
+        )
+
+
+def check_holds(held_bytes: int, needed_bytes: int) -> None:
+    """Refuse a file that is too short for the voxels it announces.
+
+    Args:
+        held_bytes: Bytes of pixel data in the file, or the size of the whole file.
+        needed_bytes: What the announced voxels take.
+
+    Raises:
+        FileFormatError: If it is.
+    """
+    if held_bytes < needed_bytes:
+        raise FileFormatError(
+            f"data end after {held_bytes} of {needed_bytes} bytes; the file is cut short"
+        )
+
+
+def inflate(compressed: bytes, size: int, encoding: str = "gzip") -> bytearray:
+    """The first `size` bytes of a compressed stream, which may have several members.
 
     Raises:
         FileFormatError: If the stream is damaged or ends before.
+        VolumeError: If so few bytes cannot hold so many.
     """
+    check_growth(len(compressed), size)
     # one byte more than wanted, so that the checksum behind the data is read and checked
-    content = inflate_at_most(compressed, size + 1)
+    content = inflate_at_most(compressed, size + 1, encoding)
     if len(content) < size:
         raise FileFormatError(
             f"compressed data end after {len(content)} of {size} bytes; the file is cut short"
@@ -85,37 +127,46 @@ def inflate(compressed: bytes, size: int) -> bytes:
     return content
 
 
-def inflate_at_most(compressed: bytes, size: int, encoding: str = "gzip") -> bytes:
+def inflate_at_most(compressed: bytes, size: int, encoding: str = "gzip") -> bytearray:
     """Decompress, but stop at a size: a small file must not fill the memory.
 
     Args:
         compressed: The compressed bytes.
         size: Where to stop.
-        encoding: `gzip` or `bzip2`.
+        encoding: `gzip`, `bzip2` or `zlib` (which also takes gzip).
 
     Returns:
         At most `size` bytes; fewer when the stream is shorter or cut short.
 
     Raises:
-        FileFormatError: If the stream is damaged.
+        FileFormatError: If the stream is damaged, or has many members that hold nothing.
     """
-    parts: list[bytes] = []
-    missing, rest = size, compressed
+    content, rest = bytearray(), memoryview(compressed)
+    stream, held, empty = _decompressor(encoding), 0, 0
     try:
-        while missing > 0 and rest:
-            stream = _decompressor(encoding)
-            parts.append(stream.decompress(rest, missing))
-            missing -= len(parts[-1])
+        while len(content) < size and len(rest):
+            content += stream.decompress(rest[:_CHUNK_BYTES], size - len(content))
+            taken = min(len(rest), _CHUNK_BYTES)
             if not stream.eof:
-                break
-            rest = stream.unused_data.lstrip(b"\0")  # tape padding
+                rest = rest[taken:]
+                continue
+            rest = rest[taken - len(stream.unused_data) :]
+            empty += len(content) == held
+            if empty > _MAX_EMPTY_MEMBERS:
+                raise FileFormatError("compressed data are damaged (members without content)")
+            while len(rest) and rest[0] == 0:  # tape padding
+                head = bytes(rest[:_CHUNK_BYTES])
+                rest = rest[len(head) - len(head.lstrip(b"\0")) :]
+            stream, held = _decompressor(encoding), len(content)
     except (zlib.error, OSError, EOFError) as error:
         raise FileFormatError(f"compressed data are damaged ({error})") from error
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return content
 
 
 def _decompressor(encoding: str) -> Any:
-    return bz2.BZ2Decompressor() if encoding == "bzip2" else zlib.decompressobj(wbits=31)
+    if encoding == "bzip2":
+        return bz2.BZ2Decompressor()
+    return zlib.decompressobj(wbits=47 if encoding == "zlib" else 31)
 
 
 def check_size(shape: tuple[int, ...]) -> None:

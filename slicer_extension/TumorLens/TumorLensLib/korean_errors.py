@@ -189,7 +189,9 @@ ERRORS: dict[str, str] = {
     "Free disk space or start the database, then send it again": (
         "디스크 공간을 늘리거나 데이터베이스를 시작한 뒤 다시 보내십시오"
     ),
-    "volume is empty: every voxel is {value}": "볼륨이 비어 있습니다. 모든 복셀이 {value}입니다",
+    "volume is empty: every voxel has the same value": (
+        "볼륨이 비어 있습니다. 모든 복셀의 값이 같습니다"
+    ),
     "Choose a volume with signal": "신호가 있는 볼륨을 고르십시오",
     "{name} holds {count} voxels above background; expected a head or a brain": (
         "{name}에 배경보다 밝은 복셀이 {count}개뿐입니다. 머리나 뇌가 있어야 합니다"
