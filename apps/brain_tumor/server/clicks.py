@@ -93,7 +93,8 @@ def _own(entry: object, what: str, *, is_positive: bool) -> RequestedClick:
         )
     value = entry.get("label")
     known = {int(label) for label in Label if label}
-    if value is not None and (isinstance(value, bool) or value not in known):
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (is_number and value in known):
         raise InputError(f"{what} has the label {value!r:.20}; expected one of {sorted(known)}")
     is_ras = "ras" in entry
     position = _point(entry["ras" if is_ras else "ijk"], what)

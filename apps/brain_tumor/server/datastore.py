@@ -35,7 +35,8 @@ from brain_tumor.cases.study_layout import sequences_folder
 from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.server.atomic import remove_leftovers
 from brain_tumor.server.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
-from brain_tumor.server.index import LABELS_FOLDER, Change, StudyIndex, encode, label_files
+from brain_tumor.server.index import LABELS_FOLDER, Change, StudyIndex, label_files
+from brain_tumor.server.json_values import merged_info
 from brain_tumor.server.listing import list_studies
 from brain_tumor.server.reconcile import (
     differs,
@@ -268,7 +269,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
                     for pair in pairs:
                         for kind, file in pair.items():
                             archive.write(file, f"{kind}/{Path(file).name}")
-                    archive.writestr("metadata.json", encode(self._datastore))
+                    archive.writestr("metadata.json", self._index.encoded())
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
@@ -324,7 +325,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             with self._index.transaction() as change:
                 name = f"{image}{suffix}"
                 change.batch.write(self._root / name, content)
-                info = {**(image_info or {}), "ts": int(time.time()), "name": name}
+                told = merged_info({}, image_info or {}, f"case '{image}'")
+                info = {**told, "ts": int(time.time()), "name": name}
                 change.index.objects[image] = ImageLabelModel(
                     image=DataModel(ext=suffix, info=info)
                 )
@@ -385,7 +387,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         """
         tag = check_tag(tag)
         image = self.require_image(image_id)
-        plain = dict(info or {})
+        plain = merged_info({}, info or {}, f"the label of case '{image_id}'")
         accepted = self._check_label(label, image, plain)
         with self._index.mutex:
             proposal = self.get_image_info(image_id).get("proposed_by")
@@ -445,7 +447,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         """
         self.require_image(image_id)
         with self._index.transaction() as change:
-            change.index.objects[image_id].image.info.update(info)
+            held = change.edit(image_id).image
+            held.info = merged_info(held.info, info, f"case '{image_id}'")
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Merge keys into a label's information.
@@ -456,7 +459,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         with self._index.mutex:
             self.require_label(label_id, label_tag)
             with self._index.transaction() as change:
-                change.index.objects[label_id].labels[check_tag(label_tag)].info.update(info)
+                held = change.edit(label_id).labels[check_tag(label_tag)]
+                held.info = merged_info(held.info, info, f"the label of case '{label_id}'")
 
     def record_proposal(self, image_id: str, model: Mapping[str, str]) -> None:
         """Remember which model's labelmap a client got for a case; written only when it changes."""
@@ -517,4 +521,4 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         self._history.stage_removal(change.batch, (image_id, tag), after=found)
         for path in label_files(self._root / LABELS_FOLDER / tag, image_id):
             change.batch.remove(path)
-        del change.index.objects[image_id].labels[tag]
+        del change.edit(image_id).labels[tag]

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
-from monailabel.datastore.local import DataModel, LocalDatastoreModel
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
 
-from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.cases.durable import storage_errors
 from brain_tumor.cases.study_layout import INDEX_NAME
-from brain_tumor.errors import BusyError, InputError
+from brain_tumor.errors import BusyError
 from brain_tumor.server.atomic import FileBatch, file_batch
 from brain_tumor.server.history import LabelVersion
-from brain_tumor.server.validation import VOLUME_SUFFIXES, check_tag
+from brain_tumor.server.index_file import LABELS_FOLDER, IndexFile, encode, read_index
+from brain_tumor.server.validation import VOLUME_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
 CONFIG = INDEX_NAME
 BACKUP = f"{INDEX_NAME}.bak"
-LABELS_FOLDER = "labels"
 STOCK_LOCK = ".lock"
 LOCK_PATIENCE_S = 30.0
 
@@ -39,7 +37,7 @@ class Change:
 
     Attributes:
         root: Studies folder.
-        index: Copy of the index, free to change.
+        index: Copy of the index; entries may be put in and taken out, see `edit`.
         batch: Files that change before the index does.
         after: Files that are removed once the index is durable.
     """
@@ -48,6 +46,15 @@ class Change:
     index: LocalDatastoreModel
     batch: FileBatch
     after: list[Path] = field(default_factory=list)
+    _edited: set[str] = field(default_factory=set)
+
+    def edit(self, image: str) -> ImageLabelModel:
+        """Entry of a case, free to change; others are shared with the index that readers see."""
+        if image not in self._edited:
+            self._edited.add(image)
+            self.index.objects[image] = copy.deepcopy(self.index.objects[image])
+        entry: ImageLabelModel = self.index.objects[image]
+        return entry
 
     def put_label(self, version: LabelVersion, content: bytes) -> None:
         """Make a version the current label of its image and tag.
@@ -71,8 +78,7 @@ class Change:
             "saved_at": version.saved_at,
             "proposed_by": dict(version.proposed_by) if version.proposed_by else None,
         }
-        labels = self.index.objects[version.image].labels
-        labels[version.tag] = DataModel(ext=suffix, info=info)
+        self.edit(version.image).labels[version.tag] = DataModel(ext=suffix, info=info)
 
 
 class StudyIndex:
@@ -91,6 +97,7 @@ class StudyIndex:
         self._process_lock = FileLock(root / STOCK_LOCK)
         self._stamp: tuple[int, ...] | None = None
         self._is_loaded = False
+        self._texts: dict[str, tuple[ImageLabelModel, str]] = {}
         self._current = LocalDatastoreModel(
             name="studies", description="TumorLens studies", images_dir=".", base_path=str(root)
         )
@@ -101,7 +108,7 @@ class StudyIndex:
         return self._current
 
     def load(self) -> None:
-        """Read the index if it changed on disk; fall back to the backup, then to an empty one.
+        """Read the index if it changed on disk; what is damaged comes from memory or the backup.
 
         A damaged index is kept beside under another name. Once loaded, the copy in memory is the
         truth until a sound file replaces it.
@@ -113,17 +120,27 @@ class StudyIndex:
             stamp = _stamp(self._config)
             if stamp == self._stamp and self._is_loaded:
                 return
-            index = _read(self._config, self._root)
-            if index is None and stamp is not None:
+            found = read_index(self._config)
+            if found is not None and (found.damaged or not found.is_whole):
                 aside = self._config.with_suffix(f".damaged-{time.time_ns()}.json")
-                logger.error("%s is damaged; kept as %s and recovered", CONFIG, aside.name)
+                logger.error("%s is damaged; kept as %s and mended", CONFIG, aside.name)
                 self._config.replace(aside)
                 stamp = None
-            if index is None and not self._is_loaded:
-                index = _read(self._backup, self._root)
-            if index is not None:
+            if found is None and not self._is_loaded:
+                found = read_index(self._backup)
+            if found is not None and (found.is_whole or not self._is_loaded):
+                index = found.mended(self._copies())
+                index.base_path, index.labels_dir = str(self._root), LABELS_FOLDER
                 self._current = index
             self._stamp, self._is_loaded = stamp, True
+
+    def _copies(self) -> Iterator[Mapping[str, ImageLabelModel]]:
+        """Entries of copies of the index, the newest first."""
+        if self._is_loaded:
+            yield self._current.objects
+        backup: IndexFile | None = read_index(self._backup)
+        if backup is not None:
+            yield backup.entries
 
     def ensure_on_disk(self) -> None:
         """Write the index if there is none, or if it had to be recovered.
@@ -135,6 +152,10 @@ class StudyIndex:
             with self.transaction():
                 pass
 
+    def encoded(self) -> bytes:
+        """The index as it stands on disk."""
+        return encode(self._current, {})
+
     @contextmanager
     def transaction(self) -> Iterator[Change]:
         """Change the index and files together, for one thread of one process at a time.
@@ -145,9 +166,12 @@ class StudyIndex:
         """
         with self.mutex, self._between_processes(), file_batch() as batch:
             self.load()
-            change = Change(self._root, self._current.model_copy(deep=True), batch)
+            objects = dict(self._current.objects)
+            change = Change(
+                self._root, self._current.model_copy(update={"objects": objects}), batch
+            )
             yield change
-            content = encode(change.index)
+            content = encode(change.index, self._texts)
             batch.write(self._config, content)
             batch.write(self._backup, content)
             batch.commit()
@@ -170,12 +194,6 @@ class StudyIndex:
             self._process_lock.release()
 
 
-def encode(index: LocalDatastoreModel) -> bytes:
-    """Index as it stands on disk."""
-    plain: dict[str, Any] = index.model_dump(exclude={"base_path"})
-    return json.dumps(plain, indent=2, default=str).encode()
-
-
 def label_files(folder: Path, image: str, *, without: str = "") -> list[Path]:
     """Files of an image in a tag's folder, except the one with a given suffix."""
     paths = (folder / f"{image}{suffix}" for suffix in VOLUME_SUFFIXES if suffix != without)
@@ -189,26 +207,3 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _read(path: Path, root: Path) -> LocalDatastoreModel | None:
-    """Index from disk without entries that lead out of the folder; None if it is damaged."""
-    try:
-        index = LocalDatastoreModel.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    index.base_path, index.images_dir, index.labels_dir = str(root), ".", LABELS_FOLDER
-    for image in list(index.objects):
-        case = index.objects[image]
-        try:
-            check_case_id(image)
-            for tag in case.labels:
-                check_tag(tag)
-            suffixes = {case.image.ext, *(label.ext for label in case.labels.values())}
-            sound = suffixes <= set(VOLUME_SUFFIXES)
-        except InputError:
-            sound = False
-        if not sound:
-            logger.error("dropped an entry of %s that is no case of this folder", path.name)
-            del index.objects[image]
-    return index

@@ -52,10 +52,10 @@ def reconcile(change: Change, history: LabelHistory, listing: Listing) -> None:
         del objects[image]
     for image, suffixes in listing.images.items():
         _enter_image(change.index, image, suffixes)
-    for image, case in objects.items():
+    for image, case in list(objects.items()):
         for tag in [tag for tag in case.labels if (image, tag) not in listing.labels]:
             history.stage_removal(change.batch, (image, tag))
-            del case.labels[tag]
+            del change.edit(image).labels[tag]
     for (image, tag), suffixes in listing.labels.items():
         if image in objects:
             _enter_label(change, history, (image, tag), suffixes)

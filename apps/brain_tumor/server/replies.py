@@ -159,7 +159,7 @@ def json_reply(
 ) -> Response:
     """JSON reply of anything that `to_plain` understands."""
     return Response(
-        json.dumps(to_plain(content), allow_nan=False, ensure_ascii=False).encode(),
+        _encoded(content),
         status_code=status,
         media_type="application/json",
         headers=dict(headers or {}),
@@ -212,7 +212,7 @@ def multipart_reply(params: Mapping[str, Any], parts: Items[FilePart]) -> Respon
         parts: Files, the labelmap first.
     """
     boundary = secrets.token_hex(24)
-    payload = json.dumps(to_plain(params), allow_nan=False, ensure_ascii=False).encode()
+    payload = _encoded(params)
     chunks = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="params"\r\n'
         "Content-Type: application/json\r\n\r\n".encode(),
@@ -235,6 +235,12 @@ def file_reply(part: FilePart) -> Response:
         media_type=part.media_type,
         headers={"Content-Disposition": f'attachment; filename="{part.filename}"'},
     )
+
+
+def _encoded(content: Any) -> bytes:
+    """JSON in UTF-8; half a character, which UTF-8 has no bytes for, stays escaped."""
+    text = json.dumps(to_plain(content), allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _from_monailabel(error: MONAILabelException) -> TumorLensError:

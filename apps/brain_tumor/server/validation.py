@@ -5,7 +5,6 @@ Names become file names, so they are checked once here and trusted below.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from brain_tumor.cases.case_ids import check_case_id
+from brain_tumor.cases.study_layout import PATIENT_KEY
 from brain_tumor.errors import InputError
+from brain_tumor.server.json_values import check_json, parse_json
 
 MAX_TEXT_CHARACTERS = 128
 MAX_NAME_BYTES = 200  # file names end at 255 bytes
-MAX_JSON_CHARACTERS = 256 * 1024
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 """Files that hold a volume or a labelmap; the longest suffix first."""
 
@@ -27,7 +27,9 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-RESERVED_INFO_KEYS = frozenset({"path", "name", "ts", "sha256", "version", "proposed_by"})
+RESERVED_INFO_KEYS = frozenset(
+    {"path", "name", "ts", "sha256", "version", "proposed_by", "saved_at", "strategy"}
+)
 """Keys of image and label information that only the server writes."""
 
 
@@ -138,29 +140,22 @@ def parse_object(text: str | None, what: str) -> dict[str, Any]:
         what: How the message names the input.
 
     Raises:
-        InputError: If it is too long, not JSON, not an object, or holds NaN or infinity.
+        InputError: If it is no object, or JSON that `parse_json` refuses.
     """
-    if not text:
-        return {}
-    if len(text) > MAX_JSON_CHARACTERS:
-        raise InputError(f"{what} has {len(text)} characters; expected {MAX_JSON_CHARACTERS}")
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is not JSON: {error}; expected an object") from error
-    return check_object(value, what)
+    return check_object(parse_json(text, what), what) if text else {}
 
 
 def check_object(value: object, what: str) -> dict[str, Any]:
     """JSON object as given, None as ``{}``.
 
     Raises:
-        InputError: If it is anything else.
+        InputError: If it is anything else, or holds what cannot be stored.
     """
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise InputError(f"{what} is a JSON {type(value).__name__}; expected an object")
+    check_json(value, what)
     return value
 
 
@@ -168,11 +163,19 @@ def check_info(info: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Free-form information about an image or a label.
 
     Raises:
-        InputError: If a key belongs to the server.
+        InputError: If a key belongs to the server, or one that it reads has the wrong type.
     """
     owned = sorted(RESERVED_INFO_KEYS & set(info))
     if owned:
         raise InputError(f"{what} holds {owned}; the server writes these itself")
+    check_client_id(info)
+    for key, parameter in _READ_INFO.items():
+        if key in info:
+            _check_value(f"{what}.{key}", info[key], parameter)
+    for entry in info.get("label_info") or ():
+        known = isinstance(entry, dict) and isinstance(entry.get("name"), str)
+        if not known or not isinstance(entry.get("idx", 0), int):
+            raise InputError(f"{what}.label_info holds {entry!r:.80}; expected a name and an idx")
     return dict(info)
 
 
@@ -203,6 +206,14 @@ class Parameter:
     default: Any = None
     affects_result: bool = True
 
+
+_READ_INFO: Mapping[str, Parameter] = MappingProxyType(
+    {
+        PATIENT_KEY: Parameter((str, int, type(None))),
+        "label_info": Parameter((list, type(None))),
+    }
+)
+"""Keys of free-form information that the server reads."""
 
 STOCK_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
@@ -263,8 +274,3 @@ def _check_value(what: str, value: Any, parameter: Parameter) -> None:
 def _refuse(what: str, value: str, expected: str) -> NoReturn:
     """Raise the sentence that all checks of names share."""
     raise InputError(f"{what} is {value!r:.80}; expected {expected}")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    """Refuse the NaN and Infinity that Python's JSON would accept."""
-    raise ValueError(f"{name} is not JSON")

@@ -52,7 +52,8 @@ def next_sample(app: App, strategy: str, params: JsonBody = None) -> Response:
     if not sample:
         return json_reply({})
     store = app.datastore()
-    held = store.get_image_info(sample["id"]).get("strategy", {})
+    held = store.get_image_info(sample["id"]).get("strategy")
+    held = held if isinstance(held, dict) else {}
     served = {"ts": int(time.time()), "client_id": checked["client_id"]}
     store.update_image_info(sample["id"], {"strategy": {**held, name: served}})
     return json_reply({**sample, **store.get_image_info(sample["id"])})
