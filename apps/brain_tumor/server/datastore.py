@@ -35,7 +35,8 @@ from brain_tumor.cases.study_layout import sequences_folder
 from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.server.atomic import remove_leftovers
 from brain_tumor.server.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
-from brain_tumor.server.index import LABELS_FOLDER, Change, StudyIndex, label_files
+from brain_tumor.server.index import Change, StudyIndex, label_files
+from brain_tumor.server.index_file import LABELS_FOLDER
 from brain_tumor.server.json_values import merged_info
 from brain_tumor.server.listing import list_studies
 from brain_tumor.server.reconcile import (

@@ -12,7 +12,8 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 from brain_tumor.cases.durable import storage_errors
 from brain_tumor.errors import StorageError
 from brain_tumor.server.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
-from brain_tumor.server.index import LABELS_FOLDER, Change, StudyIndex
+from brain_tumor.server.index import Change, StudyIndex
+from brain_tumor.server.index_file import LABELS_FOLDER
 from brain_tumor.server.listing import Listing, Suffixes
 
 logger = logging.getLogger(__name__)
