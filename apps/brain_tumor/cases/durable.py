@@ -33,11 +33,16 @@ def storage_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
+        reason = storage_reason(error) or error.strerror or type(error).__name__
         raise StorageError(
             f"'{name}' cannot be stored: {reason}",
             remedy="Free disk space or fix the permissions of the folder, then try again.",
         ) from error
+
+
+def storage_reason(error: OSError) -> str | None:
+    """What the disk has against it, or None if the error is about something else."""
+    return _REASONS.get(error.errno or 0)
 
 
 def write_durably(path: Path, content: bytes) -> None:

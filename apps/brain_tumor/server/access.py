@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ TOKEN_ENV = "TUMORLENS_TOKEN"
 HOST_ENV = "TUMORLENS_HOST"
 MIN_TOKEN_CHARACTERS = 16
 
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.ASCII)
 _LOOPBACK_NAMES = frozenset({"localhost"})
 
 
@@ -199,10 +201,9 @@ def _names_of(host: str | None) -> frozenset[str]:
 
 
 def _host_name(host: str) -> str:
-    """Host header without its port, lower case."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower().rstrip(".")
+    """Host header without its port, lower case; empty if it is no name or address with a port."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return (found.group(1) or found.group(2)).rstrip(".") if found else ""
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from typing import Any
@@ -23,6 +24,7 @@ from brain_tumor.server.access import (
     check_origin,
     check_token,
 )
+from brain_tumor.server.bodies import BodyClock, body_limit
 from brain_tumor.server.replies import REFERENCE_KEY, error_reply, internal_reply, status_reply
 
 logger = logging.getLogger(__name__)
@@ -33,8 +35,11 @@ _PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Private-Network": "true",
     "Access-Control-Max-Age": "600",
 }
-MAX_JSON_BYTES = 1024**2
-"""JSON bodies hold options; they are parsed in memory."""
+_SINGLE_HEADERS = ("host", "origin", "authorization", "content-type", "content-length")
+"""Headers that are believed; two of one would be believed by one reader each."""
+_DRAINED_BYTES = 64 * 1024
+"""What is read of a body that nobody wants, so that its sender gets to read the reply."""
+_CLOSE = {"Connection": "close"}
 
 _SLASHED = frozenset({"/info", "/datastore", "/train", "/session", "/scoring"})
 _UNSLASHED = frozenset({"/batch/infer/"})
@@ -62,22 +67,24 @@ class Front:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        is_json = headers.get("content-type", "").startswith("application/json")
-        limit = min(self._max_body_bytes, MAX_JSON_BYTES) if is_json else self._max_body_bytes
+        kind = headers.get("content-type", "")
+        limit = body_limit(scope["method"], scope["path"], kind, self._max_body_bytes)
         exchange = _Exchange(scope, receive, send, limit)
         try:
             exchange.readable_by = self._admit(scope, headers)
         except (AccessError, InputError) as error:
-            await exchange.reply(error_reply(error))
+            await exchange.reply(error_reply(error, headers=_CLOSE))
             return
         reply = _preflight(scope, headers, exchange.readable_by)
         if reply is not None:
             await exchange.reply(reply)
             return
-        reply = self._ask_for_token(headers) or _refuse_length(headers, limit)
+        reply = self._ask_for_token(headers)
+        drained = _DRAINED_BYTES if reply is not None else 2 * limit
+        reply = reply or _refuse_length(headers, limit)
         if reply is not None:
             if "expect" not in headers:  # else the client waits for leave before it sends
-                await exchange.drain()
+                await exchange.drain(drained)
             await exchange.reply(reply)
             return
         await exchange.run(self._routes)
@@ -89,6 +96,9 @@ class Front:
             AccessError: If the client, host or origin is foreign.
             InputError: If the path is none.
         """
+        for name in _SINGLE_HEADERS:
+            if len(headers.getlist(name)) > 1:
+                raise InputError(f"the request has two {name} headers; expected one")
         client = scope.get("client")
         check_client(self._policy, client[0] if client else None)
         check_host(self._policy, headers.get("host"))
@@ -103,7 +113,7 @@ class Front:
         try:
             check_token(self._policy, headers.get("authorization"))
         except AccessError as error:
-            challenge = {"WWW-Authenticate": "Bearer"}
+            challenge = {"WWW-Authenticate": "Bearer", **_CLOSE}
             return error_reply(error, status=401, code="unauthorised", headers=challenge)
         return None
 
@@ -121,7 +131,9 @@ class _Exchange:
         self._receive_raw, self._send_raw = receive, send
         self._limit = limit
         self._received = 0
+        self._is_whole = False
         self._is_started = False
+        self._clock = BodyClock()
 
     async def run(self, routes: ASGIApp) -> None:
         """Let the routes answer; a failure that they did not foresee is logged and replied."""
@@ -136,14 +148,18 @@ class _Exchange:
         """Send a whole reply."""
         await reply(self._scope, self._receive_raw, self._send)
 
-    async def drain(self) -> None:
+    async def drain(self, most: int) -> None:
         """Read and forget the body, so that the client gets to read the reply.
 
-        Gives up at twice the size limit.
+        Args:
+            most: Bytes to read before giving up.
         """
         seen = 0
-        while seen <= 2 * self._limit:
-            message = await self._receive_raw()
+        while seen <= most:
+            try:
+                message = await self._next_message()
+            except HTTPException:  # too slow to be waited for
+                return
             seen += len(message.get("body", b""))
             if not message.get("more_body"):
                 return
@@ -152,14 +168,30 @@ class _Exchange:
         """Next message of the client.
 
         Raises:
-            HTTPException: 413, once the body is longer than the limit.
+            HTTPException: 413, once the body is longer than the limit; 408, if it comes too slowly.
         """
-        message = await self._receive_raw()
+        message = await self._next_message()
         self._received += len(message.get("body", b""))
         if self._received > self._limit:
             if message.get("more_body"):
-                await self.drain()
+                await self.drain(2 * self._limit)
             raise HTTPException(413, _too_large(self._limit))
+        return message
+
+    async def _next_message(self) -> Message:
+        """Next message, waited for as long as the body's clock allows.
+
+        Raises:
+            HTTPException: 408, if it does not come.
+        """
+        if self._is_whole:  # what comes now is that the client is gone, at any time
+            return await self._receive_raw()
+        patience_s = self._clock.patience_s(self._received)
+        try:
+            message = await asyncio.wait_for(self._receive_raw(), max(patience_s, 0.0))
+        except TimeoutError as error:
+            raise HTTPException(408, "the body of the request comes too slowly") from error
+        self._is_whole = not message.get("more_body")
         return message
 
     async def _send(self, message: Message) -> None:
@@ -196,7 +228,7 @@ def _preflight(scope: Scope, headers: Headers, readable_by: str | None) -> Respo
 def _refuse_length(headers: Headers, limit: int) -> Response | None:
     """Reply that refuses a body announced as too long, or None."""
     announced = headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit:
+    if announced.isdecimal() and (len(announced) > 15 or int(announced) > limit):
         return status_reply(413, _too_large(limit))
     return None
 

@@ -18,7 +18,7 @@ APP_FOLDER = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8000
 MAX_PORT = 65535
-GRACE_S = 30  # for running inferences when the server is told to stop
+GRACE_S = 25  # for running inferences when the server is told to stop; see `ending`
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 

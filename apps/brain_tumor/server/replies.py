@@ -55,8 +55,10 @@ _CODE_AND_REMEDY: Mapping[int, tuple[str, str]] = MappingProxyType(
         400: ("bad_input", "Correct the request; docs/http-api.md shows each route."),
         404: ("not_found", "See docs/http-api.md for the routes of this server."),
         405: ("method_not_allowed", "See docs/http-api.md for the methods of this route."),
+        408: ("too_slow", "Send it again over a faster connection."),
         413: ("too_large", "Send fewer or compressed volumes, or raise TUMORLENS_MAX_UPLOAD_MB."),
         503: ("busy", BusyError.default_remedy),
+        507: ("storage", StorageError.default_remedy),
     }
 )
 

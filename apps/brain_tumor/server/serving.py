@@ -22,6 +22,7 @@ from brain_tumor.errors import BusyError, TumorLensError
 from brain_tumor.server.access import TOKEN_ENV, AccessPolicy, access_policy
 from brain_tumor.server.app import NAME, ServerApp
 from brain_tumor.server.datastore import PRIVATE_FOLDER
+from brain_tumor.server.ending import end_in_time
 from brain_tumor.server.front import Front, take_over
 from brain_tumor.server.replies import REFERENCE_KEY, internal_reply, reply_to
 from brain_tumor.server.routes import (
@@ -34,6 +35,7 @@ from brain_tumor.server.routes import (
     uploads,
     work,
 )
+from brain_tumor.server.slow_clients import end_slow_connections
 from brain_tumor.server.stock import StockRoutes
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ def serve_through_front(app: ServerApp) -> None:
     policy = access_policy(os.environ, sys.argv, map(str, settings.MONAI_LABEL_CORS_ORIGINS))
     front = build_front(app, policy, stock=stock, inside=stock.middleware_stack)
     take_over(stock, front)
+    end_slow_connections()
+    end_in_time(app.learning.jobs.close)
     announce(policy)
 
 

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Body
 from fastapi.responses import Response
 
 from brain_tumor.errors import InputError
+from brain_tumor.server.bodies import BoundedRoute
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
 from brain_tumor.server.validation import Parameter, check_object, check_params
 
-router = APIRouter(tags=["Work"])
+router = APIRouter(tags=["Work"], route_class=BoundedRoute)
 
 JsonBody = Annotated[Any, Body()]
 DEFAULT_MINUTES = 60

@@ -19,7 +19,7 @@ from brain_tumor.server.replies import media_type
 COPY_CHUNK_BYTES = 1024**2
 
 
-def server_app(request: Request) -> ServerApp:
+async def server_app(request: Request) -> ServerApp:
     """The app behind the routes."""
     return cast("ServerApp", request.app.state.server)
 

@@ -19,12 +19,13 @@ from brain_tumor.learning.ledger import (
     ReviewState,
     Submission,
 )
+from brain_tumor.server.bodies import BoundedRoute
 from brain_tumor.server.learning_labels import EFFORT_PARAMETERS, check_effort
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
 from brain_tumor.server.validation import Parameter, check_object, check_params
 
-router = APIRouter(prefix="/corrections", tags=["Corrections"])
+router = APIRouter(prefix="/corrections", tags=["Corrections"], route_class=BoundedRoute)
 
 JsonBody = Annotated[Any, Body()]
 MAX_NOTE_CHARACTERS = 4000

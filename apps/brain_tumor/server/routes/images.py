@@ -12,6 +12,7 @@ from starlette.background import BackgroundTask
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.server.bodies import BoundedRoute
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App, receive_file, send_file, staging_folder
 from brain_tumor.server.validation import (
@@ -22,7 +23,7 @@ from brain_tumor.server.validation import (
     volume_suffix,
 )
 
-router = APIRouter(prefix="/datastore", tags=["Cases"])
+router = APIRouter(prefix="/datastore", tags=["Cases"], route_class=BoundedRoute)
 
 LISTINGS = ("stats", "all", "train")
 CHECKSUMS = ("sha256", "sha512", "md5")

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.server.app import ServerApp
+from brain_tumor.server.bodies import BoundedRoute
 from brain_tumor.server.inputs import (
     session_input,
     stored_input,
@@ -30,7 +31,7 @@ from brain_tumor.server.validation import (
     volume_suffix,
 )
 
-router = APIRouter(tags=["Inference"])
+router = APIRouter(tags=["Inference"], route_class=BoundedRoute)
 
 OUTPUTS = ("all", "json", "image")
 

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
+from brain_tumor.server.bodies import BoundedRoute
 from brain_tumor.server.learning_labels import check_effort
 from brain_tumor.server.replies import FilePart, file_reply, json_reply, media_type
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
@@ -21,7 +22,7 @@ from brain_tumor.server.validation import (
     volume_suffix,
 )
 
-router = APIRouter(prefix="/datastore", tags=["Labels"])
+router = APIRouter(prefix="/datastore", tags=["Labels"], route_class=BoundedRoute)
 
 
 @router.put("/label", summary="Submit a label as the newest version of its tag")

@@ -11,13 +11,12 @@ from monailabel.utils.sessions import SessionInfo
 
 from brain_tumor.errors import InputError
 from brain_tumor.server.archives import is_archive
+from brain_tumor.server.bodies import MAX_FILES, BoundedRoute
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App, receive_file, send_file
 from brain_tumor.server.validation import safe_filename
 
-router = APIRouter(prefix="/session", tags=["Sessions"])
-
-MAX_FILES = 1000  # the form parser takes no more either
+router = APIRouter(prefix="/session", tags=["Sessions"], route_class=BoundedRoute)
 
 
 @router.put("/", summary="Upload one volume, several sequences or an archive of them")

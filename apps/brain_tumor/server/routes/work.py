@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Annotated, Any
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Body
 from fastapi.responses import Response
 
 from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.server.bodies import BoundedRoute
 from brain_tumor.server.replies import json_reply
 from brain_tumor.server.routes.common import App
 from brain_tumor.server.validation import (
@@ -19,9 +23,10 @@ from brain_tumor.server.validation import (
     check_params,
 )
 
-router = APIRouter(tags=["Work"])
+router = APIRouter(tags=["Work"], route_class=BoundedRoute)
 
 JsonBody = Annotated[Any, Body()]
+INFO_THREADS = 4
 IDLE: dict[str, Any] = {
     "id": "",
     "status": "IDLE",
@@ -37,10 +42,16 @@ SAMPLE_PARAMETERS = {
 }
 
 
+@cache
+def _info_threads() -> anyio.CapacityLimiter:
+    """Threads for the question whether the server is there, however many uploads are read."""
+    return anyio.CapacityLimiter(INFO_THREADS)
+
+
 @router.get("/info/", summary="Models, labels, strategies and state of the studies folder")
-def info(app: App) -> Response:
-    """What stock clients ask for before everything else."""
-    return json_reply(app.info())
+async def info(app: App) -> Response:
+    """What stock clients ask for before everything else; has threads of its own."""
+    return await anyio.to_thread.run_sync(lambda: json_reply(app.info()), limiter=_info_threads())
 
 
 @router.post("/activelearning/{strategy}", summary="Next case to annotate")
