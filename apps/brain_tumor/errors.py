@@ -57,7 +57,10 @@ class SequenceError(InputError):
     """A sequence that is missing, doubled or not recognised."""
 
     code = "bad_sequences"
-    default_remedy = "Name the sequences explicitly (t1, t1c, t2, flair)."
+    default_remedy = (
+        "Name the files: options --t1, --t1c, --t2, --flair, "
+        "or over HTTP the keys t1, t1c, t2, flair."
+    )
 
 
 class LabelError(InputError):

@@ -15,6 +15,7 @@ SERVER, EXTENSION = ROOT / "apps" / "brain_tumor", ROOT / "slicer_extension" / "
 VALUE = "7"
 SPOKEN = {
     "cases/loading.py": ("resolve_case", "build_case"),
+    "cases/dicom_scan.py": ("_missing_by_count",),
     "cases/nifti_files.py": ("_affine", "_disagreement"),
     "segmentation/inference.py": ("_warnings",),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
@@ -46,12 +47,19 @@ SPOKEN = {
 KEPT_ON_RECORD = {"distilled phantoms"}
 """What these functions write into files only."""
 CONSTANTS = {
-    "cases/sources.py": "TAKEN_AS_T1C",
-    "cases/nrrd_files.py": "_NO_ORIENTATION",
-    "classification/classifier.py": "NO_HEAD",
-    "explanation/references.py": "NO_SYMPTOMS",
-    "server/learning_strategies.py": "DESCRIPTIONS",
-    "server/routes/work.py": "IDLE",
+    "cases/sources.py": ("TAKEN_AS_T1C",),
+    "cases/series_choice.py": (
+        "TAKEN_AS_NATIVE",
+        "DYNAMIC_LEFT_OUT",
+        "TOLD_BY_BRIGHTNESS",
+        "NOTHING_ENHANCES",
+    ),
+    "cases/loading.py": ("ANOTHER_SERIES",),
+    "cases/nrrd_files.py": ("_NO_ORIENTATION",),
+    "classification/classifier.py": ("NO_HEAD",),
+    "explanation/references.py": ("NO_SYMPTOMS",),
+    "server/learning_strategies.py": ("DESCRIPTIONS",),
+    "server/routes/work.py": ("IDLE",),
 }
 ERRORS = (
     "server/access.py", "server/admission.py", "server/datastore.py", "server/history.py",
@@ -130,10 +138,10 @@ def of_server() -> set[str]:
         for function in functions:
             if function.name in names:
                 found |= set(_sentences(function))
-    for file, name in CONSTANTS.items():
+    for file, names in CONSTANTS.items():
         for node in _parsed(SERVER / file).body:
             targets = getattr(node, "targets", [getattr(node, "target", None)])
-            if getattr(targets[0], "id", "") == name:
+            if getattr(targets[0], "id", "") in names:
                 found |= set(_sentences(node.value))
     return found - KEPT_ON_RECORD
 

@@ -7,7 +7,8 @@ import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from brain_tumor.cases.dicom_headers import read_identity
-from brain_tumor.cases.dicom_series import find_series, read_series
+from brain_tumor.cases.dicom_scan import find_series, scan_dicom
+from brain_tumor.cases.dicom_series import read_series
 from brain_tumor.cases.readers import read_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import FileFormatError, GeometryError, InputError, SequenceError
@@ -151,9 +152,18 @@ def test_a_missing_slice_is_refused(tmp_path: Path) -> None:
         read_volume(tmp_path)
 
 
-def test_two_images_at_one_place_are_refused(tmp_path: Path) -> None:
+def test_an_image_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     paths = write_dicom_series(tmp_path, VALUES, AFFINE)
     (tmp_path / "copy.dcm").write_bytes(paths[2].read_bytes())
+    np.testing.assert_array_equal(read_volume(tmp_path).array, VALUES)
+    assert len(scan_dicom(tmp_path).repeated) == 1
+
+
+def test_two_different_images_at_one_place_are_refused(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, VALUES, AFFINE)
+    header = pydicom.dcmread(paths[2])
+    header.PixelData = bytes(len(header.PixelData))
+    header.save_as(tmp_path / "other.dcm")
     with pytest.raises(GeometryError, match="several images at one place"):
         read_volume(tmp_path)
 

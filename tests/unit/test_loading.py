@@ -278,7 +278,7 @@ def test_a_dicom_study_is_a_case(tmp_path: Path) -> None:
     loaded = load_case(folder)
     assert_holds(loaded, Sequence.T1, Sequence.T1C, Sequence.T2)
     assert loaded.case.case_id == "study7"
-    assert loaded.notes == ("not used: series 8 (ADC)",)
+    assert loaded.notes == ("not used: series 8 (ADC)", "not used: tumour_seg.nii.gz")
 
 
 def test_the_finest_of_several_dicom_series_is_taken(tmp_path: Path) -> None:

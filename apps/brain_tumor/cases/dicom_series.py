@@ -1,4 +1,4 @@
-"""DICOM MR series: finding them in a folder tree and reading one as a volume.
+"""DICOM MR series: what one is, its geometry, and reading it as a volume.
 
 Geometry comes from the headers in float64; voxels are decoded by GDCM (through SimpleITK), which
 also applies the rescale slope of each slice. Classic and enhanced (multi-frame) MR are read.
@@ -9,37 +9,50 @@ References:
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pydicom
 
-from brain_tumor.cases.dicom_headers import (
-    DAMAGES,
-    Vector,
-    functional,
-    is_dicom,
-    orientation_of,
-    read_header,
-)
+from brain_tumor.cases.dicom_headers import DAMAGES, Vector, functional
 from brain_tumor.cases.itk import itk
 from brain_tumor.cases.nrrd_files import LPS_TO_RAS
-from brain_tumor.cases.sequences import Sequence, names_other_image, recognise_sequence
+from brain_tumor.cases.sequences import Agent, Sequence, names_other_image, read_name
 from brain_tumor.cases.stored import StoredVolume, check_size
 from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import FileFormatError, GeometryError, InputError
 
-logger = logging.getLogger(__name__)
-
 SLICE_TOLERANCE = 0.1
 """How far a slice may lie from its place in a regular stack, as a share of the slice distance."""
-_ORIENTATION_TOLERANCE = 1e-3
-_MIN_SLICE_DISTANCE_MM = 1e-3
-_MAX_ORIENTATIONS = 400  # a radial stack has some hundred
+MIN_SLICE_DISTANCE_MM = 1e-3
+"""Images closer than this lie at one place."""
+OTHER_IMAGE_TYPES = frozenset(
+    {"LOCALIZER", "PROJECTION IMAGE", "MIP", "MINIP", "MIP_SUM", "SUBTRACTION", "SUBTRACT", "ADC"}
+    | {"TRACEW", "FA", "PERFUSION", "DIFFUSION", "PHASE", "PHASE MAP", "P", "VELOCITY", "T1 MAP"}
+    | {
+        "T2 MAP",
+        "REAL",
+        "IMAGINARY",
+        "R",
+        "I",
+        "F",
+        "FAT",
+        "OPP_PHASE",
+        "OUT_PHASE",
+        "B0 MAP",
+        "FIELD_MAP",
+        "SCREEN SAVE",
+    }
+)
+"""Values of ImageType that make an image something else than the four sequences."""
+REFORMATTED = frozenset({"REFORMATTED", "MPR", "RESAMPLED", "AVERAGE"})
+"""Values of ImageType of images that were made of others; these are second choice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,40 +63,56 @@ class Slice:
         path: File that holds it.
         frame: Its place in the file; 0 in classic DICOM.
         position_mm: LPS+ mm of the centre of its first voxel.
+        uid: SOPInstanceUID of the file.
+        number: InstanceNumber, None if there is none.
+        marks: What else tells images at one place apart, by attribute: echo, kind and so on.
+        is_enhanced: True if the file holds functional groups for each frame.
     """
 
     path: Path
     frame: int
     position_mm: Vector
+    uid: str = ""
+    number: int | None = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    is_enhanced: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class DicomSeries:
-    """Image planes of one orientation, size and echo of one series.
+    """Image planes of one orientation and size that are, or should be, one volume.
 
     Attributes:
         study: Hash of the study's UID; tells studies apart without naming a patient.
         number: SeriesNumber, 0 if there is none.
         names: Texts that may name the sequence, the most telling first.
-        agent_given: True if the header names a contrast agent.
-        is_localizer: True for planning scans.
+        agent: What the header says about contrast agent.
+        image_types: Values of ImageType of any of its images.
         orientation: Unit vectors along a row and along a column, LPS+, shape (2, 3).
         spacing_mm: Distance between voxels along a row and along a column.
         thickness_mm: Slice distance or thickness that the header states; for single slices.
         size: Columns and rows.
         slices: Planes in the order of the slice normal.
+        echo_ms: EchoTime, None if there is none.
+        is_dynamic: True if the planes are time points of one place.
+        scattered: Why planes that belong together make no volume; empty if they do.
+        warnings: What a reader of the results must know.
     """
 
     study: str
     number: int
     names: tuple[str, ...]
-    agent_given: bool
-    is_localizer: bool
+    agent: Agent
+    image_types: frozenset[str]
     orientation: Vector
     spacing_mm: Vector
     thickness_mm: float
     size: tuple[int, int]
     slices: tuple[Slice, ...]
+    echo_ms: float | None = None
+    is_dynamic: bool = False
+    scattered: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -91,18 +120,50 @@ class DicomSeries:
         return f"series {self.number} ({self.names[0] if self.names else 'no description'})"
 
     @property
+    def is_localizer(self) -> bool:
+        """True for planning scans."""
+        return "LOCALIZER" in self.image_types
+
+    @property
+    def is_reformatted(self) -> bool:
+        """True for images that were computed from others of the study."""
+        return not REFORMATTED.isdisjoint(self.image_types)
+
+    @cached_property
     def sequence(self) -> Sequence | None:
-        """Sequence that the series is, by the first of its names that settles it."""
-        for name in () if self.is_localizer else self.names:
-            sequence = recognise_sequence(name, agent_given=self.agent_given)
-            if sequence is not None or names_other_image(name):
-                return sequence
+        """Sequence that the series is, by the first of its names that settles it.
+
+        Whether contrast agent was given is told by that name, else by the header, else by another
+        of its names.
+        """
+        if not OTHER_IMAGE_TYPES.isdisjoint(self.image_types):
+            return None
+        for name in self.names:
+            reading = read_name(name)
+            if reading.is_other or reading.agent is Agent.BOTH:
+                return None
+            if reading.sequence is Sequence.T1 and reading.agent is Agent.UNTOLD:
+                return Sequence.T1C if self.told_agent is Agent.GIVEN else Sequence.T1
+            if reading.sequence is not None:
+                return reading.sequence
         return None
+
+    @cached_property
+    def told_agent(self) -> Agent:
+        """Whether contrast agent was given, by names and header; `UNTOLD` if nothing says so."""
+        t1 = (Sequence.T1, Sequence.T1C)
+        readings = [read for name in self.names if (read := read_name(name)).sequence in t1]
+        if readings and readings[0].agent is not Agent.UNTOLD:
+            return readings[0].agent
+        if self.agent is not Agent.UNTOLD:
+            return self.agent
+        told = [read.agent for read in readings[1:] if read.agent is not Agent.UNTOLD]
+        return told[0] if told else Agent.UNTOLD
 
     @property
     def is_other(self) -> bool:
         """True if the series is known to be none of the four sequences."""
-        if self.is_localizer:
+        if not OTHER_IMAGE_TYPES.isdisjoint(self.image_types):
             return True
         return self.sequence is None and any(names_other_image(name) for name in self.names)
 
@@ -114,47 +175,18 @@ class DicomSeries:
             distance_mm = float(np.linalg.norm(_slice_step(self)))
         return max(distance_mm, *(float(s) for s in self.spacing_mm))
 
+    @cached_property
+    def fault(self) -> InputError | None:
+        """Why its planes make no volume; None if they do, as far as headers tell."""
+        try:
+            series_affine(self)
+        except InputError as error:
+            return error
+        return None
+
     def files(self) -> list[Path]:
         """Files of the series, each once, in slice order."""
         return list(dict.fromkeys(s.path for s in self.slices))
-
-
-def find_series(folder: Path) -> list[DicomSeries]:
-    """MR series below a folder, or in one file.
-
-    Args:
-        folder: Folder that is searched with all its sub-folders, or one DICOM file.
-
-    Returns:
-        Series by study and number. Other modalities, colour images and damaged files are
-        passed over; a series that lacks slices for that reason is refused when it is read.
-
-    Raises:
-        FileFormatError: If there is nothing but damaged files.
-    """
-    groups: dict[tuple[Any, ...], list[tuple[Path, Any]]] = {}
-    damaged = 0
-    problem = "the header is damaged"
-    for path in _dicom_files(folder):
-        try:
-            header = read_header(path)
-            if header is not None:
-                groups.setdefault(_group_key(path, header), []).append((path, header))
-        except DAMAGES as error:
-            problem = error.message if isinstance(error, InputError) and not damaged else problem
-            damaged += 1
-    found: list[DicomSeries] = []
-    for members in groups.values():
-        try:
-            parts = _split_by_orientation(members)
-            found += [series for part in parts if (series := _build_series(part)) is not None]
-        except DAMAGES:
-            damaged += len(members)
-    if damaged and not found:
-        raise FileFormatError(f"{damaged} DICOM files cannot be read; the first: {problem}")
-    if damaged:
-        logger.warning("%d damaged DICOM files were passed over", damaged)
-    return sorted(found, key=lambda s: (s.study, s.number, s.label))
 
 
 def read_series(series: DicomSeries) -> StoredVolume:
@@ -168,124 +200,38 @@ def read_series(series: DicomSeries) -> StoredVolume:
         VolumeError: If there are too many voxels.
     """
     check_size((*series.size, len(series.slices)))
-    affine = _affine(series)
+    affine = series_affine(series)
     files = series.files()
     try:
-        if len(files) == 1:
-            image = itk.ReadImage(str(files[0]), itk.sitkFloat32, imageIO="GDCMImageIO")
+        if len(files) == len(series.slices) > 1 and not any(s.is_enhanced for s in series.slices):
+            array = _decode_classic(files)
         else:
-            reader = itk.ImageSeriesReader()
-            reader.SetImageIO("GDCMImageIO")
-            reader.SetFileNames([str(path) for path in files])
-            reader.SetOutputPixelType(itk.sitkFloat32)
-            image = reader.Execute()
-    except RuntimeError as error:
+            frames = {path: _decode_frames(path) for path in files}
+            array = np.stack([frames[s.path][:, :, s.frame] for s in series.slices], axis=-1)
+    except (RuntimeError, IndexError, *DAMAGES) as error:
         raise FileFormatError(
             f"{series.label}: pixel data of {len(files)} files cannot be decoded; "
             "a file is cut short, damaged or of an unknown compression"
         ) from error
-    array = itk.GetArrayFromImage(image).T
-    if len(files) == 1:
-        array = array[:, :, [s.frame for s in series.slices]]
     if array.shape != (*series.size, len(series.slices)):
         raise FileFormatError(
             f"{series.label}: pixel data have the shape {array.shape}; "
             f"expected {(*series.size, len(series.slices))}"
         )
-    return StoredVolume(array, affine)
+    return StoredVolume(array, affine, series.warnings)
 
 
-def _dicom_files(folder: Path) -> Iterator[Path]:
-    candidates: Iterable[Path] = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-    for path in candidates:
-        if path.is_file() and path.name != "DICOMDIR" and is_dicom(path):
-            yield path
-
-
-def _group_key(path: Path, header: Any) -> tuple[Any, ...]:
-    """What the planes of one volume share; an enhanced file is a volume of its own."""
-    echo = header.get("EchoTime")
-    return (
-        str(header.get("StudyInstanceUID", "")),
-        str(header.get("SeriesInstanceUID", "")),
-        int(header.Columns),
-        int(header.Rows),
-        None if echo is None else round(float(echo), 1),
-        path if int(header.get("NumberOfFrames") or 1) > 1 else None,
-    )
-
-
-def _split_by_orientation(members: list[tuple[Path, Any]]) -> list[list[tuple[Path, Any]]]:
-    """Members that look the same way; localizers hold three ways in one series."""
-    parts: list[tuple[Vector, list[tuple[Path, Any]]]] = []
-    for path, header in members:
-        orientation = orientation_of(header)
-        for known, part in parts:
-            if np.abs(known - orientation).max() < _ORIENTATION_TOLERANCE:
-                part.append((path, header))
-                break
-        else:
-            if len(parts) >= _MAX_ORIENTATIONS:
-                raise FileFormatError("a series looks more ways than any scanner does")
-            parts.append((orientation, [(path, header)]))
-    return [part for _, part in parts]
-
-
-def _build_series(members: list[tuple[Path, Any]]) -> DicomSeries | None:
-    """Series of members that share everything but position; None without a place in space."""
-    path, header = members[0]
-    orientation = orientation_of(header)
-    spacing = functional(header, "PixelMeasuresSequence", "PixelSpacing")
-    slices = [s for member in members for s in _slices(*member)]
-    if spacing is None or not slices or not orientation.any():
-        logger.debug("passing over a DICOM series without a place in space")
-        return None
-    normal = np.cross(orientation[0], orientation[1])
-    slices.sort(key=lambda s: float(s.position_mm @ normal))
-    texts = [header.get(keyword, "") for keyword in ("SeriesDescription", "ProtocolName")]
-    names = [str(text).strip() for text in (*texts, path.parent.name)]
-    thickness = header.get("SpacingBetweenSlices") or functional(
-        header, "PixelMeasuresSequence", "SliceThickness"
-    )
-    study = str(header.get("StudyInstanceUID", ""))
-    return DicomSeries(
-        study=hashlib.sha256(study.encode()).hexdigest(),
-        number=int(header.get("SeriesNumber") or 0),
-        names=tuple(name for name in names if name),
-        agent_given=bool(str(header.get("ContrastBolusAgent", "") or "").strip()),
-        is_localizer="LOCALIZER" in [str(t).upper() for t in header.get("ImageType") or ()],
-        orientation=orientation,
-        spacing_mm=np.array([float(spacing[1]), float(spacing[0])]),
-        thickness_mm=float(thickness or 1.0),
-        size=(int(header.Columns), int(header.Rows)),
-        slices=tuple(slices),
-    )
-
-
-def _slices(path: Path, header: Any) -> Iterator[Slice]:
-    for frame in range(int(header.get("NumberOfFrames") or 1)):
-        position = functional(header, "PlanePositionSequence", "ImagePositionPatient", frame)
-        if position is not None and len(position) == 3:
-            yield Slice(path, frame, np.array([float(v) for v in position]))
-
-
-def _slice_step(series: DicomSeries) -> Vector:
-    """Mean vector from slice to slice, LPS+ mm."""
-    normal = np.cross(series.orientation[0], series.orientation[1])
-    if len(series.slices) == 1:
-        thin: Vector = normal * series.thickness_mm
-        return thin
-    span = series.slices[-1].position_mm - series.slices[0].position_mm
-    step: Vector = span / (len(series.slices) - 1)
-    return step
-
-
-def _affine(series: DicomSeries) -> Affine:
+def series_affine(series: DicomSeries) -> Affine:
     """Voxel to RAS+ mm.
 
     Raises:
         GeometryError: If the slices are no regular stack.
     """
+    if series.scattered:
+        raise GeometryError(
+            f"{series.label} {series.scattered}",
+            remedy="Export the complete series again, as one series.",
+        )
     lengths = np.linalg.norm(series.orientation, axis=1)
     cosine = float(series.orientation[0] @ series.orientation[1])
     if np.abs(lengths - 1.0).max() > 0.01 or abs(cosine) > 0.01:
@@ -294,7 +240,7 @@ def _affine(series: DicomSeries) -> Affine:
     step = _slice_step(series)
     distance_mm = float(np.linalg.norm(step))
     gaps_mm = np.linalg.norm(np.diff(positions, axis=0), axis=1)
-    if len(gaps_mm) and gaps_mm.min() < _MIN_SLICE_DISTANCE_MM:
+    if series.is_dynamic or (len(gaps_mm) and gaps_mm.min() < MIN_SLICE_DISTANCE_MM):
         raise GeometryError(
             f"{series.label} holds several images at one place; expected one volume",
             remedy="Export the echoes or time points as separate series.",
@@ -314,3 +260,78 @@ def _affine(series: DicomSeries) -> Affine:
     affine[:3, 3] = positions[0]
     ras: Affine = LPS_TO_RAS @ affine
     return ras
+
+
+def _slice_step(series: DicomSeries) -> Vector:
+    """Mean vector from slice to slice, LPS+ mm."""
+    normal = np.cross(series.orientation[0], series.orientation[1])
+    if len(series.slices) == 1:
+        thin: Vector = normal * series.thickness_mm
+        return thin
+    span = series.slices[-1].position_mm - series.slices[0].position_mm
+    step: Vector = span / (len(series.slices) - 1)
+    return step
+
+
+def _decode_classic(files: list[Path]) -> npt.NDArray[Any]:
+    reader = itk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([str(path) for path in files])
+    reader.SetOutputPixelType(itk.sitkFloat32)
+    array: npt.NDArray[Any] = itk.GetArrayFromImage(reader.Execute()).T
+    return array
+
+
+def _decode_frames(path: Path) -> npt.NDArray[Any]:
+    """Frames of one file, shape (columns, rows, frames), the rescale of each frame applied.
+
+    GDCM knows one slope a file, so the slopes of enhanced files are taken out of a copy before it
+    decodes the stored values.
+    """
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    slopes = _frame_slopes(header)
+    if slopes is None:
+        return _decode_file(path)
+    whole = pydicom.dcmread(path, force=True)
+    for item in [whole, *whole.get("PerFrameFunctionalGroupsSequence", [])]:
+        _drop_rescale(item)
+    for item in whole.get("SharedFunctionalGroupsSequence", []):
+        _drop_rescale(item)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "stored.dcm"
+        whole.save_as(copy, write_like_original=False)
+        stored = _decode_file(copy)
+    scaled: npt.NDArray[Any] = stored * slopes[:, 0] + slopes[:, 1]
+    return scaled.astype(np.float32)
+
+
+def _decode_file(path: Path) -> npt.NDArray[Any]:
+    image = itk.ReadImage(str(path), itk.sitkFloat32, imageIO="GDCMImageIO")
+    array: npt.NDArray[Any] = itk.GetArrayFromImage(image).T
+    return array if array.ndim == 3 else array[:, :, None]
+
+
+def _frame_slopes(header: Any) -> npt.NDArray[np.float64] | None:
+    """Slope and intercept of each frame of an enhanced file; None if no frame has any."""
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    if not frames:
+        return None
+    group = "PixelValueTransformationSequence"
+    pairs = [
+        [
+            functional(header, group, keyword, frame)
+            for keyword in ("RescaleSlope", "RescaleIntercept")
+        ]
+        for frame in range(len(frames))
+    ]
+    if all(value is None for pair in pairs for value in pair):
+        return None
+    return np.array(
+        [[1.0 if a is None else float(a), 0.0 if b is None else float(b)] for a, b in pairs]
+    )
+
+
+def _drop_rescale(item: Any) -> None:
+    for keyword in ("RescaleSlope", "RescaleIntercept", "PixelValueTransformationSequence"):
+        if keyword in item:
+            delattr(item, keyword)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from collections.abc import Sequence as Items
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.case_ids import case_id_from, check_case_id
 from brain_tumor.cases.geometry import (
     case_on_reference_grid,
+    corners_mm,
     covered_share,
     same_grid,
 )
@@ -40,10 +44,14 @@ from brain_tumor.cases.study_layout import (
     reference_of,
     sequences_folder,
 )
-from brain_tumor.errors import SequenceError
+from brain_tumor.cases.volume import Volume
+from brain_tumor.errors import InputError, SequenceError
 
 MAX_READING_THREADS = 4
 WELL_COVERED_SHARE = 0.95
+MIN_REFERENCE_SHARE = 0.5
+"""Share of a sibling's height below which the reference is said to be a part of the head."""
+ANOTHER_SERIES = "a series of it cannot be read; another one is used"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +109,7 @@ def load_case(
         named = CaseSource(case_id_from(without_suffix(path.name)), {})
     else:
         named = find_case(path) if sequences is None else case_of_named(path, sequences)
-        volumes = read_sources(named.sequences, pixel_mm=pixel_mm)
+        named, volumes = read_case(named, pixel_mm=pixel_mm)
     name = named.case_id if case_id is None else check_case_id(case_id)
     loaded = build_case(name, volumes, reference)
     return LoadedCase(loaded.case, named.warnings + loaded.warnings, named.notes)
@@ -159,10 +167,62 @@ def read_sources(
         InputError: The first error of a file, in channel order.
     """
     ordered = [sequence for sequence in Sequence if sequence in sources]
-    threads = max(1, min(len(ordered), os.cpu_count() or 1, MAX_READING_THREADS))
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_threads_for(ordered)) as pool:
         volumes = pool.map(lambda s: _read_source(sources[s], pixel_mm), ordered)
         return dict(zip(ordered, volumes, strict=True))
+
+
+def read_case(
+    named: CaseSource, *, pixel_mm: float | None = None
+) -> tuple[CaseSource, dict[Sequence, ReadVolume]]:
+    """Read the sequences of a case; a DICOM series that cannot be read gives way to another.
+
+    Args:
+        named: Sequences with their alternatives.
+        pixel_mm: Pixel size of pictures.
+
+    Returns:
+        The case with the sources that were read, and the volumes.
+
+    Raises:
+        InputError: If a sequence cannot be read and has no alternative that can.
+    """
+    ordered = [sequence for sequence in Sequence if sequence in named.sequences]
+    candidates = [[named.sequences[s], *named.alternatives.get(s, ())] for s in ordered]
+    with ThreadPoolExecutor(_threads_for(ordered)) as pool:
+        read = list(pool.map(lambda sources: _first_readable(sources, pixel_mm), candidates))
+    failed = {s: notes for s, (_, _, notes) in zip(ordered, read, strict=True) if notes}
+    better = replace(
+        named,
+        sequences={s: source for s, (source, _, _) in zip(ordered, read, strict=True)},
+        warnings=(*named.warnings, *(f"{s.value}: {ANOTHER_SERIES}" for s in failed)),
+        notes=(*named.notes, *(note for notes in failed.values() for note in notes)),
+    )
+    return better, {s: volume for s, (_, volume, _) in zip(ordered, read, strict=True)}
+
+
+def _first_readable(
+    sources: Items[Source], pixel_mm: float | None
+) -> tuple[Source, ReadVolume, list[str]]:
+    """First source that can be read, its volume, and what was wrong with those before.
+
+    Raises:
+        InputError: Of the first source, if none can be read.
+    """
+    errors: list[InputError] = []
+    notes: list[str] = []
+    for source in sources:
+        try:
+            return source, _read_source(source, pixel_mm), notes
+        except InputError as error:
+            errors.append(error)
+            name = source.name if isinstance(source, Path) else source.label
+            notes.append(f"not used: {name}: {error.message}")
+    raise errors[0]
+
+
+def _threads_for(ordered: Items[Sequence]) -> int:
+    return max(1, min(len(ordered), os.cpu_count() or 1, MAX_READING_THREADS))
 
 
 def build_case(
@@ -187,7 +247,19 @@ def build_case(
                     f"{sequence.value} covers {share:.0%} of the tissue in {case.reference.value}; "
                     "it is zero elsewhere"
                 )
+            if (shown := _slab_share(base, grids[sequence])) < MIN_REFERENCE_SHARE:
+                warnings.append(
+                    f"{case.reference.value} shows only {shown:.0%} of the height of "
+                    f"{sequence.value}; slices may be missing"
+                )
     return LoadedCase(case, tuple(warnings))
+
+
+def _slab_share(base: Volume, sibling: Volume) -> float:
+    """Share of a sibling's extent that a thin slab shows; 1 if the volumes differ otherwise."""
+    sizes = [np.ptp(corners_mm(v.shape, v.affine), axis=0) + 1e-6 for v in (base, sibling)]
+    thin, middle, _ = sorted(sizes[0] / sizes[1])
+    return float(thin) if middle > MIN_REFERENCE_SHARE else 1.0
 
 
 def _is_imported(path: Path) -> bool:

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from brain_tumor.cases.dicom_headers import is_dicom
-from brain_tumor.cases.dicom_series import DicomSeries, find_series, read_series
+from brain_tumor.cases.dicom_scan import find_series
+from brain_tumor.cases.dicom_series import DicomSeries, read_series
 from brain_tumor.cases.meta_image import read_meta_image
 from brain_tumor.cases.nifti_files import read_nifti, read_nifti_channels
 from brain_tumor.cases.nrrd_files import read_nrrd

@@ -9,7 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from brain_tumor.cases.case_ids import case_id_from
-from brain_tumor.cases.dicom_series import DicomSeries, find_series
+from brain_tumor.cases.dicom_scan import DicomScan, scan_dicom
+from brain_tumor.cases.dicom_series import DicomSeries
+from brain_tumor.cases.flat_folders import cases_in_one_folder
+from brain_tumor.cases.leftovers import dicom_notes, file_notes
 from brain_tumor.cases.sequences import names_other_image, recognise_sequence
 from brain_tumor.cases.sources import (
     CaseSource,
@@ -18,6 +21,7 @@ from brain_tumor.cases.sources import (
     find_case,
     is_other_file,
     private_case_id,
+    title_of,
     volume_files,
 )
 from brain_tumor.errors import InputError, SequenceError
@@ -34,18 +38,21 @@ class FoundCase:
         name: How reports call it.
         source: Its sequences; None if it is no case.
         error: What is wrong with it.
+        notes: What lies beside it and is not used, when it is no case.
     """
 
     name: str
     source: CaseSource | None = None
     error: InputError | None = None
+    notes: tuple[str, ...] = ()
 
 
 def find_cases(source: Path) -> list[FoundCase]:
     """Cases in a file, a case folder, a folder of case folders or a DICOM tree.
 
     A case is named after its folder, sub-folders joined by `_`. DICOM studies are told apart by
-    their StudyInstanceUID, wherever their files lie; see `private_case_id` for their names.
+    their StudyInstanceUID, wherever their files lie; see `private_case_id` for their names. Files
+    of several cases in one folder are told apart by their names.
 
     Raises:
         SequenceError: If there is no volume at all.
@@ -55,11 +62,10 @@ def find_cases(source: Path) -> list[FoundCase]:
         lone = find_case(source)
         return [FoundCase(lone.case_id, lone)]
     folders = [folder for folder in _case_folders(source) if _holds_sequences(folder)]
-    found = [
-        _find(_joined_name(folder, source), partial(_case_in, folder, source)) for folder in folders
-    ]
+    found = [case for folder in folders for case in _cases_of(folder, source)]
+    scan = scan_dicom(source)
     studies: dict[str, list[DicomSeries]] = {}
-    for series in find_series(source):
+    for series in scan.series:
         if not any(series.slices[0].path.is_relative_to(folder) for folder in folders):
             studies.setdefault(series.study, []).append(series)
     places = {study: _common_folder(group) for study, group in studies.items()}
@@ -67,13 +73,16 @@ def find_cases(source: Path) -> list[FoundCase]:
         is_shared = list(places.values()).count(places[study]) > 1
         name = f"study-{study[:12]}" if is_shared else _joined_name(places[study], source)
         case_id = private_case_id(name, group[0])
-        found.append(_find(case_id, partial(_case_of_study, group, case_id)))
+        title = "" if case_id.startswith("study-") else title_of(name, case_id)
+        found.append(_find(case_id, partial(_case_of_study, group, case_id, title)))
     if not found:
+        scan.check_any_is_sound()
         raise SequenceError(
-            f"{source.name} holds no volume; expected NIfTI, NRRD or DICOM MR images",
+            f"{source.name} holds no volume; expected NIfTI, NRRD or DICOM MR images"
+            + "".join(f"; {note}" for note in _leftover_notes(scan, source)),
             remedy="Name a case folder, a folder of case folders or a DICOM folder.",
         )
-    return found
+    return _with_leftovers(found, scan, source, folders)
 
 
 def _find(name: str, find: Callable[[], CaseSource]) -> FoundCase:
@@ -83,13 +92,56 @@ def _find(name: str, find: Callable[[], CaseSource]) -> FoundCase:
         return FoundCase(name, error=error)
 
 
-def _case_in(folder: Path, source: Path) -> CaseSource:
-    found = case_of_files(list(volume_files(folder)), folder)
-    return replace(found, case_id=case_id_from(_joined_name(folder, source)))
+def _cases_of(folder: Path, source: Path) -> Iterator[FoundCase]:
+    """The case of a folder, or its cases if its files' names tell several apart."""
+    name, files = _joined_name(folder, source), list(volume_files(folder))
+    flat = cases_in_one_folder(files)
+    if not flat:
+        yield _find(name, partial(_case_in, files, folder, name))
+        return
+    inside = "" if folder == source else f"{name}_"
+    for part, group in flat.items():
+        yield _find(f"{inside}{part}", partial(_case_in, group, folder, f"{inside}{part}"))
 
 
-def _case_of_study(group: list[DicomSeries], case_id: str) -> CaseSource:
-    return replace(case_of_series(group, Path(case_id)), case_id=case_id)
+def _case_in(files: list[Path], folder: Path, name: str) -> CaseSource:
+    found = case_of_files(files, folder)
+    case_id = case_id_from(name)
+    return replace(found, case_id=case_id, title=title_of(name, case_id))
+
+
+def _case_of_study(group: list[DicomSeries], case_id: str, title: str) -> CaseSource:
+    return replace(case_of_series(group, Path(case_id)), case_id=case_id, title=title)
+
+
+def _leftover_notes(scan: DicomScan, source: Path) -> list[str]:
+    return [*dicom_notes(scan, source), *file_notes(source)]
+
+
+def _with_leftovers(
+    found: list[FoundCase], scan: DicomScan, source: Path, folders: list[Path]
+) -> list[FoundCase]:
+    """Cases with notes about the files that belong to none; the last case carries them."""
+    notes = _leftover_notes(scan, source)
+    inside = [
+        series.label
+        for series in scan.series
+        if any(series.slices[0].path.is_relative_to(folder) for folder in folders)
+    ]
+    if inside:
+        notes.append(f"not used, DICOM beside volume files: {', '.join(inside)}")
+    used = {path for case in found if case.source for path in case.source.files}
+    others = [path for path in volume_files(source) if path not in used]
+    named = " ".join(note for case in found if case.source for note in case.source.notes)
+    unnamed = [path.relative_to(source).as_posix() for path in others if path.name not in named]
+    if unnamed and any(case.source for case in found):
+        notes.append(f"not used: {', '.join(unnamed)}")
+    if not notes:
+        return found
+    *first, last = found
+    if last.source is None:
+        return [*first, replace(last, notes=tuple(notes))]
+    return [*first, replace(last, source=replace(last.source, notes=(*last.source.notes, *notes)))]
 
 
 def _case_folders(folder: Path) -> Iterator[Path]:
@@ -99,13 +151,30 @@ def _case_folders(folder: Path) -> Iterator[Path]:
         for child in sorted(folder.iterdir())
         if child.is_dir() and not child.name.startswith((".", "__"))
     ]
-    holding = [child for child in children if any(True for _ in volume_files(child))]
+    holding = {child: files for child in children if (files := list(volume_files(child)))}
     has_files = any(path.parent == folder for path in volume_files(folder))
-    if has_files or any(_is_part_of_a_case(child.name) for child in holding):
+    are_parts = any(_is_part_of_a_case(child.name) for child in holding)
+    if has_files or (are_parts and not _are_cases(holding)):
         yield folder
         return
     for child in holding:
         yield from _case_folders(child)
+
+
+def _are_cases(holding: dict[Path, list[Path]]) -> bool:
+    """True if sub-folders hold cases of their own, whatever words their names hold.
+
+    They do if the names of the files themselves tell two sequences in one folder, or one sequence
+    in two folders.
+    """
+    if any(child.name.lower() in _PARTS_OF_A_CASE for child in holding):
+        return False
+    told = [
+        {s for path in files if (s := recognise_sequence(path.name)) is not None}
+        for files in holding.values()
+    ]
+    everything = [sequence for sequences in told for sequence in sequences]
+    return any(len(sequences) > 1 for sequences in told) or len(set(everything)) < len(everything)
 
 
 def _is_part_of_a_case(name: str) -> bool:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from brain_tumor.cases.case_ids import case_id_from
 from brain_tumor.cases.dicom_headers import is_dicom, read_identity
-from brain_tumor.cases.dicom_series import DicomSeries, find_series
+from brain_tumor.cases.dicom_scan import find_series, scan_dicom
+from brain_tumor.cases.dicom_series import DicomSeries
+from brain_tumor.cases.flat_folders import cases_in_one_folder
+from brain_tumor.cases.folders import files_below
+from brain_tumor.cases.leftovers import dicom_notes, file_notes
 from brain_tumor.cases.readers import is_picture, volume_suffix
 from brain_tumor.cases.sequences import (
+    Agent,
     Sequence,
     names_other_image,
+    read_name,
     recognise_sequence,
     without_suffix,
 )
+from brain_tumor.cases.series_choice import TAKEN_AS_NATIVE, choose_series
 from brain_tumor.errors import FileFormatError, SequenceError
 
 Source = Path | DicomSeries
@@ -38,6 +45,8 @@ class CaseSource:
     Attributes:
         case_id: Valid case id, without a patient's name as far as DICOM headers can tell.
         sequences: Source of each sequence.
+        alternatives: Further sources of a sequence, the best first, for when one cannot be read.
+        title: Name of the file or folder, if the id had to differ and it is no patient's.
         warnings: What a reader of the results must know; holds no file names.
         notes: What was left aside; for the person at the keyboard, holds file names.
     """
@@ -46,6 +55,14 @@ class CaseSource:
     sequences: Mapping[Sequence, Source]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    alternatives: Mapping[Sequence, tuple[Source, ...]] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files of the chosen sequences."""
+        chosen = self.sequences.values()
+        return tuple(p for s in chosen for p in ([s] if isinstance(s, Path) else s.files()))
 
 
 def find_case(path: Path) -> CaseSource:
@@ -63,9 +80,17 @@ def find_case(path: Path) -> CaseSource:
     if path.is_dir():
         files = list(volume_files(path))
         if any(not is_other_file(file, path) for file in files):
+            found = case_of_files(files, path)
+            return replace(found, notes=(*found.notes, *file_notes(path, is_dicom_used=False)))
+        scan = scan_dicom(path)  # a DICOM study may have a segmentation file beside it
+        if not scan.series:
+            if not files:
+                scan.check_any_is_sound()
             return case_of_files(files, path)
-        series = find_series(path)  # a DICOM study may have a segmentation file beside it
-        return case_of_series(series, path) if series else case_of_files(files, path)
+        found = case_of_series(list(scan.series), path)
+        beside = [f"not used: {file.name}" for file in files]
+        notes = (*found.notes, *beside, *dicom_notes(scan, path), *file_notes(path))
+        return replace(found, notes=notes)
     if is_picture(path) or volume_suffix(path):
         return _from_lone_file(path)
     if path.exists() and is_dicom(path):
@@ -108,21 +133,17 @@ def case_of_series(found: list[DicomSeries], folder: Path) -> CaseSource:
         )
     others = [series for series in found if series.is_other]
     groups, untold = _group(found, lambda s: s.sequence, lambda s: s.is_other)
-    chosen: dict[Sequence, Source] = {}
     notes = [f"not used: {s.label}" for s in (*others, *(untold if groups else ()))]
-    for sequence, candidates in groups.items():
-        best = min(candidates, key=lambda s: (s.coarsest_mm, -len(s.slices), s.number))
-        chosen[sequence] = best
-        notes += [
-            f"{sequence.value} is {best.label}, the finest; not used: {series.label}"
-            for series in candidates
-            if series is not best
-        ]
-    warnings: tuple[str, ...] = ()
+    choice = choose_series(groups, folder)
+    notes += choice.notes
+    warnings = list(choice.warnings)
+    chosen: dict[Sequence, Source] = dict(choice.chosen)
     if not chosen:
-        chosen, warnings = _lone_unnamed(untold, [s.label for s in found], folder)
+        chosen, lone = _lone_unnamed(untold, [s.label for s in found], folder)
+        warnings += lone
     case_id = private_case_id(without_suffix(folder.name), next(iter(found)))
-    return CaseSource(case_id, chosen, warnings, tuple(notes))
+    title = "" if case_id.startswith("study-") else title_of(without_suffix(folder.name), case_id)
+    return CaseSource(case_id, chosen, tuple(warnings), tuple(notes), choice.alternatives, title)
 
 
 def private_case_id(name: str, series: DicomSeries) -> str:
@@ -135,11 +156,8 @@ def private_case_id(name: str, series: DicomSeries) -> str:
 
 
 def volume_files(folder: Path) -> Iterator[Path]:
-    """Volume files in a folder and its sub-folders, by path; hidden ones are passed over."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
-        if not hidden and volume_suffix(path) and path.is_file():
-            yield path
+    """Volume files in a folder and its sub-folders, links included; hidden ones are passed over."""
+    return (path for path in files_below(folder) if volume_suffix(path))
 
 
 def sequence_of_file(path: Path, root: Path) -> Sequence | None:
@@ -164,6 +182,14 @@ def case_of_files(files: list[Path], root: Path) -> CaseSource:
     Raises:
         SequenceError: If no sequence is recognised, or one has two files.
     """
+    flat = cases_in_one_folder(files)
+    if flat:
+        raise SequenceError(
+            f"{root.name} holds the files of {len(flat)} cases: "
+            f"{', '.join(list(flat)[:_MAX_LISTED])}; expected one case",
+            remedy="Import the folder (tumorlens import), which tells them apart, or name the "
+            "files of one case (options --t1, --t1c, --t2, --flair).",
+        )
     groups, untold = _group(
         files, lambda p: sequence_of_file(p, root), lambda p: is_other_file(p, root)
     )
@@ -176,15 +202,38 @@ def case_of_files(files: list[Path], root: Path) -> CaseSource:
             raise SequenceError(
                 f"{root.name} holds {len(plain)} files of {sequence.value}: {_listed(plain)}; "
                 "expected one",
-                remedy="Keep one of them in the folder, or name the sequences explicitly.",
+                remedy="Keep one of them in the folder, or name the files: options --t1, --t1c, "
+                "--t2, --flair, over HTTP the keys t1, t1c, t2, flair.",
             )
         chosen[sequence] = plain[0]
         notes += [f"not used: {p.name}, a variant of {plain[0].name}" for p in variants]
+    title = title_of(root.name, case_id)
     if chosen:
         notes += [f"not used, no sequence in the name: {p.name}" for p in untold]
-        return CaseSource(case_id, chosen, (), tuple(notes))
+        doubts = _unknown_words(
+            chosen.get(Sequence.T1), [p for p in files if p not in untold], root
+        )
+        notes += [f"not known in the name of t1: {', '.join(doubts)}"] if doubts else []
+        known: tuple[str, ...] = (TAKEN_AS_NATIVE,) if doubts else ()
+        return CaseSource(case_id, chosen, known, tuple(notes), {}, title)
     lone, warnings = _lone_unnamed(untold, [p.name for p in files], root)
-    return CaseSource(case_id, lone, warnings, tuple(notes))
+    return CaseSource(case_id, lone, warnings, tuple(notes), {}, title)
+
+
+def _unknown_words(t1: Source | None, files: list[Path], root: Path) -> list[str]:
+    """Words of a t1 file's name that may speak of contrast agent: not those of the case's name."""
+    if not isinstance(t1, Path):
+        return []
+    reading = read_name(t1.name)
+    if reading.sequence is not Sequence.T1 or reading.agent is not Agent.UNTOLD:
+        return []
+    others = " ".join([root.name, root.parent.name, *(p.name for p in files if p != t1)]).lower()
+    return [word for word in reading.unknown if word not in others]
+
+
+def title_of(name: str, case_id: str) -> str:
+    """Name that a case goes by, if its id differs."""
+    return "" if name == case_id else name
 
 
 def _from_lone_file(path: Path) -> CaseSource:
@@ -193,11 +242,15 @@ def _from_lone_file(path: Path) -> CaseSource:
         raise SequenceError(
             f"{path.name} names a segmentation, a map or another image; expected t1, t1c, t2 or "
             "flair",
-            remedy="Rename the file if it is one of these, or name its sequence explicitly.",
+            remedy="Rename the file if it is one of these, or name its sequence: option --t1, "
+            "--t1c, --t2 or --flair, over HTTP the key of that name.",
         )
     sequence = recognise_sequence(path.name)
-    warnings = () if sequence else (TAKEN_AS_T1C,)
-    return CaseSource(case_id, {sequence or Sequence.T1C: path}, warnings)
+    warnings: tuple[str, ...] = () if sequence else (TAKEN_AS_T1C,)
+    if _unknown_words(path, [], path.parent):
+        warnings = (TAKEN_AS_NATIVE,)
+    title = title_of(without_suffix(path.name), case_id)
+    return CaseSource(case_id, {sequence or Sequence.T1C: path}, warnings, (), {}, title)
 
 
 def _lone_unnamed(

@@ -21,7 +21,7 @@ from brain_tumor.cases.durable import (
     temporary_sibling,
     write_synced,
 )
-from brain_tumor.cases.loading import build_case, read_sources, resolve_case
+from brain_tumor.cases.loading import build_case, read_case, resolve_case
 from brain_tumor.cases.readers import read_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.source_trees import FoundCase, find_cases
@@ -132,13 +132,17 @@ def import_case(found: FoundCase, studies: Path) -> ImportReport:
         return _import(found.source, studies)
     except TumorLensError as error:
         return ImportReport(
-            found.name, ImportStatus.REFUSED, message=error.message, remedy=error.remedy
+            found.name,
+            ImportStatus.REFUSED,
+            message=error.message,
+            remedy=error.remedy,
+            notes=found.source.notes if found.source else found.notes,
         )
 
 
 def _import(source: CaseSource, studies: Path) -> ImportReport:
     case_id = check_case_id(source.case_id)
-    volumes = read_sources(source.sequences)
+    source, volumes = read_case(source)
     loaded = build_case(case_id, volumes)  # refuses sequences that lie apart
     reference = loaded.case.reference
     doubts = [f"{s.value}: {w}" for s, read in volumes.items() for w in read.warnings]

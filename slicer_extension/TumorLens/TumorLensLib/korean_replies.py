@@ -11,6 +11,28 @@ REPLIES: dict[str, str] = {
     "{name} covers {share} of the tissue in {other}; it is zero elsewhere": (
         "{name}은(는) {other} 조직의 {share}만 덮으며 나머지는 0입니다"
     ),
+    "{name} shows only {share} of the height of {other}; slices may be missing": (
+        "{name}은(는) {other} 높이의 {share}만 보여 줍니다. 단면이 빠졌을 수 있습니다"
+    ),
+    "its name holds words that are not known; it is taken as T1 without contrast agent": (
+        "이름에 알 수 없는 단어가 있어 조영제 없는 T1로 봅니다"
+    ),
+    "only a dynamic series of it is there, which is not used": (
+        "동적 시리즈만 있어 사용하지 않습니다"
+    ),
+    "no name or header tells them apart; the one with brighter vessels and enhancement is taken "
+    "as t1c": ("이름이나 헤더로 구별할 수 없어 혈관과 조영증강이 더 밝은 것을 t1c로 봅니다"),
+    "no name or header says whether contrast agent was given, and several T1 series look alike; "
+    "one of them is taken as T1 without contrast agent": (
+        "조영제를 썼는지 이름이나 헤더가 말하지 않고 T1 시리즈들이 비슷해 하나를 조영제 없는 "
+        "T1로 봅니다"
+    ),
+    "a series of it cannot be read; another one is used": (
+        "한 시리즈를 읽을 수 없어 다른 시리즈를 씁니다"
+    ),
+    "{files} of {count} images of the series are there; slices may be missing": (
+        "시리즈의 영상 {count}개 가운데 {files}개만 있습니다. 단면이 빠졌을 수 있습니다"
+    ),
     "a second {name} beside the reference volume is not used": (
         "기준 볼륨 외의 두 번째 {name}은(는) 사용하지 않습니다"
     ),
