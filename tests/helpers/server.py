@@ -250,7 +250,9 @@ def running(
     """Start a server process, wait until it answers, and stop it afterwards."""
     log = app_folder / f"server-{port}.log"
     settings = {
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
+        ),
         "OMP_NUM_THREADS": "1",
         "TUMORLENS_SCORING_BUDGET": "0",
         **(environment or {}),

@@ -1,6 +1,7 @@
 """Endpoints, local folders and the embedded model, with fakes; nothing leaves this machine."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -221,7 +222,7 @@ def test_the_embedded_model_says_only_what_holds():
 
 def test_an_embedded_model_that_is_late_is_ended(monkeypatch, tmp_path):
     (tmp_path / "xllamacpp.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     module = "brain_tumor.explanation.embedded_model"
     monkeypatch.setattr(f"{module}.embedded_model_file", lambda: tmp_path / "model.gguf")
     provider = EmbeddedProvider(timeout_s=0.3)
@@ -254,7 +255,7 @@ class Server:
 
 def test_the_embedded_model_answers_through_its_own_process(monkeypatch, tmp_path):
     (tmp_path / "xllamacpp.py").write_text(FAKE_RUNTIME, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     module = "brain_tumor.explanation.embedded_model"
     monkeypatch.setattr(f"{module}.embedded_model_file", lambda: tmp_path / "model.gguf")
     provider = EmbeddedProvider(timeout_s=30.0)
