@@ -32,12 +32,12 @@ import numpy.typing as npt
 import torch
 from brain_tumor.bundles import models_folder
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.classification.case_slices import tumour_slices
 from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
 from brain_tumor.classification.report import classification_section
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from PIL import Image
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torchvision.models import resnet50  # type: ignore[import-untyped]

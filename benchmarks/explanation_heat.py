@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from brain_tumor.bundles import models_folder
 from brain_tumor.classification.case_slices import cut_patch, stack_patches
-from brain_tumor.classification.features import slice_features
-from brain_tumor.classification.network import HybridNetwork
+from brain_tumor.classification.features.features import slice_features
+from brain_tumor.classification.model.network import HybridNetwork
 from brain_tumor.classification.predictions import (
     Outliner,
     lone_slice,
@@ -34,24 +34,24 @@ from brain_tumor.classification.predictions import (
     segmenter_outlines,
 )
 from brain_tumor.classification.training.run import load_run, run_features
-from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
-from brain_tumor.explanation.faithfulness import (
+from brain_tumor.explanation.faithfulness.cascade import cascading_randomisation, repeatability
+from brain_tumor.explanation.faithfulness.infidelity import max_sensitivity, normalised_infidelity
+from brain_tumor.explanation.faithfulness.report import (
     LEAST_EFFECT_LOG_ODDS,
     TestedSlice,
     compare_with_controls,
 )
-from brain_tumor.explanation.faithfulness_metrics import max_sensitivity, normalised_infidelity
-from brain_tumor.explanation.heatmap import DILATION_MM, heat_volume, peak_inside, share_inside
-from brain_tumor.explanation.sanity import cascading_randomisation, repeatability
+from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod, explain_slices
+from brain_tumor.explanation.heat.volume import DILATION_MM, heat_volume, peak_inside, share_inside
 from brain_tumor.labels import TYPES
-from brain_tumor.segmentation.hardware import bf16_autocast
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.segmentation.data.cheng_slices import (
     FOLDS,
     cheng_slices_of_fold,
     read_cheng_slice,
 )
-from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
-from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
+from brain_tumor.segmentation.evaluation.tumor_core import held_out_fold
+from brain_tumor.segmentation.evaluation.tumor_core_five_folds import fold_bundles
+from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 from tqdm import tqdm
 

@@ -17,17 +17,17 @@ import time
 from collections import Counter
 
 import psutil
-from brain_tumor.explanation.composer import compose
-from brain_tumor.explanation.embedded_model import (
+from brain_tumor.explanation.facts.model import Facts, Language
+from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers.embedded import (
     TIMEOUT_S,
     EmbeddedProvider,
     embedded_model_file,
 )
-from brain_tumor.explanation.endpoint_model import EndpointProvider
-from brain_tumor.explanation.facts import Facts, Language
-from brain_tumor.explanation.language_models import TextProvider
-from brain_tumor.explanation.rationale import explain_in_words
-from brain_tumor.explanation.verifier import parse
+from brain_tumor.explanation.rationale.providers.endpoint import EndpointProvider
+from brain_tumor.explanation.rationale.providers.registry import TextProvider
+from brain_tumor.explanation.rationale.rationale import explain_in_words
+from brain_tumor.explanation.rationale.verifier.verifier import parse
 
 from benchmarks.environment import spread, write_result
 from tests.helpers.fact_sheets import diverse_facts, random_facts

@@ -31,8 +31,7 @@ import numpy as np
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS, models_folder
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
-from brain_tumor.cases.preprocessing import foreground_mask, zscore
+from brain_tumor.cases.grid.preprocessing import foreground_mask, zscore
 from brain_tumor.labels import TumorType
 from brain_tumor.learning.acquisition import (
     CaseScores,
@@ -42,11 +41,12 @@ from brain_tumor.learning.acquisition import (
     tumour_uncertainty,
     unsure_ml,
 )
-from brain_tumor.learning.promotion import CaseScore, Source, judge
-from brain_tumor.learning.retraining import Schedule, fine_tune
-from brain_tumor.learning.segmentation_tuner import SegmentationTuner
-from brain_tumor.learning.tuners import CHANGED, Examples, write_example
-from brain_tumor.segmentation.networks import build_unet
+from brain_tumor.learning.gate.promotion import CaseScore, Source, judge
+from brain_tumor.learning.retraining.loop import Schedule, fine_tune
+from brain_tumor.learning.retraining.segmentation_tuner import SegmentationTuner
+from brain_tumor.learning.retraining.tuner import CHANGED, Examples, write_example
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
+from brain_tumor.segmentation.subregions.networks import build_unet
 from brain_tumor.segmentation.training.validation import region_dice
 from safetensors.torch import save_file
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
+from brain_tumor.cases.files.writers import write_volume
 from brain_tumor.cases.studies import import_cases
-from brain_tumor.cases.writers import write_volume
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 
 from benchmarks.environment import spread, write_result
 from benchmarks.learning_server import CLIENT, LearningServer, served

@@ -21,21 +21,21 @@ from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.labels import Label, LabelArray, TumorType
 from brain_tumor.learning.acquisition import CaseScores, combined_scores, diversity
-from brain_tumor.learning.core_tuner import CoreTuner
-from brain_tumor.learning.labelled_cases import picture_case
-from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
-from brain_tumor.learning.retraining import Schedule, fine_tune
-from brain_tumor.learning.tuners import Examples, Truth
-from brain_tumor.segmentation.overlap import dice
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.learning.gate.promotion import CaseScore, GateReport, Source, judge
+from brain_tumor.learning.retraining.core_tuner import CoreTuner
+from brain_tumor.learning.retraining.labelled_cases import picture_case
+from brain_tumor.learning.retraining.loop import Schedule, fine_tune
+from brain_tumor.learning.retraining.tuner import Examples, Truth
+from brain_tumor.segmentation.data.cheng_slices import (
     ChengSlice,
     cheng_slices_of_fold,
     read_cheng_slice,
 )
-from brain_tumor.segmentation.tumor_core.evaluation import held_out_fold
+from brain_tumor.segmentation.evaluation.tumor_core import held_out_fold
+from brain_tumor.segmentation.metrics.overlap import dice
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
-from brain_tumor.server.learning_scorer import TypeOpinions, score_case
-from brain_tumor.server.learning_trainers import RATES
+from brain_tumor.server.learning.scorer import TypeOpinions, score_case
+from brain_tumor.server.learning.trainers import RATES
 
 from benchmarks.learning_types_fold import Site, spread
 

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.classification.calibration import fit_calibration
 from brain_tumor.classification.case_slices import cut_patch, stack_patches
-from brain_tumor.classification.features import slice_features
-from brain_tumor.classification.network import HybridNetwork, NetworkArguments
-from brain_tumor.classification.outliers import fit_outliers
+from brain_tumor.classification.features.features import slice_features
+from brain_tumor.classification.model.calibration import fit_calibration
+from brain_tumor.classification.model.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.outliers import fit_outliers
+from brain_tumor.classification.model.training_statistics import (
+    ClassifierStatistics,
+    read_statistics,
+)
 from brain_tumor.classification.predictions import load_predictions, lone_slice
-from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
 from brain_tumor.classification.training.run import COVERAGE, PREDICTIONS, load_run, run_features
 from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.learning.acquisition import (
@@ -26,13 +29,13 @@ from brain_tumor.learning.acquisition import (
     diversity,
     normalised_entropy,
 )
-from brain_tumor.learning.labelled_cases import picture_case
-from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
-from brain_tumor.learning.registry import CARD
-from brain_tumor.learning.retraining import Schedule, fine_tune
-from brain_tumor.learning.tuners import Examples, write_arrays
-from brain_tumor.learning.type_tuner import HEAD_WEIGHTS, TypeTuner, type_scores
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.learning.gate.promotion import CaseScore, GateReport, Source, judge
+from brain_tumor.learning.registry.registry import CARD
+from brain_tumor.learning.retraining.labelled_cases import picture_case
+from brain_tumor.learning.retraining.loop import Schedule, fine_tune
+from brain_tumor.learning.retraining.tuner import Examples, write_arrays
+from brain_tumor.learning.retraining.type_tuner import HEAD_WEIGHTS, TypeTuner, type_scores
+from brain_tumor.segmentation.data.cheng_slices import (
     FOLDS,
     ChengSlice,
     cheng_folds,

@@ -9,8 +9,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from brain_tumor.bundles import models_folder
-from brain_tumor.learning.labelled_cases import picture_case
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.learning.retraining.labelled_cases import picture_case
+from brain_tumor.segmentation.data.cheng_slices import (
     ChengSlice,
     cheng_folds,
     read_cheng_index,

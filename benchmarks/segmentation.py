@@ -32,12 +32,12 @@ import numpy as np
 import torch
 from brain_tumor.bundles import models_folder
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
-from brain_tumor.cases.preprocessing import bounding_box, foreground_mask
+from brain_tumor.cases.grid.preprocessing import bounding_box, foreground_mask
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from brain_tumor.segmentation.segmenter import SUBREGION_MODEL
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from monai.data.utils import dense_patch_slices
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import DynUNet, SegResNet

@@ -28,11 +28,11 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
+from brain_tumor.cases.files.writers import write_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import import_cases
 from brain_tumor.cases.volume import Volume
-from brain_tumor.cases.writers import write_volume
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 
 from benchmarks.environment import spread, write_result
 

@@ -13,8 +13,8 @@ import matplotlib.image
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from brain_tumor.cases.samples import GROUND_TRUTH_FOLDER, INDEX_NAME
 from brain_tumor.cases.study_layout import sequences_folder
+from brain_tumor.phantoms.samples import GROUND_TRUTH_FOLDER, INDEX_NAME
 from skimage.transform import resize
 
 TILE = (264, 224)

@@ -248,8 +248,8 @@ def _import(arguments: argparse.Namespace) -> None:
 def _infer(arguments: argparse.Namespace) -> None:
     """`segment`, `classify`, `explain` and `analyse`: each does all that the one before does."""
     from brain_tumor.bundles import models_folder
+    from brain_tumor.cases.files.writers import write_labelmap, write_scalar_map
     from brain_tumor.cases.loading import load_case
-    from brain_tumor.cases.writers import write_labelmap, write_scalar_map
     from brain_tumor.explanation.case_report import CaseResults, case_report
     from brain_tumor.segmentation.segmenter import load_segmenter
 
@@ -272,8 +272,8 @@ def _infer(arguments: argparse.Namespace) -> None:
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     (output / "report.json").write_text(text, encoding="utf-8")
     if results.explanation is not None:
-        from brain_tumor.explanation.facts import Language
-        from brain_tumor.explanation.page import write_page
+        from brain_tumor.explanation.facts.model import Language
+        from brain_tumor.explanation.page.page import write_page
 
         heat = results.explanation.heat
         write_scalar_map(output / "heatmap.nii.gz", heat.values, affine)
@@ -292,12 +292,12 @@ def _read_type(
     arguments: argparse.Namespace, models: Path, segmenter: Segmenter, case: Case
 ) -> CaseResults:
     from brain_tumor.explanation.analyst import Analyst, in_words_of
-    from brain_tumor.explanation.attribution import HeatMethod
     from brain_tumor.explanation.case_report import CaseResults
-    from brain_tumor.explanation.facts import Language
-    from brain_tumor.explanation.language_models import provider_of_environment
+    from brain_tumor.explanation.facts.model import Language
+    from brain_tumor.explanation.heat.methods import HeatMethod
     from brain_tumor.explanation.options import ExplanationOptions
-    from brain_tumor.explanation.references import load_type_reader
+    from brain_tumor.explanation.rationale.providers.registry import provider_of_environment
+    from brain_tumor.explanation.type_reader import load_type_reader
 
     options = None
     if arguments.depth != "classify":
@@ -336,8 +336,8 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.threads is not None and arguments.threads < 1:
         raise InputError(f"--threads is {arguments.threads}; expected 1 or more")
     if arguments.model == "segmentation":
-        from brain_tumor.segmentation.losses import CrossEntropy
-        from brain_tumor.segmentation.training.command import train_segmentation
+        from brain_tumor.segmentation.subregions.losses import CrossEntropy
+        from brain_tumor.segmentation.training.subregions.command import train_segmentation
 
         train_segmentation(
             arguments.data,
@@ -350,7 +350,7 @@ def _train(arguments: argparse.Namespace) -> None:
         )
     elif arguments.model == "classification":
         from brain_tumor.classification.training.run import train_classification
-        from brain_tumor.explanation.references import write_references
+        from brain_tumor.explanation.type_reader import write_references
 
         written = train_classification(
             arguments.data,
@@ -367,7 +367,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
         train_concepts(arguments.output, fold=fold)
     else:
-        from brain_tumor.segmentation.training.tumor_core import train_tumor_core
+        from brain_tumor.segmentation.training.tumor_core.train import train_tumor_core
 
         train_tumor_core(arguments.data, arguments.output, fold=fold, steps=arguments.steps)
 
@@ -378,18 +378,18 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     models = arguments.models or models_folder()
     fold = None if arguments.fold is None else parse_fold(arguments.fold)
     if arguments.model == "segmentation":
-        from brain_tumor.segmentation.evaluation import evaluate_bundle, held_out_fold
+        from brain_tumor.segmentation.evaluation.evaluation import evaluate_bundle, held_out_fold
 
         bundle = models / arguments.model
         if arguments.fold is None:
             fold = held_out_fold(bundle)
         evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
     elif arguments.model == "classification":
-        from brain_tumor.classification import evaluation
+        from brain_tumor.classification.evaluation import evaluation
 
         cores = [models / "tumor_core"]
         if arguments.runs is not None:
-            from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
+            from brain_tumor.segmentation.evaluation.tumor_core_five_folds import fold_bundles
 
             if arguments.core_runs is not None:
                 cores = fold_bundles(arguments.core_runs)
@@ -419,11 +419,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             remedy="For all patients name a five-fold run with --runs; else leave --fold out.",
         )
     elif arguments.runs is not None:
-        from brain_tumor.segmentation.tumor_core.five_folds import evaluate_run as evaluate_cores
+        from brain_tumor.segmentation.evaluation.tumor_core_five_folds import (
+            evaluate_run as evaluate_cores,
+        )
 
         evaluate_cores(arguments.runs, arguments.data, arguments.output)
     else:
-        from brain_tumor.segmentation.tumor_core.evaluation import evaluate_bundle as evaluate_core
+        from brain_tumor.segmentation.evaluation.tumor_core import evaluate_bundle as evaluate_core
 
         evaluate_core(models / arguments.model, arguments.data, arguments.output, fold=fold)
     print(f"wrote {arguments.output}")
@@ -456,7 +458,7 @@ def _encode_words(arguments: argparse.Namespace) -> None:
 
 def _propose(arguments: argparse.Namespace) -> None:
     from brain_tumor.concepts.proposals import write_proposals
-    from brain_tumor.explanation.language_models import chat_provider_of_environment
+    from brain_tumor.explanation.rationale.providers.registry import chat_provider_of_environment
     from brain_tumor.labels import TumorType
 
     provider = chat_provider_of_environment(arguments.provider)
@@ -470,7 +472,7 @@ def _propose(arguments: argparse.Namespace) -> None:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    from brain_tumor.server import learning_commands as commands
+    from brain_tumor.server.learning import commands
 
     registry = commands.open_registry(arguments.studies, arguments.models)
     if arguments.action == "list":
@@ -494,7 +496,7 @@ def _models(arguments: argparse.Namespace) -> None:
 
 
 def _corrections(arguments: argparse.Namespace) -> None:
-    from brain_tumor.server import learning_commands as commands
+    from brain_tumor.server.learning import commands
 
     found = commands.find_corrections(arguments.studies, arguments.state, arguments.case)
     if arguments.action == "list":
@@ -507,7 +509,7 @@ def _corrections(arguments: argparse.Namespace) -> None:
 
 
 def _sample_data(arguments: argparse.Namespace) -> None:
-    from brain_tumor.cases.samples import write_samples
+    from brain_tumor.phantoms.samples import write_samples
 
     paths = write_samples(arguments.folder, progress=True)
     print(f"{len(paths)} sample studies in {arguments.folder}")

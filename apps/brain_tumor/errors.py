@@ -2,7 +2,7 @@
 
 Every error that a user can cause carries a stable `code`, a sentence that says which input was
 wrong, what was expected and what arrived, and a `remedy`. The server maps them to HTTP in one
-place (`server/replies.py`); the command line prints them in one place (`cli.py`).
+place (`server/http/replies.py`); the command line prints them in one place (`cli.py`).
 """
 
 from __future__ import annotations

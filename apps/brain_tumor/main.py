@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from monailabel.interfaces.app import MONAILabelApp
 
-from brain_tumor.explanation.references import TypeReader
-from brain_tumor.learning.holder import active_segmenter
+from brain_tumor.explanation.type_reader import TypeReader
+from brain_tumor.learning.registry.reloading import active_segmenter
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.server import app as server_app
 from brain_tumor.server.serving import serve_through_front

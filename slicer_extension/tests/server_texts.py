@@ -15,12 +15,12 @@ SERVER, EXTENSION = ROOT / "apps" / "brain_tumor", ROOT / "slicer_extension" / "
 VALUE = "7"
 SPOKEN = {
     "cases/loading.py": ("resolve_case", "build_case"),
-    "cases/dicom_scan.py": ("_missing_by_count",),
-    "cases/nifti_files.py": ("_affine", "_disagreement"),
-    "segmentation/inference.py": ("_warnings",),
+    "cases/files/dicom_scan.py": ("_missing_by_count",),
+    "cases/files/nifti_files.py": ("_affine", "_disagreement"),
+    "segmentation/subregions/inference.py": ("_warnings",),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
     "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
-    "explanation/faithfulness.py": (
+    "explanation/faithfulness/report.py": (
         "_place_reasons",
         "_curve_reasons",
         "_steadiness",
@@ -28,11 +28,11 @@ SPOKEN = {
     ),
     "explanation/region_heat.py": ("_reasons",),
     "explanation/second_reader.py": ("_class_of_words",),
-    "learning/training_job.py": ("_work", "_confirmed"),
-    "learning/job_ending.py": ("stop", "_finish", "symptoms_switched_off"),
-    "server/learning_jobs.py": ("_watch",),
+    "learning/retraining/job.py": ("_work", "_confirmed"),
+    "learning/retraining/job_ending.py": ("stop", "_finish", "symptoms_switched_off"),
+    "server/learning/jobs.py": ("_watch",),
     "server/strategies.py": ("__init__",),
-    "learning/promotion.py": (
+    "learning/gate/promotion.py": (
         "_better",
         "_no_forgetting",
         "_patients",
@@ -55,22 +55,22 @@ CONSTANTS = {
         "NOTHING_ENHANCES",
     ),
     "cases/loading.py": ("ANOTHER_SERIES",),
-    "cases/nrrd_files.py": ("_NO_ORIENTATION",),
+    "cases/files/nrrd_files.py": ("_NO_ORIENTATION",),
     "classification/classifier.py": ("NO_HEAD",),
-    "explanation/references.py": ("NO_SYMPTOMS",),
-    "server/learning_strategies.py": ("DESCRIPTIONS",),
+    "explanation/type_reader.py": ("NO_SYMPTOMS",),
+    "server/learning/strategies.py": ("DESCRIPTIONS",),
     "server/routes/work.py": ("IDLE",),
 }
 ERRORS = (
-    "server/access.py", "server/admission.py", "server/datastore.py", "server/history.py",
-    "server/label_check.py", "server/learning_jobs.py", "server/learning_labels.py",
-    "server/learning_requests.py", "server/learning_trainers.py", "server/replies.py",
-    "server/routes/models.py",
-    "server/routes/work.py", "server/sessions.py",
-    "cases/durable.py", "cases/geometry.py", "cases/preprocessing.py",
-    "explanation/language_models.py", "explanation/method_sanity.py", "explanation/region_heat.py",
-    "learning/ledger_records.py", "learning/promotion.py", "learning/registry.py",
-    "learning/submission_rows.py", "segmentation/refinement/strokes.py",
+    "server/http/access.py", "server/tasks/admission.py", "server/datastore/store.py",
+    "server/datastore/history.py", "server/datastore/label_check.py", "server/learning/jobs.py",
+    "server/learning/labels.py", "server/learning/requests.py", "server/learning/trainers.py",
+    "server/http/replies.py", "server/routes/models.py", "server/routes/work.py",
+    "server/datastore/sessions.py", "cases/files/durable.py", "cases/grid/geometry.py",
+    "cases/grid/preprocessing.py", "explanation/rationale/providers/registry.py",
+    "explanation/faithfulness/method_sanity.py", "explanation/region_heat.py",
+    "learning/ledger/records.py", "learning/gate/promotion.py", "learning/registry/registry.py",
+    "learning/ledger/submission_rows.py", "segmentation/refinement/strokes.py",
 )  # fmt: skip
 """Files whose errors requests of the panel can meet."""
 NOT_FOR_THE_PANEL = (
@@ -179,7 +179,7 @@ def pairs(file: str, name: str) -> dict[str, str]:
 
 def feature_names() -> set[str]:
     """English names of the classifier's features, the second of four texts of each."""
-    tree = _parsed(SERVER / "classification" / "feature_table.py")
+    tree = _parsed(SERVER / "classification" / "features" / "feature_table.py")
     rows = [node.elts for node in ast.walk(tree) if isinstance(node, ast.Tuple)]
     return {
         row[1].value

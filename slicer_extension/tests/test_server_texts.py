@@ -43,16 +43,16 @@ def test_no_error_of_the_extension_stays_english():
 
 
 def test_measurements_places_and_missing_values_are_named_as_the_server_names_them():
-    measured = server_texts.pairs("explanation/wording.py", "FEATURE_WORDS")
+    measured = server_texts.pairs("explanation/facts/vocabulary.py", "FEATURE_WORDS")
     assert len(measured) > 60
     assert measured.items() <= korean_measurements.MEASUREMENTS.items()
     features = server_texts.feature_names()
     assert len(features) > 60
     assert features <= set(korean_measurements.MEASUREMENTS)
-    missing = server_texts.pairs("explanation/wording.py", "MISSING_WORDS")
+    missing = server_texts.pairs("explanation/facts/vocabulary.py", "MISSING_WORDS")
     assert missing == korean_measurements.MISSING
     sides = {"left": "왼쪽", "right": "오른쪽", "midline": "정중선"}
-    regions = server_texts.pairs("explanation/wording.py", "REGION_WORDS")
+    regions = server_texts.pairs("explanation/facts/vocabulary.py", "REGION_WORDS")
     assert len(regions) == 8
     assert {**regions, **sides} == korean_measurements.PLACES
 

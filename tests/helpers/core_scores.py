@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from brain_tumor.segmentation.tumor_core.evaluation import CoreRow, summarise
+from brain_tumor.segmentation.evaluation.tumor_core import CoreRow, summarise
 
 A_ROW = CoreRow(
     case="cheng 1",

@@ -18,8 +18,8 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.labels import LabelArray, LabelScheme
+from brain_tumor.segmentation.data.folds import patient_fold
 from brain_tumor.segmentation.result import SegmentationResult
-from brain_tumor.segmentation.training.folds import patient_fold
 
 FOUR = ("t1", "t1ce", "t2", "flair")
 TWO = ("t1ce", "flair")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from brain_tumor.classification.feature_table import FEATURE_IDS, feature
-from brain_tumor.classification.measurement import Measurement, missing
-from brain_tumor.explanation.evidence import CaseMeasurements, build_facts
-from brain_tumor.explanation.facts import (
+from brain_tumor.classification.features.feature_table import FEATURE_IDS, feature
+from brain_tumor.classification.features.measurement import Measurement, missing
+from brain_tumor.explanation.facts.evidence import CaseMeasurements, build_facts
+from brain_tumor.explanation.facts.location import TumourPlace
+from brain_tumor.explanation.facts.model import (
     Counterfactual,
     CounterfactualSearch,
     Decision,
@@ -16,8 +17,7 @@ from brain_tumor.explanation.facts import (
     SimilarCase,
     UndeterminedReason,
 )
-from brain_tumor.explanation.place import TumourPlace
-from brain_tumor.explanation.reference import QUANTILE_LEVELS, FeatureReference
+from brain_tumor.explanation.facts.reference import QUANTILE_LEVELS, FeatureReference
 from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import Region, TumorType
 

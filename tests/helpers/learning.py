@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.learning.job_folder import Correction, JobFolder, TrainingRequest
-from brain_tumor.learning.promotion import CaseScore, GateReport, Source, judge
-from brain_tumor.learning.registry import CARD, ModelRegistry
-from brain_tumor.segmentation.networks import build_unet
+from brain_tumor.learning.gate.promotion import CaseScore, GateReport, Source, judge
+from brain_tumor.learning.registry.registry import CARD, ModelRegistry
+from brain_tumor.learning.retraining.job_folder import Correction, JobFolder, TrainingRequest
+from brain_tumor.segmentation.subregions.networks import build_unet
 from brain_tumor.segmentation.tumor_core.network import CoreNetwork, CoreNetworkArguments
 from safetensors.torch import save_file
 

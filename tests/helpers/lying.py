@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from brain_tumor.explanation.composer import compose
-from brain_tumor.explanation.facts import Facts, Language
+from brain_tumor.explanation.facts.model import Facts, Language
+from brain_tumor.explanation.rationale.composer.composer import compose
 
 
 def _swap(text: str, one: str, other: str) -> str:

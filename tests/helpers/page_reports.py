@@ -9,7 +9,7 @@ import numpy as np
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.explanation.heatmap import HeatVolume, heat_volume
+from brain_tumor.explanation.heat.volume import HeatVolume, heat_volume
 from brain_tumor.labels import Label
 
 _RANGES = {

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from brain_tumor.cases.phantom import Phantom, PhantomSpec, make_phantom
-from brain_tumor.cases.phantom_plans import TumorPlan
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.labels import TumorType
+from brain_tumor.phantoms.phantom import Phantom, PhantomSpec, make_phantom
+from brain_tumor.phantoms.plans import TumorPlan
 
 COARSE_MM = 4.0
 BALL = TumorPlan(

@@ -15,13 +15,13 @@ from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.case import Case
 from brain_tumor.classification.case_slices import tumour_slices
 from brain_tumor.classification.classifier import tumour_mask
-from brain_tumor.classification.features import slice_features
-from brain_tumor.classification.network import NetworkArguments
-from brain_tumor.explanation.references import PATIENTS, REFERENCE
+from brain_tumor.classification.features.features import slice_features
+from brain_tumor.classification.model.network import NetworkArguments
+from brain_tumor.explanation.type_reader import PATIENTS, REFERENCE
 from brain_tumor.labels import TYPES, LabelArray, TumorType
-from brain_tumor.learning.job_folder import Correction, JobFolder, TrainingRequest
-from brain_tumor.learning.labelled_cases import picture_case
-from brain_tumor.learning.registry import CARD
+from brain_tumor.learning.registry.registry import CARD
+from brain_tumor.learning.retraining.job_folder import Correction, JobFolder, TrainingRequest
+from brain_tumor.learning.retraining.labelled_cases import picture_case
 from safetensors.torch import save_file
 
 from tests.helpers.learning import write_models

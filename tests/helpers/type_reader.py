@@ -7,15 +7,15 @@ from functools import cache
 import numpy as np
 import torch
 from brain_tumor.bundles import ModelVersion
-from brain_tumor.classification.calibration import Calibration
 from brain_tumor.classification.classifier import TumorTypeClassifier
-from brain_tumor.classification.network import HybridNetwork, NetworkArguments
-from brain_tumor.classification.outliers import OutlierModel
-from brain_tumor.classification.statistics import ClassifierStatistics
+from brain_tumor.classification.model.calibration import Calibration
+from brain_tumor.classification.model.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.outliers import OutlierModel
+from brain_tumor.classification.model.training_statistics import ClassifierStatistics
 from brain_tumor.classification.training.run import model_features
-from brain_tumor.explanation.reference import build_reference
-from brain_tumor.explanation.references import TypeReader
-from brain_tumor.explanation.similar_cases import build_table
+from brain_tumor.explanation.facts.reference import build_reference
+from brain_tumor.explanation.facts.similar_cases import build_table
+from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import TumorType
 
 CLASSIFIER = ModelVersion("classification", "0.0.1", "c" * 64)

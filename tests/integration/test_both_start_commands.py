@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 import requests
-from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.cases.files.readers import read_labelmap
 
 from tests.helpers.server import (
     AFFINE,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from brain_tumor.bundles import MODELS_ENV
-from brain_tumor.learning.holder import active_segmenter
+from brain_tumor.learning.registry.reloading import active_segmenter
 from brain_tumor.server.app import ServerApp
 
 from tests.helpers.learning import write_corrected_studies, write_models

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brain_tumor.explanation.page import write_page
-from brain_tumor.explanation.page_figures import colour
+from brain_tumor.explanation.page.figures import colour
+from brain_tumor.explanation.page.page import write_page
 from brain_tumor.labels import Label
 from PIL import Image
 from playwright.sync_api import sync_playwright

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from brain_tumor.bundles import METADATA, models_folder, read_bundle
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
+from brain_tumor.cases.files.writers import write_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.cases.writers import write_volume
-from brain_tumor.classification.card import CARD, METRICS, card_of
+from brain_tumor.classification.evaluation.card import CARD, METRICS, card_of
 from brain_tumor.cli import main
 from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.options import ExplanationOptions
-from brain_tumor.explanation.references import load_type_reader
 from brain_tumor.explanation.sections import explanation_sections
+from brain_tumor.explanation.type_reader import load_type_reader
 from brain_tumor.labels import TumorType
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 
 pytestmark = pytest.mark.model

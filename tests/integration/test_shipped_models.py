@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from brain_tumor.bundles import METADATA, models_folder, read_bundle
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
-from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.cases.files.readers import read_labelmap
+from brain_tumor.cases.files.writers import write_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import import_cases
-from brain_tumor.cases.writers import write_volume
 from brain_tumor.labels import LabelScheme, Region, TumorType, region_mask
-from brain_tumor.segmentation.card import card_of
-from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
+from brain_tumor.segmentation.cards.subregions import card_of
 from brain_tumor.segmentation.segmenter import load_segmenter
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.training.validation import region_dice
 from brain_tumor.server.launcher import APP_FOLDER
 

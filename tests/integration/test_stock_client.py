@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.cases.files.readers import read_labelmap
 from monailabel.client import MONAILabelClient
 
 from tests.helpers.server import expected_labels

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from brain_tumor.server.access import AccessPolicy
 from brain_tumor.server.app import ServerApp
+from brain_tumor.server.http.access import AccessPolicy
 from brain_tumor.server.serving import build_front
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware

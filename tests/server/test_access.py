@@ -1,6 +1,6 @@
 import pytest
 from brain_tumor.errors import AccessError, InputError
-from brain_tumor.server.access import (
+from brain_tumor.server.http.access import (
     AccessPolicy,
     access_policy,
     check_client,

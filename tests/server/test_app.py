@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import BusyError, InputError, StorageError
-from brain_tumor.explanation.embedded_model import EmbeddedProvider
+from brain_tumor.explanation.rationale.providers.embedded import EmbeddedProvider
 from brain_tumor.server import app as app_module
-from brain_tumor.server import warm_up
 from brain_tumor.server.serving import announce, hold_studies
 from brain_tumor.server.settings import ServerLimits, quiet_environment, server_limits
-from brain_tumor.server.warm_up import synthetic_cases
+from brain_tumor.server.tasks import warm_up
+from brain_tumor.server.tasks.warm_up import synthetic_cases
 
 from tests.helpers.server import ThresholdSegmenter
 from tests.server.conftest import InProcessApp, client_of
@@ -135,7 +135,9 @@ def test_an_embedded_model_that_cannot_be_started_does_not_stop_the_server(
 ):
     monkeypatch.setattr(warm_up, "available_providers", lambda _settings: ("composer", "smollm2"))
     monkeypatch.setattr(warm_up, "provider_of_environment", lambda _name: EmbeddedProvider())
-    monkeypatch.setattr("brain_tumor.explanation.embedded_model.embedded_model_file", lambda: None)
+    monkeypatch.setattr(
+        "brain_tumor.explanation.rationale.providers.embedded.embedded_model_file", lambda: None
+    )
     warm_up.warm_up_language_model()
     assert "the embedded language model is not warm" in caplog.text
 
@@ -159,7 +161,7 @@ def test_one_server_holds_a_studies_folder(app, studies):
 
 
 def test_a_generated_token_is_shown_once_on_the_terminal(capsys, caplog):
-    from brain_tumor.server.access import access_policy
+    from brain_tumor.server.http.access import access_policy
 
     policy = access_policy({"TUMORLENS_HOST": "0.0.0.0"}, [])
     announce(policy)

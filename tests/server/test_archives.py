@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 from brain_tumor.errors import FileFormatError, InputError
-from brain_tumor.server import archives
-from brain_tumor.server.archives import unpack
+from brain_tumor.server.datastore import archives
+from brain_tumor.server.datastore.archives import unpack
 
 LIMIT = 10_000
 

@@ -8,10 +8,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from brain_tumor.server.access import AccessPolicy
-from brain_tumor.server.bodies import MAX_JSON_BYTES, BodyClock, body_limit
+from brain_tumor.server.http.access import AccessPolicy
+from brain_tumor.server.http.bodies import MAX_JSON_BYTES, BodyClock, body_limit
+from brain_tumor.server.http.slow_clients import _timed
 from brain_tumor.server.serving import build_front
-from brain_tumor.server.slow_clients import _timed
 
 from tests.helpers.server import ThresholdSegmenter, write_studies
 from tests.server.conftest import InProcessApp, a_stock_app, client_of, refusal

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 from brain_tumor.errors import BusyError
-from brain_tumor.server.admission import InferenceGate
-from brain_tumor.server.cache import ByteCache
+from brain_tumor.server.tasks.admission import InferenceGate
+from brain_tumor.server.tasks.cache import ByteCache
 
 DEADLINE_S = 20
 

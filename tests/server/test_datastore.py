@@ -4,12 +4,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from brain_tumor.cases import durable
+from brain_tumor.cases.files import durable
 from brain_tumor.errors import InputError, LabelError, NotFoundError, StorageError
-from brain_tumor.server import index as index_module
-from brain_tumor.server.datastore import AcceptedLabel, StudyDatastore
-from brain_tumor.server.history import LabelEvent
-from brain_tumor.server.validation import volume_suffix
+from brain_tumor.server.datastore import index as index_module
+from brain_tumor.server.datastore.history import LabelEvent
+from brain_tumor.server.datastore.store import AcceptedLabel, StudyDatastore
+from brain_tumor.server.http.validation import volume_suffix
 
 MODEL = {"name": "segmentation", "version": "1.2.0", "sha256": "ab"}
 

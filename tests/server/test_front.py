@@ -1,9 +1,9 @@
 import threading
 
 import pytest
-from brain_tumor.server.access import AccessPolicy
-from brain_tumor.server.front import Front, take_over
-from brain_tumor.server.replies import REFERENCE_KEY
+from brain_tumor.server.http.access import AccessPolicy
+from brain_tumor.server.http.front import Front, take_over
+from brain_tumor.server.http.replies import REFERENCE_KEY
 from starlette.testclient import TestClient
 
 from tests.helpers.server import parse_reply

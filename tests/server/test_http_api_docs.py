@@ -7,13 +7,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 from brain_tumor import errors
-from brain_tumor.server.admission import DEFAULT_WAITING
-from brain_tumor.server.explanation_task import AnalysisTask
-from brain_tumor.server.refine_task import RefineTask
-from brain_tumor.server.segmentation_task import SegmentationTask
+from brain_tumor.server.http.stock import CLOSED
+from brain_tumor.server.http.validation import STOCK_PARAMETERS
 from brain_tumor.server.settings import ServerLimits
-from brain_tumor.server.stock import CLOSED
-from brain_tumor.server.validation import STOCK_PARAMETERS
+from brain_tumor.server.tasks.admission import DEFAULT_WAITING
+from brain_tumor.server.tasks.explanation import AnalysisTask
+from brain_tumor.server.tasks.refine import RefineTask
+from brain_tumor.server.tasks.segmentation import SegmentationTask
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "http-api.md").read_text(encoding="utf-8")

@@ -8,19 +8,20 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from brain_tumor.cases.readers import read_labelmap, read_volume
-from brain_tumor.explanation import rationale, type_heat
-from brain_tumor.explanation.attribution import HeatMethod
-from brain_tumor.explanation.composer import compose
-from brain_tumor.explanation.language_models import ComposerProvider, ProviderError
-from brain_tumor.explanation.method_sanity import MethodSanity
-from brain_tumor.explanation.slice_fusion import fuse_slices
+from brain_tumor.cases.files.readers import read_labelmap, read_volume
+from brain_tumor.explanation import type_heat
+from brain_tumor.explanation.faithfulness.method_sanity import MethodSanity
+from brain_tumor.explanation.heat.fusion import fuse_slices
+from brain_tumor.explanation.heat.methods import HeatMethod
+from brain_tumor.explanation.rationale import rationale
+from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers.registry import ComposerProvider, ProviderError
 from brain_tumor.labels import label_names
-from brain_tumor.server import explanation_task
-from brain_tumor.server.admission import InferenceGate
-from brain_tumor.server.explanation_task import AnalysisTask, ExplanationTask
-from brain_tumor.server.tasks import TaskServices
-from brain_tumor.server.validation import Parameter
+from brain_tumor.server.http.validation import Parameter
+from brain_tumor.server.tasks import explanation as explanation_task
+from brain_tumor.server.tasks.admission import InferenceGate
+from brain_tumor.server.tasks.base import TaskServices
+from brain_tumor.server.tasks.explanation import AnalysisTask, ExplanationTask
 
 from tests.helpers.region_network import ByContrast
 from tests.helpers.second_readers import FixedReader

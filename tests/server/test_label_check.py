@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from brain_tumor.cases.readers import read_labelmap
+from brain_tumor.cases.files.readers import read_labelmap
 from brain_tumor.errors import FileFormatError, GeometryError, LabelError, VolumeError
-from brain_tumor.server.label_check import accept_label, renumber
+from brain_tumor.server.datastore.label_check import accept_label, renumber
 
 from tests.helpers.server import AFFINE, SHAPE, a_phantom, expected_labels, write_label
 from tests.helpers.volumes import write_nifti

@@ -197,7 +197,7 @@ def test_a_request_without_its_parameters_is_refused_by_name(client):
 def test_a_full_disk_is_told_and_the_old_label_stays(client, label, tmp_path, monkeypatch):
     import errno
 
-    from brain_tumor.cases import durable
+    from brain_tumor.cases.files import durable
 
     submit(client, label)
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from brain_tumor.cli import main
-from brain_tumor.server.learning_commands import open_registry
+from brain_tumor.server.learning.commands import open_registry
 
 from tests.helpers.learning import BETTER, KEPT, gate, write_bundle, write_models
 from tests.helpers.server import write_label

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 from brain_tumor.bundles import MODELS_ENV
-from brain_tumor.learning.holder import active_segmenter
+from brain_tumor.learning.registry.reloading import active_segmenter
 from brain_tumor.server.app import ServerApp
 
 from tests.helpers.learning import BETTER, KEPT, gate, write_bundle, write_models
@@ -101,7 +101,7 @@ def test_a_promoted_version_answers_without_a_restart_and_rollback_gives_the_old
 def test_a_request_that_runs_during_a_switch_finishes_on_the_old_version(
     client, app, candidate, monkeypatch
 ):
-    from brain_tumor.segmentation.inference import SubregionSegmenter
+    from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 
     entered, leave, replies = threading.Event(), threading.Event(), []
     predict = SubregionSegmenter.predict

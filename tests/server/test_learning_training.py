@@ -10,10 +10,14 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import BusyError, NotFoundError
 from brain_tumor.learning.acquisition import CaseScores, combined_scores
-from brain_tumor.learning.job_folder import Correction, JobFolder, JobStatus, TrainingRequest
-from brain_tumor.server.inputs import stored_input
-from brain_tumor.server.learning_jobs import TrainingJobs
-from brain_tumor.server.learning_scorer import (
+from brain_tumor.learning.retraining.job_folder import (
+    Correction,
+    JobFolder,
+    JobStatus,
+    TrainingRequest,
+)
+from brain_tumor.server.learning.jobs import TrainingJobs
+from brain_tumor.server.learning.scorer import (
     CaseScorer,
     TypeOpinions,
     rest_s,
@@ -21,6 +25,7 @@ from brain_tumor.server.learning_scorer import (
     scoring_budget,
     type_opinions,
 )
+from brain_tumor.server.tasks.inputs import stored_input
 
 from tests.helpers.server import AFFINE, SHAPE, ThresholdSegmenter, a_phantom, write_label
 from tests.server.conftest import refusal
@@ -30,7 +35,7 @@ DEADLINE_S = 120
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from brain_tumor.learning.job_folder import JobFolder, JobStatus
+from brain_tumor.learning.retraining.job_folder import JobFolder, JobStatus
 job = JobFolder(Path(sys.argv[2]))
 starts = job.progress().starts + 1
 done = {"step": 5, "steps": 10, "epoch": 1, "max_epochs": 2, "loss": 0.5}
@@ -388,7 +393,7 @@ class TestScores:
         def work(image):
             clock.now += 10
 
-        monkeypatch.setattr("brain_tumor.server.learning_scorer.time", clock)
+        monkeypatch.setattr("brain_tumor.server.learning.scorer.time", clock)
         monkeypatch.setattr(scorer, "_try", work)
         with pytest.raises(SystemExit):
             scorer._run()

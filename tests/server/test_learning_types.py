@@ -6,14 +6,14 @@ import pytest
 from brain_tumor.bundles import MODELS_ENV, WEIGHTS, read_bundle
 from brain_tumor.classification.fingerprint import embedding_sha256
 from brain_tumor.concepts.head import MADE_FOR
-from brain_tumor.explanation.references import NO_SYMPTOMS
+from brain_tumor.explanation.type_reader import NO_SYMPTOMS
 from brain_tumor.labels import TYPES, Label, LabelScheme
-from brain_tumor.learning.job_ending import symptoms_switched_off
-from brain_tumor.learning.job_folder import JobFolder, TrainingRequest
-from brain_tumor.learning.training_job import run_job
+from brain_tumor.learning.retraining.job import run_job
+from brain_tumor.learning.retraining.job_ending import symptoms_switched_off
+from brain_tumor.learning.retraining.job_folder import JobFolder, TrainingRequest
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 from brain_tumor.server.app import ServerApp
-from brain_tumor.server.learning_jobs import TrainingJobs, describe
+from brain_tumor.server.learning.jobs import TrainingJobs, describe
 from brain_tumor.server.type_reader import active_type_reader
 
 from tests.helpers.server import MODEL, parse_reply
@@ -285,7 +285,7 @@ def test_symptoms_of_another_embedding_are_not_trusted(app, models):
 
 def test_scores_are_made_again_when_volume_or_classifier_changes(app, studies, monkeypatch):
     from brain_tumor.learning.acquisition import CaseScores
-    from brain_tumor.server.learning_scorer import CaseScorer
+    from brain_tumor.server.learning.scorer import CaseScorer
 
     scorer = CaseScorer(app, budget=1.0)
     scores = CaseScores(0.5, (0.0,), 1.0)

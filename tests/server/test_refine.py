@@ -6,7 +6,7 @@ import jsonschema
 import numpy as np
 import pytest
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.readers import read_labelmap, read_volume
+from brain_tumor.cases.files.readers import read_labelmap, read_volume
 from brain_tumor.cases.sequences import Sequence
 
 from tests.helpers.server import (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from brain_tumor import errors
 from brain_tumor.bundles import ModelVersion
-from brain_tumor.server.replies import (
+from brain_tumor.server.http.replies import (
     FilePart,
     error_reply,
     internal_reply,

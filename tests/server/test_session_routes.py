@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 from brain_tumor.errors import InputError, NotFoundError
-from brain_tumor.server.sessions import ABANDONED_S, StudySessions
+from brain_tumor.server.datastore.sessions import ABANDONED_S, StudySessions
 
 from tests.helpers.server import parse_reply
 from tests.server.conftest import everything_below, refusal

@@ -3,8 +3,8 @@ import json
 import pytest
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
-from brain_tumor.server.json_values import MAX_JSON_CHARACTERS
-from brain_tumor.server.validation import (
+from brain_tumor.server.http.json_values import MAX_JSON_CHARACTERS
+from brain_tumor.server.http.validation import (
     STOCK_PARAMETERS,
     Parameter,
     check_client_id,

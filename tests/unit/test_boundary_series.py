@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brain_tumor.classification.boundary_series import (
+from brain_tumor.classification.features.boundary_series import (
     InformationMeasure,
     information_weighted_series,
 )
-from brain_tumor.classification.outline import (
+from brain_tumor.classification.features.outline import (
     boundary_from_outline,
     largest_component,
     polygon_area_centroid,

@@ -11,7 +11,7 @@ import pytest
 from brain_tumor.bundles import METADATA, read_bundle
 from brain_tumor.errors import FileFormatError, ModelError, NotFoundError
 from brain_tumor.labels import Label, LabelArray
-from brain_tumor.segmentation.card import (
+from brain_tumor.segmentation.cards.subregions import (
     CARD,
     CURVE,
     EARLIER_CURVE,
@@ -22,12 +22,12 @@ from brain_tumor.segmentation.card import (
     render_card,
     write_card,
 )
-from brain_tumor.segmentation.cleanup import CleanUpRule
-from brain_tumor.segmentation.evaluation import evaluate_segmentation
+from brain_tumor.segmentation.evaluation.evaluation import evaluate_segmentation
 from brain_tumor.segmentation.learning_curve import HISTORY
-from brain_tumor.segmentation.networks import build_unet
-from brain_tumor.segmentation.training.export import export_bundle
-from brain_tumor.segmentation.training.subregions import TrainingPlan
+from brain_tumor.segmentation.subregions.cleanup import CleanUpRule
+from brain_tumor.segmentation.subregions.networks import build_unet
+from brain_tumor.segmentation.training.subregions.export import export_bundle
+from brain_tumor.segmentation.training.subregions.train import TrainingPlan
 
 from tests.helpers.evaluation_data import (
     TWO,

@@ -4,19 +4,19 @@ import math
 
 import numpy as np
 import pytest
-from brain_tumor.classification.chaos import (
+from brain_tumor.classification.features.chaos import (
     chaos_descriptors,
     correlation_dimension,
     largest_lyapunov_exponent,
     linear_region,
 )
-from brain_tumor.classification.embedding import decorrelation_delay, embed
-from brain_tumor.classification.entropy import (
+from brain_tumor.classification.features.delay_embedding import decorrelation_delay, embed
+from brain_tumor.classification.features.entropy import (
     approximate_entropy,
     permutation_entropy,
     sample_entropy,
 )
-from brain_tumor.classification.fractal import (
+from brain_tumor.classification.features.fractal import (
     box_counting_dimension,
     curve_box_dimension,
     higuchi_dimension,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.cleanup import CleanUpRule, clean_up
+from brain_tumor.segmentation.subregions.cleanup import CleanUpRule, clean_up
 
 RULE = CleanUpRule(smallest_component_ml=0.1, least_peak=0.7, smallest_enhancing_ml=0.05)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS, _read_type, main
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import DEFAULT_METHOD, HeatMethod
+from brain_tumor.explanation.heat.methods import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.options import TARGETS
-from brain_tumor.segmentation.losses import CrossEntropy
+from brain_tumor.segmentation.subregions.losses import CrossEntropy
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_explanation():

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.training import core_rule
-from brain_tumor.segmentation.training.core_rule import (
+from brain_tumor.segmentation.data.cheng_slices import ChengSlice
+from brain_tumor.segmentation.training.tumor_core import rule as core_rule
+from brain_tumor.segmentation.training.tumor_core.rule import (
     FoldScores,
     RuleScore,
     candidates,
@@ -16,7 +17,6 @@ from brain_tumor.segmentation.training.core_rule import (
     measure,
     pool,
 )
-from brain_tumor.segmentation.training.slices import ChengSlice
 from brain_tumor.segmentation.tumor_core.segmenter import CleanUp, CoreProbabilities
 from brain_tumor.segmentation.tumor_core.slices import Plane
 

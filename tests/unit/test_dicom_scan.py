@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from brain_tumor.cases.dicom_scan import find_series, scan_dicom
-from brain_tumor.cases.dicom_series import read_series
+from brain_tumor.cases.files.dicom_scan import find_series, scan_dicom
+from brain_tumor.cases.files.dicom_series import read_series
 from brain_tumor.cases.loading import load_case
 from brain_tumor.cases.sequences import Agent, Sequence
 from brain_tumor.cases.source_trees import find_cases

@@ -6,10 +6,10 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from brain_tumor.cases.dicom_headers import read_identity
-from brain_tumor.cases.dicom_scan import find_series, scan_dicom
-from brain_tumor.cases.dicom_series import read_series
-from brain_tumor.cases.readers import read_volume
+from brain_tumor.cases.files.dicom_headers import read_identity
+from brain_tumor.cases.files.dicom_scan import find_series, scan_dicom
+from brain_tumor.cases.files.dicom_series import read_series
+from brain_tumor.cases.files.readers import read_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import FileFormatError, GeometryError, InputError, SequenceError
 from pydicom.data import get_testdata_file

@@ -12,25 +12,25 @@ import pytest
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import FileFormatError, LabelError, NotFoundError, VolumeError
 from brain_tumor.labels import Label, LabelArray
-from brain_tumor.segmentation.cleanup import CleanUpRule
-from brain_tumor.segmentation.evaluation import (
+from brain_tumor.segmentation.data.brats import load_cubes
+from brain_tumor.segmentation.evaluation.data import count_cases, read_cubes, read_wholes
+from brain_tumor.segmentation.evaluation.evaluation import (
     SUBSETS,
     EvaluationReport,
     evaluate_bundle,
     evaluate_segmentation,
 )
-from brain_tumor.segmentation.evaluation_data import count_cases, read_cubes, read_wholes
-from brain_tumor.segmentation.evaluation_rows import CaseRow, read_rows
-from brain_tumor.segmentation.evaluation_summary import (
+from brain_tumor.segmentation.evaluation.rows import CaseRow, read_rows
+from brain_tumor.segmentation.evaluation.summary import (
     bootstrap_interval,
     patient_statistics,
     resamples,
     summarise,
 )
-from brain_tumor.segmentation.networks import build_unet
-from brain_tumor.segmentation.training.brats import load_cubes
-from brain_tumor.segmentation.training.export import export_bundle
-from brain_tumor.segmentation.training.subregions import TrainingPlan
+from brain_tumor.segmentation.subregions.cleanup import CleanUpRule
+from brain_tumor.segmentation.subregions.networks import build_unet
+from brain_tumor.segmentation.training.subregions.export import export_bundle
+from brain_tumor.segmentation.training.subregions.train import TrainingPlan
 
 from tests.helpers.evaluation_data import (
     EXPERT,

@@ -5,10 +5,15 @@ import math
 
 import numpy as np
 import pytest
-from brain_tumor.classification.feature_table import FEATURE_IDS, FEATURES, FeatureGroup, feature
-from brain_tumor.classification.features import shape_features, slice_features
-from brain_tumor.classification.measurement import Measurement, measured_or, missing
-from brain_tumor.classification.outline import boundary_from_outline
+from brain_tumor.classification.features.feature_table import (
+    FEATURE_IDS,
+    FEATURES,
+    FeatureGroup,
+    feature,
+)
+from brain_tumor.classification.features.features import shape_features, slice_features
+from brain_tumor.classification.features.measurement import Measurement, measured_or, missing
+from brain_tumor.classification.features.outline import boundary_from_outline
 from brain_tumor.errors import GeometryError, InputError, VolumeError
 from brain_tumor.segmentation.tumor_core.slices import Plane
 from scipy import ndimage

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from brain_tumor.cases.geometry import (
+from brain_tumor.cases.grid.geometry import (
     axis_map,
     case_on_reference_grid,
     corners_mm,

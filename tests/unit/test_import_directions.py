@@ -11,6 +11,7 @@ LAYERS = (
     {"labels"},
     {"bundles"},
     {"cases"},
+    {"phantoms"},
     {"segmentation"},
     {"classification"},
     {"concepts"},
@@ -19,7 +20,15 @@ LAYERS = (
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-SCIENCE = ("cases", "segmentation", "classification", "concepts", "explanation", "learning")
+SCIENCE = (
+    "cases",
+    "phantoms",
+    "segmentation",
+    "classification",
+    "concepts",
+    "explanation",
+    "learning",
+)
 SERVER_ONLY = {"monailabel", "fastapi", "starlette", "uvicorn", "slicer", "qt", "PySide6"}
 GENERATED = {"bin", "lib", "logs", "model"}
 

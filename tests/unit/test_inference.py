@@ -6,9 +6,9 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.labels import Label, LabelScheme, Region
-from brain_tumor.segmentation.cleanup import CleanUpRule
-from brain_tumor.segmentation.inference import SubregionSegmenter, entropy_bits
 from brain_tumor.segmentation.segmenter import ChoosingSegmenter
+from brain_tumor.segmentation.subregions.cleanup import CleanUpRule
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter, entropy_bits
 from brain_tumor.segmentation.tumor_core.segmenter import binary_entropy
 from torch import nn
 
@@ -116,7 +116,7 @@ def test_mirroring_averages_with_the_mirrored_case():
     asked = SubregionSegmenter(LeftHalfOnly(), VERSION, CleanUpRule(least_peak=0), bf16=False)
     half, both = (asked.segment(case, mirrored=flag).uncertainty[ball] for flag in (False, True))
     assert both.mean() > 0.9 > 0.1 > half.mean()  # an even choice only where both were read
-    from brain_tumor.cases.preprocessing import to_working_grid
+    from brain_tumor.cases.grid.preprocessing import to_working_grid
 
     working = to_working_grid(case)
     whole = plain.predict(working).probabilities[3]

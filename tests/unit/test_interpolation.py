@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from brain_tumor.cases import interpolation
-from brain_tumor.cases.interpolation import interpolate
+from brain_tumor.cases.grid import interpolation
+from brain_tumor.cases.grid.interpolation import interpolate
 
 
 def affine(axes=(0, 1, 2), signs=(1, 1, 1), spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):

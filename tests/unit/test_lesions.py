@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brain_tumor.segmentation.lesions import BoolArray, LesionRule, Spacing, score_lesions
+from brain_tumor.segmentation.metrics.lesions import BoolArray, LesionRule, Spacing, score_lesions
 from scipy import ndimage
 
 ISOTROPIC = (1.0, 1.0, 1.0)

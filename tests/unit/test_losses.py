@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from brain_tumor.segmentation.losses import (
+from brain_tumor.segmentation.subregions.losses import (
     CrossEntropy,
     dice_cross_entropy,
     region_logits,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from brain_tumor.errors import GeometryError
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.empty_masks import MaskState
-from brain_tumor.segmentation.lesions import BoolArray
-from brain_tumor.segmentation.metrics import (
+from brain_tumor.segmentation.metrics.empty_masks import MaskState
+from brain_tumor.segmentation.metrics.lesions import BoolArray
+from brain_tumor.segmentation.metrics.metrics import (
     MetricSettings,
     Structure,
     score_labelmaps,

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from brain_tumor.classification.morphology import plane_shape, solid_shape
-from brain_tumor.classification.outline import trace_boundary
+from brain_tumor.classification.features.morphology import plane_shape, solid_shape
+from brain_tumor.classification.features.outline import trace_boundary
 from brain_tumor.errors import InputError
 
 from tests.helpers.shapes import (

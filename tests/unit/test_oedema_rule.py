@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.training.oedema_rule import VOXEL_ML, Loss, choose, lost_shares
+from brain_tumor.segmentation.training.subregions.oedema_rule import (
+    VOXEL_ML,
+    Loss,
+    choose,
+    lost_shares,
+)
 
 
 def a_mask():

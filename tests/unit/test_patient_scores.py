@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from brain_tumor.labels import Label, Region
-from brain_tumor.segmentation.cleanup import EnhancementRule
-from brain_tumor.segmentation.evaluation_rows import CaseRow
-from brain_tumor.segmentation.patient_scores import (
+from brain_tumor.segmentation.evaluation.patient_scores import (
     enhancing_dice,
     pooled_dice,
     scores_by_patient,
 )
-from brain_tumor.segmentation.training import enhancing_rule
-from brain_tumor.segmentation.training.enhancing_rule import VOXEL_ML, Enhancement, choose, measure
+from brain_tumor.segmentation.evaluation.rows import CaseRow
+from brain_tumor.segmentation.subregions.cleanup import EnhancementRule
+from brain_tumor.segmentation.training.subregions import enhancing_rule
+from brain_tumor.segmentation.training.subregions.enhancing_rule import (
+    VOXEL_ML,
+    Enhancement,
+    choose,
+    measure,
+)
 
 from tests.helpers.evaluation_data import a_patient, some_labels, write_cubes
 

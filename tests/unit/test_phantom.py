@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from brain_tumor.cases.phantom import Phantom, PhantomSpec, make_phantom
-from brain_tumor.cases.phantom_fields import vector3
-from brain_tumor.cases.phantom_plans import plan_tumor
-from brain_tumor.cases.phantom_template import SELLA_MM, random_deformation, template
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import GeometryError, InputError
 from brain_tumor.labels import Label, TumorType
+from brain_tumor.phantoms.fields import vector3
+from brain_tumor.phantoms.phantom import Phantom, PhantomSpec, make_phantom
+from brain_tumor.phantoms.plans import plan_tumor
+from brain_tumor.phantoms.template import SELLA_MM, random_deformation, template
 from scipy import ndimage
 
 from tests.helpers.phantoms import (

@@ -5,16 +5,18 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from brain_tumor.cases.phantom_anatomy import tissue_maps
-from brain_tumor.cases.phantom_artefacts import (
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.labels import Label, TumorType
+from brain_tumor.phantoms.anatomy import tissue_maps
+from brain_tumor.phantoms.artefacts import (
     add_rician_noise,
     bias_field,
     block_majority,
     block_mean,
     blur,
 )
-from brain_tumor.cases.phantom_contrast import render_contrast
-from brain_tumor.cases.phantom_fields import (
+from brain_tumor.phantoms.contrast import render_contrast
+from brain_tumor.phantoms.fields import (
     capsule_mm,
     coverage,
     ellipsoid_mm,
@@ -22,16 +24,14 @@ from brain_tumor.cases.phantom_fields import (
     smooth_noise,
     voxel_noise,
 )
-from brain_tumor.cases.phantom_plans import TumorPlan
-from brain_tumor.cases.phantom_template import (
+from brain_tumor.phantoms.plans import TumorPlan
+from brain_tumor.phantoms.template import (
     displaced,
     identity_deformation,
     random_deformation,
 )
-from brain_tumor.cases.phantom_tissue import Grid, Tissue, TissueMaps
-from brain_tumor.cases.phantom_tumours import core_mm, push_field, render_tumor
-from brain_tumor.cases.sequences import Sequence
-from brain_tumor.labels import Label, TumorType
+from brain_tumor.phantoms.tissue import Grid, Tissue, TissueMaps
+from brain_tumor.phantoms.tumours import core_mm, push_field, render_tumor
 
 CENTRE = (30.0, -18.0, 24.0)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.preprocessing import (
+from brain_tumor.cases.grid.preprocessing import (
     WORKING_SPACING_MM,
     bounding_box,
     foreground_mask,

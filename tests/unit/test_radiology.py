@@ -2,23 +2,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brain_tumor.classification.grid import (
+from brain_tumor.classification.features.grid import (
     biggest,
     fill_holes,
     resample,
     sample,
 )
-from brain_tumor.classification.head import find_head
-from brain_tumor.classification.location import (
+from brain_tumor.classification.features.head import find_head
+from brain_tumor.classification.features.location import (
     guess_plane,
     head_box,
     location_features,
     sella_in_volume_mm,
 )
-from brain_tumor.classification.midline import midline_shift, mirror_axis
-from brain_tumor.classification.octagons import close_gaps, dilate, erode, erosions, open_gaps
-from brain_tumor.classification.outline import trace_boundary
-from brain_tumor.classification.radiology import (
+from brain_tumor.classification.features.midline import midline_shift, mirror_axis
+from brain_tumor.classification.features.octagons import (
+    close_gaps,
+    dilate,
+    erode,
+    erosions,
+    open_gaps,
+)
+from brain_tumor.classification.features.outline import trace_boundary
+from brain_tumor.classification.features.radiology import (
     contralateral_ratio,
     cut_lesion,
     enhancement_features,

@@ -8,8 +8,8 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from brain_tumor.cases import stored
-from brain_tumor.cases.readers import (
+from brain_tumor.cases.files import stored
+from brain_tumor.cases.files.readers import (
     read_channels,
     read_labelmap,
     read_slice,

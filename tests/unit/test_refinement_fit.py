@@ -2,12 +2,12 @@
 
 import numpy as np
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM
-from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.evaluation.data import CUBE_SPACING_MM
 from brain_tumor.segmentation.refinement.claims import ClaimWeights
 from brain_tumor.segmentation.refinement.cubes import AFFINE, CubeToCorrect, cubes_to_correct
 from brain_tumor.segmentation.refinement.evidence import Evidence
 from brain_tumor.segmentation.refinement.fit import fit_weights
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from torch import nn
 
 from tests.helpers.evaluation_data import a_patient, some_labels, write_cubes

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.labels import Label, Region
-from brain_tumor.segmentation.evaluation_data import EvaluationCube
-from brain_tumor.segmentation.reliability import (
+from brain_tumor.segmentation.evaluation.data import EvaluationCube
+from brain_tumor.segmentation.evaluation.reliability import (
     BINS,
     PatientReliability,
     bin_voxels,

@@ -7,12 +7,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
-from brain_tumor.cases.samples import GROUND_TRUTH_FOLDER, SAMPLES, write_samples
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import resolve_case
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TumorType
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
+from brain_tumor.phantoms.samples import GROUND_TRUTH_FOLDER, SAMPLES, write_samples
 
 from tests.helpers.phantoms import coarse_spec, volume_ml
 

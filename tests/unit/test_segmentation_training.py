@@ -3,19 +3,19 @@ import json
 import pytest
 import torch
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.cleanup import CleanUpRule
-from brain_tumor.segmentation.inference import SubregionSegmenter
-from brain_tumor.segmentation.networks import build_unet
-from brain_tumor.segmentation.training import subregions
-from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
-from brain_tumor.segmentation.training.composites import make_host, to_canvas
-from brain_tumor.segmentation.training.export import export_bundle
-from brain_tumor.segmentation.training.folds import patient_fold
+from brain_tumor.segmentation.data.brats import load_cubes, load_masks, load_wholes
+from brain_tumor.segmentation.data.folds import patient_fold
+from brain_tumor.segmentation.subregions.cleanup import CleanUpRule
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
+from brain_tumor.segmentation.subregions.networks import build_unet
 from brain_tumor.segmentation.training.precision import (
     run_depthwise_layers_in_float32,
     run_wide_layers_in_float32,
 )
-from brain_tumor.segmentation.training.subregions import (
+from brain_tumor.segmentation.training.subregions import train as subregions
+from brain_tumor.segmentation.training.subregions.composites import make_host, to_canvas
+from brain_tumor.segmentation.training.subregions.export import export_bundle
+from brain_tumor.segmentation.training.subregions.train import (
     TrainingData,
     TrainingPlan,
     learning_rate,

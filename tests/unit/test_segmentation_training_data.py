@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.labels import Label
-from brain_tumor.segmentation.training.augmentation import (
+from brain_tumor.segmentation.data.brats import load_cubes, load_masks, load_wholes
+from brain_tumor.segmentation.data.folds import FOLDS, WHOLE_CASE_FOLDS, patient_fold
+from brain_tumor.segmentation.training.subregions.augmentation import (
     drop_sequences,
     random_contrast,
     random_crop,
     random_symmetry,
 )
-from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
-from brain_tumor.segmentation.training.composites import (
+from brain_tumor.segmentation.training.subregions.composites import (
     CANVAS_LOW,
     CANVAS_SHAPE,
     Host,
@@ -19,7 +20,6 @@ from brain_tumor.segmentation.training.composites import (
     make_host,
     to_canvas,
 )
-from brain_tumor.segmentation.training.folds import FOLDS, WHOLE_CASE_FOLDS, patient_fold
 
 from tests.helpers.brats_data import BOX, PATIENTS, write_brats_data
 

@@ -7,24 +7,27 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.bundles import METADATA
-from brain_tumor.cases.preprocessing import WORKING_SPACING_MM
+from brain_tumor.cases.grid.preprocessing import WORKING_SPACING_MM
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.cleanup import CleanUpRule
+from brain_tumor.segmentation.data.brats import load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.learning_curve import HISTORY
-from brain_tumor.segmentation.training import subregions
-from brain_tumor.segmentation.training.brats import load_cubes, load_masks, load_wholes
-from brain_tumor.segmentation.training.composites import (
+from brain_tumor.segmentation.subregions.cleanup import CleanUpRule
+from brain_tumor.segmentation.training.subregions import train as subregions
+from brain_tumor.segmentation.training.subregions.composites import (
     CANVAS_SHAPE,
     Host,
     Sample,
     make_host,
     to_canvas,
 )
-from brain_tumor.segmentation.training.continuation import CONTINUED_LEARNING_RATE, continue_run
-from brain_tumor.segmentation.training.export import export_bundle
-from brain_tumor.segmentation.training.hard_negatives import HardNegative, mine
-from brain_tumor.segmentation.training.remnants import THICKNESS_MM, add_remnants
-from brain_tumor.segmentation.training.subregions import (
+from brain_tumor.segmentation.training.subregions.continuation import (
+    CONTINUED_LEARNING_RATE,
+    continue_run,
+)
+from brain_tumor.segmentation.training.subregions.export import export_bundle
+from brain_tumor.segmentation.training.subregions.hard_negatives import HardNegative, mine
+from brain_tumor.segmentation.training.subregions.remnants import THICKNESS_MM, add_remnants
+from brain_tumor.segmentation.training.subregions.train import (
     NEGATIVES,
     SampleStream,
     TrainingData,

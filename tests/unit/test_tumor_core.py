@@ -9,7 +9,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelScheme, Region
-from brain_tumor.segmentation.training.tumor_core import (
+from brain_tumor.segmentation.training.tumor_core.train import (
     TrainingOptions,
     write_metadata,
     write_weights,

@@ -7,17 +7,21 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.labels import Label, LabelScheme, Region
-from brain_tumor.segmentation.result import SegmentationResult
-from brain_tumor.segmentation.training.slices import CHENG_PIXEL_MM, ChengSlice, volume_fold
-from brain_tumor.segmentation.tumor_core import evaluation
-from brain_tumor.segmentation.tumor_core.card import render_card, take_over_run, write_card
-from brain_tumor.segmentation.tumor_core.cases import estimate_plane, read_reference, slice_case
-from brain_tumor.segmentation.tumor_core.evaluation import (
+from brain_tumor.segmentation.cards.tumor_core import render_card, take_over_run, write_card
+from brain_tumor.segmentation.data.cheng_slices import CHENG_PIXEL_MM, ChengSlice, volume_fold
+from brain_tumor.segmentation.evaluation import tumor_core as evaluation
+from brain_tumor.segmentation.evaluation.tumor_core import (
     _cheng_rows,
     _volume_rows,
     summarise,
     write_rows,
 )
+from brain_tumor.segmentation.evaluation.tumor_core_cases import (
+    estimate_plane,
+    read_reference,
+    slice_case,
+)
+from brain_tumor.segmentation.result import SegmentationResult
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 from tests.helpers.core_scores import A_ROW, A_VOLUME, metadata_and_metrics

@@ -12,10 +12,10 @@ import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.errors import InputError, ModelError
-from brain_tumor.segmentation.tumor_core import five_folds
-from brain_tumor.segmentation.tumor_core.card import render_card
-from brain_tumor.segmentation.tumor_core.evaluation import CoreRow
-from brain_tumor.segmentation.tumor_core.five_folds import evaluate_run, fold_bundles
+from brain_tumor.segmentation.cards.tumor_core import render_card
+from brain_tumor.segmentation.evaluation import tumor_core_five_folds as five_folds
+from brain_tumor.segmentation.evaluation.tumor_core import CoreRow
+from brain_tumor.segmentation.evaluation.tumor_core_five_folds import evaluate_run, fold_bundles
 from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from safetensors.torch import save_file
 

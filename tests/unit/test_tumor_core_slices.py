@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from brain_tumor.cases.geometry import axis_map
+from brain_tumor.cases.grid.geometry import axis_map
 from brain_tumor.segmentation.tumor_core.slices import (
     ORIENTATION,
     Plane,

@@ -6,13 +6,7 @@ import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
 from brain_tumor.errors import FileFormatError, InputError, NotFoundError
-from brain_tumor.segmentation.training.slice_augmentation import (
-    AugmentationPlan,
-    BatchMaker,
-    beyond_a_line,
-    heal_by_mirroring,
-)
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.segmentation.data.cheng_slices import (
     FOLDS,
     ChengSlice,
     Collection,
@@ -27,7 +21,13 @@ from brain_tumor.segmentation.training.slices import (
     volume_fold,
     volume_patient,
 )
-from brain_tumor.segmentation.training.tumor_core import (
+from brain_tumor.segmentation.training.tumor_core.augmentation import (
+    AugmentationPlan,
+    BatchMaker,
+    beyond_a_line,
+    heal_by_mirroring,
+)
+from brain_tumor.segmentation.training.tumor_core.train import (
     AveragedWeights,
     TrainingOptions,
     chosen_schedule,

@@ -7,16 +7,16 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from brain_tumor.cases import durable
-from brain_tumor.cases.readers import read_labelmap, read_volume
-from brain_tumor.cases.volume import Volume
-from brain_tumor.cases.writers import (
+from brain_tumor.cases.files import durable
+from brain_tumor.cases.files.readers import read_labelmap, read_volume
+from brain_tumor.cases.files.writers import (
     encode_volume,
     lossless,
     write_labelmap,
     write_scalar_map,
     write_volume,
 )
+from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import (
     FileFormatError,
     GeometryError,

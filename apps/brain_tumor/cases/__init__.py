@@ -1,1 +1,1 @@
-"""What a case is: sequences, geometry, import, preprocessing, sample phantoms."""
+"""What a case is: sequences, geometry, import, preprocessing."""

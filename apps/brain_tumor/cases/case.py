@@ -18,7 +18,7 @@ class Case:
         case_id: Name of the case; never a patient name.
         reference: Sequence whose grid labelmaps and heatmaps come back on.
         volumes: One volume per sequence present, the reference among them, all of one shape
-            and affine. Build it with `brain_tumor.cases.geometry.case_on_reference_grid`.
+            and affine. Build it with `brain_tumor.cases.grid.geometry.case_on_reference_grid`.
 
     Raises:
         SequenceError: If the reference is not among the volumes.

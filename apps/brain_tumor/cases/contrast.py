@@ -7,9 +7,9 @@ from collections.abc import Sequence as Items
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.cases.dicom_series import DicomSeries
-from brain_tumor.cases.readers import read_dicom_series
-from brain_tumor.cases.resampling import resample_to
+from brain_tumor.cases.files.dicom_series import DicomSeries
+from brain_tumor.cases.files.readers import read_dicom_series
+from brain_tumor.cases.grid.resampling import resample_to
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import InputError
 

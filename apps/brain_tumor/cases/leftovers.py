@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from brain_tumor.cases.dicom_headers import is_dicom
-from brain_tumor.cases.dicom_scan import DicomScan
+from brain_tumor.cases.files.dicom_headers import is_dicom
+from brain_tumor.cases.files.dicom_scan import DicomScan
 from brain_tumor.cases.folders import files_below
 
 UNREAD_SUFFIXES = (

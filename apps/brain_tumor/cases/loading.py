@@ -13,13 +13,7 @@ import numpy as np
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.case_ids import case_id_from, check_case_id
-from brain_tumor.cases.geometry import (
-    case_on_reference_grid,
-    corners_mm,
-    covered_share,
-    same_grid,
-)
-from brain_tumor.cases.readers import (
+from brain_tumor.cases.files.readers import (
     ASSUMED_FIELD_OF_VIEW_MM,
     ReadVolume,
     is_picture,
@@ -27,6 +21,12 @@ from brain_tumor.cases.readers import (
     read_dicom_series,
     read_slice,
     read_volume_with_warnings,
+)
+from brain_tumor.cases.grid.geometry import (
+    case_on_reference_grid,
+    corners_mm,
+    covered_share,
+    same_grid,
 )
 from brain_tumor.cases.sequences import Sequence, recognise_sequence, without_suffix
 from brain_tumor.cases.sources import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brain_tumor.cases.contrast import tell_native_from_enhanced
-from brain_tumor.cases.dicom_series import DicomSeries
+from brain_tumor.cases.files.dicom_series import DicomSeries
 from brain_tumor.cases.sequences import Agent, Sequence, read_name
 from brain_tumor.errors import SequenceError
 

@@ -14,15 +14,16 @@ from enum import StrEnum
 from pathlib import Path
 
 from brain_tumor.cases.case_ids import check_case_id
-from brain_tumor.cases.durable import (
+from brain_tumor.cases.files.durable import (
     TEMPORARY_PREFIX,
     storage_errors,
     sync_folder,
     temporary_sibling,
     write_synced,
 )
+from brain_tumor.cases.files.readers import read_volume
+from brain_tumor.cases.files.writers import encode_volume
 from brain_tumor.cases.loading import build_case, read_case, resolve_case
-from brain_tumor.cases.readers import read_volume
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.source_trees import FoundCase, find_cases
 from brain_tumor.cases.sources import CaseSource
@@ -39,7 +40,6 @@ from brain_tumor.cases.study_layout import (
     stored_digests,
 )
 from brain_tumor.cases.volume import Volume
-from brain_tumor.cases.writers import encode_volume
 from brain_tumor.errors import InputError, SequenceError, TumorLensError
 
 __all__ = [

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.cases.readers import volume_suffix
+from brain_tumor.cases.files.readers import volume_suffix
+from brain_tumor.cases.files.writers import lossless
 from brain_tumor.cases.sequences import Sequence, recognise_sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.cases.writers import lossless
 from brain_tumor.errors import FileFormatError, InputError, NotFoundError, StorageError
 
 SEQUENCES_FOLDER = "sequences"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.classification.plausibility import FOREGROUND_SHARE
+from brain_tumor.classification.model.plausibility import FOREGROUND_SHARE
 
 NO_EVIDENCE = 0.5
 

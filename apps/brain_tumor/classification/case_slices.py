@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from brain_tumor.cases.grids import axis_map
+from brain_tumor.cases.grid.grids import axis_map
 from brain_tumor.cases.volume import Affine, Volume
-from brain_tumor.classification.network import PIXEL_MM
-from brain_tumor.classification.outline import MIN_PIXELS, MaskArray
+from brain_tumor.classification.features.outline import MIN_PIXELS, MaskArray
+from brain_tumor.classification.model.network import PIXEL_MM
 from brain_tumor.segmentation.tumor_core.slices import (
     ORIENTATION,
     SLICE_AXIS,

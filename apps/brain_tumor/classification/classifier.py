@@ -19,24 +19,32 @@ from brain_tumor.bundles import Bundle, ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.agreement import outline_agreement
-from brain_tumor.classification.calibration import Calibration
-from brain_tumor.classification.case_shape import CaseShape, case_shape
 from brain_tumor.classification.case_slices import (
     CaseSlice,
     cut_patch,
     stack_patches,
     tumour_slices,
 )
-from brain_tumor.classification.feature_table import FEATURES
-from brain_tumor.classification.features import MIN_SIDE_PIXELS, FeatureVector, slice_features
-from brain_tumor.classification.measurement import missing
-from brain_tumor.classification.network import (
+from brain_tumor.classification.features.case_shape import CaseShape, case_shape
+from brain_tumor.classification.features.feature_table import FEATURES
+from brain_tumor.classification.features.features import (
+    MIN_SIDE_PIXELS,
+    FeatureVector,
+    slice_features,
+)
+from brain_tumor.classification.features.measurement import missing
+from brain_tumor.classification.features.outline import MIN_PIXELS, MaskArray
+from brain_tumor.classification.model.calibration import Calibration
+from brain_tumor.classification.model.network import (
     HybridNetwork,
     NetworkArguments,
     load_network,
 )
-from brain_tumor.classification.outline import MIN_PIXELS, MaskArray
-from brain_tumor.classification.plausibility import plausibility
+from brain_tumor.classification.model.plausibility import plausibility
+from brain_tumor.classification.model.training_statistics import (
+    ClassifierStatistics,
+    read_statistics,
+)
 from brain_tumor.classification.pooling import pool_slices
 from brain_tumor.classification.result import (
     ClassificationResult,
@@ -44,7 +52,6 @@ from brain_tumor.classification.result import (
     Probabilities,
     SliceReading,
 )
-from brain_tumor.classification.statistics import ClassifierStatistics, read_statistics
 from brain_tumor.labels import TYPES, LabelArray, Region, TumorType, region_mask
 from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from brain_tumor.bundles import Bundle
-from brain_tumor.classification.network import NetworkArguments
+from brain_tumor.classification.model.network import NetworkArguments
 
 EMBEDDING_PARTS = ("encoder", "decoder", "lateral", "boundary", "lesion", "embed")
 """Parts of the hybrid network that the embedding of a slice depends on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.classification.calibration import Calibration, fit_mixed_calibration
+from brain_tumor.classification.model.calibration import Calibration, fit_mixed_calibration
 from brain_tumor.classification.predictions import Predictions
 from brain_tumor.classification.scores import pool_patients
 

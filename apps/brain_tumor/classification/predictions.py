@@ -15,19 +15,19 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from brain_tumor.classification.case_slices import CaseSlice, Patch, cut_patch, stack_patches
-from brain_tumor.classification.features import slice_features
-from brain_tumor.classification.network import HybridNetwork
-from brain_tumor.classification.outline import MaskArray, largest_component
+from brain_tumor.classification.features.features import slice_features
+from brain_tumor.classification.features.outline import MaskArray, largest_component
+from brain_tumor.classification.model.network import HybridNetwork
 from brain_tumor.labels import TYPES, TumorType
-from brain_tumor.segmentation.hardware import bf16_autocast
-from brain_tumor.segmentation.overlap import dice
-from brain_tumor.segmentation.result import Segmenter
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.segmentation.data.cheng_slices import (
     CHENG_PIXEL_MM,
     ChengSlice,
     read_cheng_slice,
 )
-from brain_tumor.segmentation.tumor_core.cases import slice_case
+from brain_tumor.segmentation.evaluation.tumor_core_cases import slice_case
+from brain_tumor.segmentation.hardware import bf16_autocast
+from brain_tumor.segmentation.metrics.overlap import dice
+from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 BATCH = 16

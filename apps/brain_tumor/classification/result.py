@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.bundles import ModelVersion
-from brain_tumor.classification.case_shape import CaseShape
 from brain_tumor.classification.case_slices import CaseSlice, Patch
-from brain_tumor.classification.features import FeatureVector
+from brain_tumor.classification.features.case_shape import CaseShape
+from brain_tumor.classification.features.features import FeatureVector
 from brain_tumor.labels import TumorType
 
 UNDETERMINED = "undetermined"

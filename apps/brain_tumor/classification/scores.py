@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score, roc_auc_score
 
-from brain_tumor.classification.calibration import (
+from brain_tumor.classification.model.calibration import (
     Calibration,
     brier_score,
     expected_calibration_error,

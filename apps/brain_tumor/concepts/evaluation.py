@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.classification.calibration import fit_calibration
+from brain_tumor.classification.model.calibration import fit_calibration
 from brain_tumor.classification.scores import (
     Calibrated,
     cross_calibrate,
@@ -31,7 +31,7 @@ from brain_tumor.concepts.reader import disagreement_of
 from brain_tumor.concepts.training.embeddings import EXPERT, OWN, finished_folds
 from brain_tumor.concepts.training.study import READER, SHOT_DRAWS, SHOTS, FoldStudy, study_fold
 from brain_tumor.errors import NotFoundError
-from brain_tumor.segmentation.training.slices import FOLDS
+from brain_tumor.segmentation.data.cheng_slices import FOLDS
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brain_tumor.classification.feature_table import FeatureGroup, feature
+from brain_tumor.classification.features.feature_table import FeatureGroup, feature
 from brain_tumor.concepts.grounding import Grounding, ground_symptom
 from brain_tumor.concepts.vocabulary import Symptom, Vocabulary
 from brain_tumor.errors import InputError

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from brain_tumor.bundles import METADATA, WEIGHTS, ModelVersion, read_bundle
-from brain_tumor.classification.calibration import Calibration
+from brain_tumor.classification.model.calibration import Calibration
 from brain_tumor.concepts.attribution import Word, list_words, word_weights_of_symptoms
 from brain_tumor.concepts.captions import CaptionRules
 from brain_tumor.concepts.grounding import Grounding

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.classification.feature_table import FEATURE_IDS, FEATURES
+from brain_tumor.classification.features.feature_table import FEATURE_IDS, FEATURES
 from brain_tumor.concepts.vocabulary import Direction, Symptom, Vocabulary
 from brain_tumor.errors import InputError
 

@@ -17,7 +17,7 @@ import torch
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.classification.classifier import pool_logits
-from brain_tumor.classification.features import FeatureVector
+from brain_tumor.classification.features.features import FeatureVector
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.concepts.captions import caption
 from brain_tumor.concepts.head import ConceptModel, read_concepts

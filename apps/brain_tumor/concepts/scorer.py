@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from brain_tumor.classification.network import HybridNetwork
+from brain_tumor.classification.model.network import HybridNetwork
 from brain_tumor.concepts.head import ConceptHead
 
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.classification.feature_table import feature
+from brain_tumor.classification.features.feature_table import feature
 from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.labels import TumorType
 

@@ -10,19 +10,19 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.concepts.reader import ConceptReading
-from brain_tumor.explanation.atlas import installed_atlas
 from brain_tumor.explanation.case_facts import case_facts
 from brain_tumor.explanation.checked_heat import CheckedHeat
-from brain_tumor.explanation.facts import Facts
-from brain_tumor.explanation.faithfulness import FaithfulnessReport
-from brain_tumor.explanation.heatmap import HeatVolume
+from brain_tumor.explanation.facts.atlas import installed_atlas
+from brain_tumor.explanation.facts.model import Facts
+from brain_tumor.explanation.faithfulness.report import FaithfulnessReport
+from brain_tumor.explanation.heat.volume import HeatVolume
 from brain_tumor.explanation.options import ExplanationOptions
-from brain_tumor.explanation.rationale import Rationale, explain_in_words
-from brain_tumor.explanation.references import TypeReader
+from brain_tumor.explanation.rationale.rationale import Rationale, explain_in_words
 from brain_tumor.explanation.region_heat import explain_region
 from brain_tumor.explanation.second_reader import TypeReading, second_reader_warnings
 from brain_tumor.explanation.symptom_facts import symptom_facts
 from brain_tumor.explanation.type_heat import explain_type
+from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 
 

@@ -8,25 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.grids import apply_affine
-from brain_tumor.cases.preprocessing import foreground_mask
-from brain_tumor.classification.case_shape import largest_piece
+from brain_tumor.cases.grid.grids import apply_affine
+from brain_tumor.cases.grid.preprocessing import foreground_mask
 from brain_tumor.classification.classifier import (
     FLAIR_FEATURES,
     TumorTypeClassifier,
     tumour_mask,
 )
+from brain_tumor.classification.features.case_shape import largest_piece
 from brain_tumor.classification.result import ClassificationResult, SliceReading
-from brain_tumor.explanation.atlas import BrainAtlas
 from brain_tumor.explanation.changed_measurement import probabilities_if_changed
-from brain_tumor.explanation.counterfactual import find_counterfactual
-from brain_tumor.explanation.evidence import CaseMeasurements, PixelToRas, build_facts
-from brain_tumor.explanation.facts import Decision, Facts, HeatFacts, PointMm
-from brain_tumor.explanation.heatmap import HeatVolume, heat_near
-from brain_tumor.explanation.place import TumourPlace, tumour_place
-from brain_tumor.explanation.references import TypeReader
-from brain_tumor.explanation.similar_cases import similar_cases
+from brain_tumor.explanation.facts.atlas import BrainAtlas
+from brain_tumor.explanation.facts.counterfactual import find_counterfactual
+from brain_tumor.explanation.facts.evidence import CaseMeasurements, PixelToRas, build_facts
+from brain_tumor.explanation.facts.location import TumourPlace, tumour_place
+from brain_tumor.explanation.facts.model import Decision, Facts, HeatFacts, PointMm
+from brain_tumor.explanation.facts.similar_cases import similar_cases
+from brain_tumor.explanation.heat.volume import HeatVolume, heat_near
 from brain_tumor.explanation.symptom_facts import SymptomFact
+from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.result import SegmentationResult
 

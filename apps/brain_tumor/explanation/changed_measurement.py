@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from brain_tumor.classification.classifier import TumorTypeClassifier, pool_logits
 from brain_tumor.classification.result import ClassificationResult, SliceReading
-from brain_tumor.explanation.counterfactual import Probabilities
+from brain_tumor.explanation.facts.counterfactual import Probabilities
 
 
 def probabilities_if_changed(

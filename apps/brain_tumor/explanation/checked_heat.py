@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from brain_tumor.explanation.facts import HeatFacts
-from brain_tumor.explanation.faithfulness import FaithfulnessReport
-from brain_tumor.explanation.heatmap import HeatVolume
+from brain_tumor.explanation.facts.model import HeatFacts
+from brain_tumor.explanation.faithfulness.report import FaithfulnessReport
+from brain_tumor.explanation.heat.volume import HeatVolume
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import HeatMethod
-from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.language_models import COMPOSER
+from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.heat.methods import HeatMethod
+from brain_tumor.explanation.rationale.providers.registry import COMPOSER
 from brain_tumor.labels import Region, TumorType
 
 PREDICTION, RUNNER_UP = "prediction", "runner_up"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from brain_tumor.concepts.vocabulary import WORD
-from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.page_markup import Content, Markup, element, joined
-from brain_tumor.explanation.page_report import Item, ReportView, mappings
-from brain_tumor.explanation.page_text import NONE, Texts, decimal_text, finite
+from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.page.markup import Content, Markup, element, joined
+from brain_tumor.explanation.page.report_view import Item, ReportView, mappings
+from brain_tumor.explanation.page.text import NONE, Texts, decimal_text, finite
 from brain_tumor.explanation.symptom_words import KOREAN_SYMPTOMS
 
 TOP_WORDS = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from brain_tumor.explanation.statements import Form, Statement
+from brain_tumor.explanation.rationale.statements import Form, Statement
 
 Wording = Callable[[Statement], list[str]]
 """From a statement to sentences that mean the same, without capital and full stop."""

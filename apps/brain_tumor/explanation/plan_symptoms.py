@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from brain_tumor.explanation.claims import SymptomClaim, SymptomConflictClaim
-from brain_tumor.explanation.facts import Facts
-from brain_tumor.explanation.numbers import written
-from brain_tumor.explanation.statements import Form, Kind, Statement
+from brain_tumor.explanation.facts.model import Facts
+from brain_tumor.explanation.facts.numbers import written
+from brain_tumor.explanation.rationale.claims import SymptomClaim, SymptomConflictClaim
+from brain_tumor.explanation.rationale.statements import Form, Kind, Statement
 from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import TumorType
 

@@ -13,23 +13,27 @@ import numpy.typing as npt
 from torch import nn
 
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.preprocessing import SHAPE_MULTIPLE, WorkingCase, to_working_grid
+from brain_tumor.cases.grid.preprocessing import SHAPE_MULTIPLE, WorkingCase, to_working_grid
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import HeatMethod
-from brain_tumor.explanation.cam_regions import (
+from brain_tumor.explanation.checked_heat import CheckedHeat
+from brain_tumor.explanation.facts.model import LEAST_INSIDE_SHARE
+from brain_tumor.explanation.faithfulness.cascade import (
+    MAX_RANK_CORRELATION,
+    cascading_randomisation,
+)
+from brain_tumor.explanation.faithfulness.report import (
+    FaithfulnessReport,
+    RegionChecks,
+    shuffling_reason,
+)
+from brain_tumor.explanation.heat.cam_regions import (
     RegionHeat,
     explain_regions,
     explained_layer,
     heat_on_reference_grid,
 )
-from brain_tumor.explanation.checked_heat import CheckedHeat
-from brain_tumor.explanation.facts import LEAST_INSIDE_SHARE
-from brain_tumor.explanation.faithfulness import (
-    FaithfulnessReport,
-    RegionChecks,
-    shuffling_reason,
-)
-from brain_tumor.explanation.heatmap import (
+from brain_tumor.explanation.heat.methods import HeatMethod
+from brain_tumor.explanation.heat.volume import (
     DILATION_MM,
     BoolArray,
     HeatVolume,
@@ -37,7 +41,6 @@ from brain_tumor.explanation.heatmap import (
     peak_inside,
     share_inside,
 )
-from brain_tumor.explanation.sanity import MAX_RANK_CORRELATION, cascading_randomisation
 from brain_tumor.labels import Region, region_mask
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.result import SegmentationResult

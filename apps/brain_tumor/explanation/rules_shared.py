@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from re import Match
 
-from brain_tumor.explanation import claims as c
-from brain_tumor.explanation.facts import OUT_OF_DISTRIBUTION
-from brain_tumor.explanation.reading import Handler, Reading
+from brain_tumor.explanation.facts.model import OUT_OF_DISTRIBUTION
+from brain_tumor.explanation.rationale import claims as c
+from brain_tumor.explanation.rationale.verifier.reading import Handler, Reading
 from brain_tumor.labels import TumorType
 
 

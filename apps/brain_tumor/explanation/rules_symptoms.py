@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from re import Match
 
-from brain_tumor.explanation.claims import SymptomClaim, SymptomConflictClaim
-from brain_tumor.explanation.reading import Handler, Reading, Rule, rule
+from brain_tumor.explanation.rationale.claims import SymptomClaim, SymptomConflictClaim
+from brain_tumor.explanation.rationale.verifier.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
 
 

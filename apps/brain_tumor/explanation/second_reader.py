@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.concepts.reader import ConceptReading
-from brain_tumor.explanation.wording import TYPE_WORDS
+from brain_tumor.explanation.facts.vocabulary import TYPE_WORDS
 from brain_tumor.labels import TumorType
 
 

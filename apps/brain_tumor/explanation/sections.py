@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_tumor.cases.writers import SCALAR_MAP_STEPS
+from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS
 from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.explanation.analyst import Explanation
-from brain_tumor.explanation.facts import Facts
-from brain_tumor.explanation.heatmap import peak_ras
+from brain_tumor.explanation.facts.model import Facts
+from brain_tumor.explanation.heat.volume import peak_ras
 
 PART = "heatmap"
 

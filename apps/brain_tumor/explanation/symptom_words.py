@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from brain_tumor.explanation.facts import Language
+from brain_tumor.explanation.facts.model import Language
 
 KOREAN_SYMPTOMS: Mapping[str, str] = MappingProxyType(
     {

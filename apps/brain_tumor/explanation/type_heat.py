@@ -13,26 +13,26 @@ from brain_tumor.cases.case import Case
 from brain_tumor.classification.case_slices import stack_patches
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.result import ClassificationResult
-from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
 from brain_tumor.explanation.checked_heat import CheckedHeat
-from brain_tumor.explanation.facts import HeatFacts
-from brain_tumor.explanation.faithfulness import (
+from brain_tumor.explanation.facts.model import HeatFacts
+from brain_tumor.explanation.faithfulness.infidelity import Explain
+from brain_tumor.explanation.faithfulness.method_sanity import UNMEASURED, MethodSanity
+from brain_tumor.explanation.faithfulness.report import (
     CASE_NOISE_DRAWS,
     TestedSlice,
     case_faithfulness,
     with_sanity,
 )
-from brain_tumor.explanation.faithfulness_metrics import Explain
-from brain_tumor.explanation.heatmap import (
+from brain_tumor.explanation.heat.fusion import SliceHeat, fuse_slices
+from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod, explain_slices
+from brain_tumor.explanation.heat.volume import (
     BoolArray,
     HeatVolume,
     heat_volume,
     peak_inside,
     peak_ras,
 )
-from brain_tumor.explanation.method_sanity import UNMEASURED, MethodSanity
 from brain_tumor.explanation.options import PREDICTION, RUNNER_UP
-from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices
 from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.hardware import bf16_autocast, cpu_has_bf16
 

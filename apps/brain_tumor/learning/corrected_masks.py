@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from brain_tumor.learning.ledger import LEARNT_TAG, ReviewState, Submission, newest_masks
+from brain_tumor.learning.ledger.ledger import LEARNT_TAG, ReviewState, Submission, newest_masks
 
 
 def corrected_masks(submissions: Iterable[Submission]) -> list[Submission]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from brain_tumor.labels import TumorType
-from brain_tumor.learning.ledger import ReviewState, Submission
+from brain_tumor.learning.ledger.ledger import ReviewState, Submission
 
 
 def corrected_types(submissions: Iterable[Submission]) -> list[tuple[Submission, TumorType]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brain_tumor.cases.checksums import file_sha256
 from brain_tumor.cases.study_layout import find_reference
-from brain_tumor.learning.job_folder import TrainingRequest
+from brain_tumor.learning.retraining.job_folder import TrainingRequest
 
 
 class CorrectedVolumes:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.cases.durable import write_durably
-from brain_tumor.learning.model_versions import VersionState, check_version
+from brain_tumor.cases.files.durable import write_durably
+from brain_tumor.learning.registry.model_versions import VersionState, check_version
 
 DECISIONS = "decisions"
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from brain_tumor.errors import NotFoundError
-from brain_tumor.learning.job_folder import TrainingRequest
-from brain_tumor.learning.ledger import Ledger
-from brain_tumor.learning.ledger_database import LEDGER_ENV, LEDGER_FILE, LedgerDatabase, ledger_url
-from brain_tumor.learning.registry import VersionRecord
+from brain_tumor.learning.ledger.database import LEDGER_ENV, LEDGER_FILE, LedgerDatabase, ledger_url
+from brain_tumor.learning.ledger.ledger import Ledger
+from brain_tumor.learning.registry.registry import VersionRecord
+from brain_tumor.learning.retraining.job_folder import TrainingRequest
 
 PROMOTED = "promoted"
 

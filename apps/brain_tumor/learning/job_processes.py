@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch.distributed as dist
 
-from brain_tumor.learning.job_folder import JobFolder
+from brain_tumor.learning.retraining.job_folder import JobFolder
 
 
 def is_parallel() -> bool:

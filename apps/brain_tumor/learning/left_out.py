@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from brain_tumor.cases.case import Case
 from brain_tumor.errors import InputError, NotFoundError, StorageError, TumorLensError
-from brain_tumor.learning.labelled_cases import LabelledCase
-from brain_tumor.learning.tuners import Truth
+from brain_tumor.learning.retraining.labelled_cases import LabelledCase
+from brain_tumor.learning.retraining.tuner import Truth
 
 
 class LeftOut:

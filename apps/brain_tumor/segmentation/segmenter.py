@@ -10,8 +10,8 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import ModelError
-from brain_tumor.segmentation.inference import SubregionSegmenter
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 SUBREGION_MODEL = "segmentation"

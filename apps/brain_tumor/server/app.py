@@ -24,38 +24,38 @@ from brain_tumor import __version__
 from brain_tumor.bundles import models_folder
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.explanation.analyst import Analyst
-from brain_tumor.explanation.references import TypeReader
+from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import label_names
-from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.segmentation.remembering import RememberingSegmenter
 from brain_tumor.segmentation.result import Segmenter
-from brain_tumor.server.admission import InferenceGate
-from brain_tumor.server.batches import Batches
-from brain_tumor.server.cache import ByteCache
-from brain_tumor.server.classification_task import ClassificationTask
-from brain_tumor.server.datastore import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
-from brain_tumor.server.explanation_task import AnalysisTask, ExplanationTask
-from brain_tumor.server.inputs import stored_input
-from brain_tumor.server.label_check import accept_image, accept_label
-from brain_tumor.server.learning_requests import TRAINABLE
-from brain_tumor.server.learning_scorer import CaseScorer
-from brain_tumor.server.learning_services import LearningServices
-from brain_tumor.server.learning_strategies import DESCRIPTIONS, ScoredStrategy
-from brain_tumor.server.learning_trainers import CorrectionTrainer
-from brain_tumor.server.refine_task import RefineTask
-from brain_tumor.server.replies import FilePart
-from brain_tumor.server.segmentation_task import SegmentationTask
-from brain_tumor.server.sessions import StudySessions
+from brain_tumor.server.datastore.label_check import accept_image, accept_label
+from brain_tumor.server.datastore.sessions import StudySessions
+from brain_tumor.server.datastore.store import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
+from brain_tumor.server.http.replies import FilePart
+from brain_tumor.server.learning.requests import TRAINABLE
+from brain_tumor.server.learning.scorer import CaseScorer
+from brain_tumor.server.learning.services import LearningServices
+from brain_tumor.server.learning.strategies import DESCRIPTIONS, ScoredStrategy
+from brain_tumor.server.learning.trainers import CorrectionTrainer
 from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
 from brain_tumor.server.strategies import FirstStrategy, RandomStrategy
-from brain_tumor.server.tasks import (
+from brain_tumor.server.tasks.admission import InferenceGate
+from brain_tumor.server.tasks.base import (
     RESEARCH_USE,
     CaseInferTask,
     CaseInput,
     TaskReply,
     TaskServices,
 )
-from brain_tumor.server.warm_up import synthetic_cases, warm_up_language_model
+from brain_tumor.server.tasks.batches import Batches
+from brain_tumor.server.tasks.cache import ByteCache
+from brain_tumor.server.tasks.classification import ClassificationTask
+from brain_tumor.server.tasks.explanation import AnalysisTask, ExplanationTask
+from brain_tumor.server.tasks.inputs import stored_input
+from brain_tumor.server.tasks.refine import RefineTask
+from brain_tumor.server.tasks.segmentation import SegmentationTask
+from brain_tumor.server.tasks.warm_up import synthetic_cases, warm_up_language_model
 
 logger = logging.getLogger(__name__)
 

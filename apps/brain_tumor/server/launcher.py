@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from brain_tumor.cases.durable import make_folder, storage_errors
+from brain_tumor.cases.files.durable import make_folder, storage_errors
 from brain_tumor.errors import InputError
-from brain_tumor.server.access import HOST_ENV, TOKEN_ENV, access_policy
+from brain_tumor.server.http.access import HOST_ENV, TOKEN_ENV, access_policy
 from brain_tumor.server.settings import quiet_environment, server_limits
 
 APP_FOLDER = Path(__file__).resolve().parents[1]

@@ -17,14 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from brain_tumor import __version__
-from brain_tumor.cases.durable import storage_errors
+from brain_tumor.cases.files.durable import storage_errors
 from brain_tumor.errors import BusyError, TumorLensError
-from brain_tumor.server.access import TOKEN_ENV, AccessPolicy, access_policy
 from brain_tumor.server.app import NAME, ServerApp
-from brain_tumor.server.datastore import PRIVATE_FOLDER
+from brain_tumor.server.datastore.store import PRIVATE_FOLDER
 from brain_tumor.server.ending import end_in_time
-from brain_tumor.server.front import Front, take_over
-from brain_tumor.server.replies import REFERENCE_KEY, internal_reply, reply_to
+from brain_tumor.server.http.access import TOKEN_ENV, AccessPolicy, access_policy
+from brain_tumor.server.http.front import Front, take_over
+from brain_tumor.server.http.replies import REFERENCE_KEY, internal_reply, reply_to
+from brain_tumor.server.http.slow_clients import end_slow_connections
+from brain_tumor.server.http.stock import StockRoutes
 from brain_tumor.server.routes import (
     cases,
     corrections,
@@ -35,8 +37,6 @@ from brain_tumor.server.routes import (
     uploads,
     work,
 )
-from brain_tumor.server.slow_clients import end_slow_connections
-from brain_tumor.server.stock import StockRoutes
 
 logger = logging.getLogger(__name__)
 

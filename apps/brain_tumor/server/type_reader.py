@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 
 from brain_tumor.errors import NotFoundError
-from brain_tumor.explanation.references import TypeReader, load_type_reader
-from brain_tumor.learning.holder import FindBundle, ReloadingModel
-from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.explanation.type_reader import TypeReader, load_type_reader
+from brain_tumor.learning.registry.registry import ModelRegistry
+from brain_tumor.learning.registry.reloading import FindBundle, ReloadingModel
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from brain_tumor.classification.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.network import HybridNetwork, NetworkArguments
 from brain_tumor.classification.predictions import Predictions, Reading
 from brain_tumor.classification.training.ablation import compare
 from brain_tumor.classification.training.data import MASK_VARIANTS
@@ -13,7 +13,7 @@ from brain_tumor.classification.training.run import train_classification
 from brain_tumor.classification.training.train import _step
 from brain_tumor.cli import build_parser, main
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.training.slice_augmentation import Batch
+from brain_tumor.segmentation.training.tumor_core.augmentation import Batch
 
 
 def one_step(*, boundary):

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from brain_tumor.classification.calibration import (
+from brain_tumor.classification.model.calibration import (
     Calibration,
     brier_score,
     conformal_threshold,
     expected_calibration_error,
     fit_calibration,
 )
-from brain_tumor.classification.outliers import OutlierModel, fit_outliers
+from brain_tumor.classification.model.outliers import OutlierModel, fit_outliers
 from brain_tumor.classification.scores import (
     Calibrated,
     cross_calibrate,

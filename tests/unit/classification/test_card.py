@@ -3,7 +3,7 @@
 import json
 
 from brain_tumor.bundles import models_folder
-from brain_tumor.classification.card import _ablations, _reproduce
+from brain_tumor.classification.evaluation.card import _ablations, _reproduce
 
 ROW = {"accuracy": 0.9, "macro_f1": 0.9, "sensitivity": {"meningioma": 0.8}, "ece": 0.01}
 METRICS = {"ablations": {"whole": ROW}}

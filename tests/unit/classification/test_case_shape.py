@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from brain_tumor.classification.case_shape import (
+from brain_tumor.classification.features.case_shape import (
     NO_TUMOUR_TO_MEASURE,
     ONE_SLICE,
     THICK_SLICES,

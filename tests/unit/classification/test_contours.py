@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from brain_tumor.classification.contours import longest_contour
-from brain_tumor.classification.grid import Places, sample
+from brain_tumor.classification.features.contours import longest_contour
+from brain_tumor.classification.features.grid import Places, sample
 from brain_tumor.classification.order_statistics import median, quantile
 from scipy import ndimage
 from skimage.measure import find_contours

@@ -5,10 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.classification.calibration import Calibration
 from brain_tumor.classification.case_slices import cut_patch, tumour_slices
 from brain_tumor.classification.classifier import (
     NO_HEAD,
@@ -18,11 +16,13 @@ from brain_tumor.classification.classifier import (
     _standing_reasons,
     pool_logits,
 )
-from brain_tumor.classification.features import FeatureVector
-from brain_tumor.classification.outliers import OutlierModel
+from brain_tumor.classification.features.features import FeatureVector
+from brain_tumor.classification.model.calibration import Calibration
+from brain_tumor.classification.model.outliers import OutlierModel
+from brain_tumor.classification.model.training_statistics import ClassifierStatistics
 from brain_tumor.classification.result import SliceReading
-from brain_tumor.classification.statistics import ClassifierStatistics
 from brain_tumor.labels import TumorType
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 from tests.helpers.type_reader import CLASSIFIER, a_type_reader

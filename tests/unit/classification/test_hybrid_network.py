@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from brain_tumor.classification.boundary_layer import (
+from brain_tumor.classification.classifier import feature_contributions
+from brain_tumor.classification.model.boundary_layer import (
     BoundaryNormalisation,
     boundary_weights,
     edge_of,
 )
-from brain_tumor.classification.classifier import feature_contributions
-from brain_tumor.classification.network import (
+from brain_tumor.classification.model.network import (
     HybridNetwork,
     NetworkArguments,
     SliceMaps,
@@ -19,7 +19,7 @@ from brain_tumor.classification.network import (
 )
 from brain_tumor.errors import ModelError
 from brain_tumor.segmentation.hardware import bfloat16_copy
-from brain_tumor.segmentation.training.pretrained import _renamed, load_pretrained
+from brain_tumor.segmentation.training.tumor_core.pretrained import _renamed, load_pretrained
 from brain_tumor.segmentation.tumor_core.encoder import (
     OUTPUT_CHANNELS,
     Convolution,

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from brain_tumor.cases.phantom import PhantomSpec, make_phantom
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.case_slices import cut_patch, tumour_slices
-from brain_tumor.classification.plausibility import (
+from brain_tumor.classification.model.plausibility import (
     LEAST_CORRELATION,
     LEAST_DETAIL,
     LEAST_TURNING,
@@ -24,6 +23,7 @@ from brain_tumor.classification.training.plausibility_limits import (
     smooth_pictures,
 )
 from brain_tumor.errors import InputError
+from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from PIL import Image
 
 from tests.helpers.shapes import HeadDrawing

@@ -1,8 +1,8 @@
 """The table of whole gliomas: which network reads which outline, and what the card says of it."""
 
 import numpy as np
-from brain_tumor.classification.card import _whole_gliomas
-from brain_tumor.classification.whole_gliomas import study_whole_gliomas
+from brain_tumor.classification.evaluation.card import _whole_gliomas
+from brain_tumor.classification.evaluation.whole_gliomas import study_whole_gliomas
 
 from tests.helpers.type_reader import a_type_reader
 

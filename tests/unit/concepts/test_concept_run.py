@@ -13,11 +13,11 @@ from brain_tumor import bundles
 from brain_tumor.bundles import WEIGHTS, ModelVersion, read_bundle
 from brain_tumor.classification import scores
 from brain_tumor.classification.case_slices import Patch
-from brain_tumor.classification.feature_table import FEATURE_IDS
-from brain_tumor.classification.features import FeatureVector
+from brain_tumor.classification.features.feature_table import FEATURE_IDS
+from brain_tumor.classification.features.features import FeatureVector
+from brain_tumor.classification.features.measurement import Measurement
 from brain_tumor.classification.fingerprint import EMBEDDING_PARTS
-from brain_tumor.classification.measurement import Measurement
-from brain_tumor.classification.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.network import HybridNetwork, NetworkArguments
 from brain_tumor.classification.predictions import lone_slice
 from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.cli import main
@@ -45,11 +45,11 @@ from brain_tumor.concepts.training.fit import (
 from brain_tumor.concepts.training.new_class import LabelledSlices, with_new_class
 from brain_tumor.concepts.vocabulary import Direction, Vocabulary, read_candidates
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
-from brain_tumor.explanation.references import NO_SYMPTOMS, load_type_reader
+from brain_tumor.explanation.type_reader import NO_SYMPTOMS, load_type_reader
 from brain_tumor.labels import TumorType
-from brain_tumor.learning.candidates import write_candidate
-from brain_tumor.learning.job_folder import TrainingRequest
-from brain_tumor.learning.type_tuner import LEARNT_PARTS
+from brain_tumor.learning.retraining.candidates import write_candidate
+from brain_tumor.learning.retraining.job_folder import TrainingRequest
+from brain_tumor.learning.retraining.type_tuner import LEARNT_PARTS
 
 from tests.helpers.concepts import EMBEDDING, NAMES, AToyTower, some_predictions, write_run
 from tests.helpers.type_learning import write_classifier

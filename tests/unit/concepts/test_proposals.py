@@ -7,8 +7,8 @@ from brain_tumor.cli import main
 from brain_tumor.concepts.proposals import messages_for, propose, read_answer
 from brain_tumor.concepts.vocabulary import Direction, read_candidates
 from brain_tumor.errors import InputError
-from brain_tumor.explanation import language_models
-from brain_tumor.explanation.composer import compose
+from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers import registry as language_models
 
 ANSWER = """1. Bright ring around a dark centre. | ring_enhancement_index | high
 - smooth round outline | irregularity | LOW

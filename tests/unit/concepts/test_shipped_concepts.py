@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from brain_tumor.bundles import WEIGHTS, models_folder
-from brain_tumor.classification.network import EMBEDDING
+from brain_tumor.classification.model.network import EMBEDDING
 from brain_tumor.concepts.card import CARD, render_card
 from brain_tumor.concepts.prompts import TEMPERATURE
 from brain_tumor.concepts.reader import ConceptReader

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from brain_tumor.classification.feature_table import FEATURE_IDS
+from brain_tumor.classification.features.feature_table import FEATURE_IDS
 from brain_tumor.concepts.generator import judge, kept
 from brain_tumor.concepts.grounding import ground_symptom, patient_medians
 from brain_tumor.concepts.vocabulary import (

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import (
+from brain_tumor.explanation.heat.baseline import blurred_head, gaussian_blur, head_mask
+from brain_tumor.explanation.heat.methods import (
     ClassTarget,
     HeatMethod,
     explain_slices,
 )
-from brain_tumor.explanation.attribution_baseline import blurred_head, gaussian_blur, head_mask
-from brain_tumor.explanation.occlusion import occlusion, signed_integrated_gradients
+from brain_tumor.explanation.heat.perturbation import occlusion, signed_integrated_gradients
 from torch import nn
 
 SIDE = 40

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from brain_tumor.cases.preprocessing import WorkingCase
+from brain_tumor.cases.grid.preprocessing import WorkingCase
 from brain_tumor.errors import ModelError
-from brain_tumor.explanation.cam_regions import (
+from brain_tumor.explanation.heat.cam_regions import (
     explain_regions,
     explained_layer,
     heat_on_reference_grid,
 )
 from brain_tumor.labels import Region
-from brain_tumor.segmentation.networks import build_unet
+from brain_tumor.segmentation.subregions.networks import build_unet
 
 from tests.helpers.region_network import ByContrast
 

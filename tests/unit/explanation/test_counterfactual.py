@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from brain_tumor.classification.measurement import Measurement, missing
+from brain_tumor.classification.features.measurement import Measurement, missing
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.counterfactual import find_counterfactual
-from brain_tumor.explanation.reference import QUANTILE_LEVELS, FeatureReference
+from brain_tumor.explanation.facts.counterfactual import find_counterfactual
+from brain_tumor.explanation.facts.reference import QUANTILE_LEVELS, FeatureReference
 from brain_tumor.labels import TumorType
 
 G, M, P = TumorType

@@ -3,19 +3,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brain_tumor.classification.case_shape import (
+from brain_tumor.classification.features.case_shape import (
     NO_TUMOUR_TO_MEASURE,
     ONE_SLICE,
     THICK_SLICES,
     TOO_FEW_VOXELS,
     CaseShape,
 )
-from brain_tumor.classification.feature_table import FEATURE_IDS
-from brain_tumor.classification.measurement import Measurement
-from brain_tumor.classification.morphology import SolidShape
+from brain_tumor.classification.features.feature_table import FEATURE_IDS
+from brain_tumor.classification.features.measurement import Measurement
+from brain_tumor.classification.features.morphology import SolidShape
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.evidence import build_facts
-from brain_tumor.explanation.facts import (
+from brain_tumor.explanation.facts.evidence import build_facts
+from brain_tumor.explanation.facts.model import (
     DIAMETER_3D,
     SPHERICITY,
     SURFACE,
@@ -23,12 +23,12 @@ from brain_tumor.explanation.facts import (
     EvidenceItem,
     Side,
 )
-from brain_tumor.explanation.reference import (
+from brain_tumor.explanation.facts.reference import (
     QUANTILE_LEVELS,
     FeatureReference,
     build_reference,
 )
-from brain_tumor.explanation.wording import MISSING_WORDS
+from brain_tumor.explanation.facts.vocabulary import MISSING_WORDS
 from brain_tumor.labels import TumorType
 
 from tests.helpers.fact_sheets import a_case, facts_of, undetermined

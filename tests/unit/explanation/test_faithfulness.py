@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import ClassTarget
-from brain_tumor.explanation.attribution_baseline import blurred_head
-from brain_tumor.explanation.faithfulness import (
+from brain_tumor.explanation.faithfulness.curves import (
+    centre_blob,
+    perturbation_curves,
+    random_heat,
+)
+from brain_tumor.explanation.faithfulness.infidelity import max_sensitivity, normalised_infidelity
+from brain_tumor.explanation.faithfulness.report import (
     TestedSlice,
     case_faithfulness,
     compare_with_controls,
     with_sanity,
 )
-from brain_tumor.explanation.faithfulness_curves import (
-    centre_blob,
-    perturbation_curves,
-    random_heat,
-)
-from brain_tumor.explanation.faithfulness_metrics import max_sensitivity, normalised_infidelity
-from brain_tumor.explanation.heatmap import heat_volume
+from brain_tumor.explanation.heat.baseline import blurred_head
+from brain_tumor.explanation.heat.methods import ClassTarget
+from brain_tumor.explanation.heat.volume import heat_volume
 
 SIDE = 80
 SPOT = (slice(48, 56), slice(16, 24))

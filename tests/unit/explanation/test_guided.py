@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
-from brain_tumor.explanation.guided import guided_gradients
+from brain_tumor.explanation.heat.guided import guided_gradients
+from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod, explain_slices
 from torch import nn
 
 

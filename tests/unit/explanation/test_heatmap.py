@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from brain_tumor.errors import GeometryError, InputError, VolumeError
 from brain_tumor.explanation import type_heat
-from brain_tumor.explanation.attribution import ClassTarget, HeatMethod
-from brain_tumor.explanation.heatmap import (
+from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod
+from brain_tumor.explanation.heat.volume import (
     dilate_mm,
     heat_near,
     heat_volume,

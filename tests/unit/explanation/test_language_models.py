@@ -9,19 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.embedded_model import (
+from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.rationale.providers.embedded import (
     EmbeddedProvider,
     distinct_openings,
     embedded_model_file,
     grammar,
 )
-from brain_tumor.explanation.endpoint_model import EndpointProvider
-from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.folder_model import FolderProvider
-from brain_tumor.explanation.language_models import ProviderError
-from brain_tumor.explanation.prompts import choices, messages, split_sentences
-from brain_tumor.explanation.rationale import explain_in_words
-from brain_tumor.explanation.statements import Form
+from brain_tumor.explanation.rationale.providers.endpoint import EndpointProvider
+from brain_tumor.explanation.rationale.providers.prompts import choices, messages, split_sentences
+from brain_tumor.explanation.rationale.providers.registry import ProviderError
+from brain_tumor.explanation.rationale.providers.transformers_folder import FolderProvider
+from brain_tumor.explanation.rationale.rationale import explain_in_words
+from brain_tumor.explanation.rationale.statements import Form
 
 from tests.helpers.fact_sheets import diverse_facts, facts_of
 
@@ -223,7 +223,7 @@ def test_the_embedded_model_says_only_what_holds():
 def test_an_embedded_model_that_is_late_is_ended(monkeypatch, tmp_path):
     (tmp_path / "xllamacpp.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    module = "brain_tumor.explanation.embedded_model"
+    module = "brain_tumor.explanation.rationale.providers.embedded"
     monkeypatch.setattr(f"{module}.embedded_model_file", lambda: tmp_path / "model.gguf")
     provider = EmbeddedProvider(timeout_s=0.3)
     rationale = explain_in_words(facts_of(), "en", provider)
@@ -256,7 +256,7 @@ class Server:
 def test_the_embedded_model_answers_through_its_own_process(monkeypatch, tmp_path):
     (tmp_path / "xllamacpp.py").write_text(FAKE_RUNTIME, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    module = "brain_tumor.explanation.embedded_model"
+    module = "brain_tumor.explanation.rationale.providers.embedded"
     monkeypatch.setattr(f"{module}.embedded_model_file", lambda: tmp_path / "model.gguf")
     provider = EmbeddedProvider(timeout_s=30.0)
     try:

@@ -1,8 +1,7 @@
 """A provider that lies in every way we could think of; nothing of it may reach the reader."""
 
 import pytest
-from brain_tumor.explanation.composer import compose
-from brain_tumor.explanation.facts import (
+from brain_tumor.explanation.facts.model import (
     Counterfactual,
     CounterfactualSearch,
     Facts,
@@ -10,8 +9,9 @@ from brain_tumor.explanation.facts import (
     Language,
     UndeterminedReason,
 )
-from brain_tumor.explanation.rationale import explain_in_words
-from brain_tumor.explanation.verifier import parse, verify
+from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.rationale import explain_in_words
+from brain_tumor.explanation.rationale.verifier.verifier import parse, verify
 from brain_tumor.labels import TumorType
 
 from tests.helpers.fact_sheets import (

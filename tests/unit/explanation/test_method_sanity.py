@@ -6,14 +6,14 @@ import pytest
 import torch
 from brain_tumor.bundles import models_folder
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import ClassTarget, HeatMethod
-from brain_tumor.explanation.method_sanity import (
+from brain_tumor.explanation.faithfulness.method_sanity import (
     SANITY,
     UNMEASURED,
     MethodSanity,
     measure_sanity,
     read_sanity,
 )
+from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod
 from torch import nn
 
 INSANE = MethodSanity({HeatMethod.GRADCAM_PLUS_PLUS: -0.62, HeatMethod.GRADCAM: 0.1})

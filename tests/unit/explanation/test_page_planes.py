@@ -10,18 +10,18 @@ import pytest
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.heatmap import heat_volume
-from brain_tumor.explanation.page_figures import Scene, colour, make_views, planes_markup
-from brain_tumor.explanation.page_images import COLD, heat_table, outline_path
-from brain_tumor.explanation.page_planes import (
+from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.heat.volume import heat_volume
+from brain_tumor.explanation.page.figures import Scene, colour, make_views, planes_markup
+from brain_tumor.explanation.page.images import COLD, heat_table, outline_path
+from brain_tumor.explanation.page.planes import (
     Plane,
     centre_voxel,
     display_grid,
     picture,
     slice_indices,
 )
-from brain_tumor.explanation.page_text import Texts
+from brain_tumor.explanation.page.text import Texts
 from brain_tumor.labels import Label
 from PIL import Image
 

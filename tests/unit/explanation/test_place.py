@@ -2,15 +2,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 from brain_tumor.errors import GeometryError
-from brain_tumor.explanation.atlas import (
+from brain_tumor.explanation.facts.atlas import (
     BRAIN_FILE,
     REGION_FILES,
     Alignment,
     installed_atlas,
     read_atlas,
 )
-from brain_tumor.explanation.facts import Side
-from brain_tumor.explanation.place import largest_extent_mm, midline_x_mm, side_of, tumour_place
+from brain_tumor.explanation.facts.location import (
+    largest_extent_mm,
+    midline_x_mm,
+    side_of,
+    tumour_place,
+)
+from brain_tumor.explanation.facts.model import Side
 
 TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])
 

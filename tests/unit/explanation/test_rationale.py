@@ -2,16 +2,16 @@ import json
 
 import pytest
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.composer import compose
-from brain_tumor.explanation.facts import Language
-from brain_tumor.explanation.language_models import (
+from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers.registry import (
     ComposerProvider,
     ProviderError,
     ProviderSettings,
     available_providers,
     make_provider,
 )
-from brain_tumor.explanation.rationale import explain_in_words
+from brain_tumor.explanation.rationale.rationale import explain_in_words
 
 from tests.helpers.fact_sheets import facts_of
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.preprocessing import WorkingCase
+from brain_tumor.cases.grid.preprocessing import WorkingCase
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.analyst import Analyst
-from brain_tumor.explanation.attribution import HeatMethod
-from brain_tumor.explanation.cam_regions import explain_regions, explained_layer
-from brain_tumor.explanation.heatmap import heat_volume
+from brain_tumor.explanation.heat.cam_regions import explain_regions, explained_layer
+from brain_tumor.explanation.heat.methods import HeatMethod
+from brain_tumor.explanation.heat.volume import heat_volume
 from brain_tumor.explanation.options import ExplanationOptions
-from brain_tumor.explanation.rationale import explain_in_words
+from brain_tumor.explanation.rationale.rationale import explain_in_words
 from brain_tumor.explanation.region_heat import (
     explain_region,
     region_faithfulness,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.attribution import ClassTarget, HeatMethod, explain_slices
-from brain_tumor.explanation.sanity import (
+from brain_tumor.explanation.faithfulness.cascade import (
     cascading_randomisation,
     mean_rank_correlation,
     repeatability,
 )
+from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod, explain_slices
 from torch import nn
 
 

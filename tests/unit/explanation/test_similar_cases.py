@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from brain_tumor.classification.measurement import Measurement, missing
+from brain_tumor.classification.features.measurement import Measurement, missing
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.similar_cases import TrainingTable, build_table, similar_cases
+from brain_tumor.explanation.facts.similar_cases import TrainingTable, build_table, similar_cases
 from brain_tumor.labels import TumorType
 
 G, M, P = TumorType

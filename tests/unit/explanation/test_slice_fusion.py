@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from brain_tumor.cases.geometry import axis_map
+from brain_tumor.cases.grid.geometry import axis_map
 from brain_tumor.errors import GeometryError, InputError
-from brain_tumor.explanation.slice_fusion import SliceHeat, fuse_slices, slice_pixel_to_voxel
+from brain_tumor.explanation.heat.fusion import SliceHeat, fuse_slices, slice_pixel_to_voxel
 from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
 SHAPE = (4, 5, 9)

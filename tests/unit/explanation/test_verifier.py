@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 import pytest
-from brain_tumor.explanation import plan
-from brain_tumor.explanation.claims import (
+from brain_tumor.explanation.facts.model import Language, UndeterminedReason
+from brain_tumor.explanation.facts.numbers import WrittenNumber
+from brain_tumor.explanation.rationale import plan
+from brain_tumor.explanation.rationale.claims import (
     ProbabilityClaim,
     RankClaim,
     SupportClaim,
@@ -10,12 +12,10 @@ from brain_tumor.explanation.claims import (
     TypicalClaim,
     ValueClaim,
 )
-from brain_tumor.explanation.composer import compose, variants
-from brain_tumor.explanation.facts import Language, UndeterminedReason
-from brain_tumor.explanation.numbers import WrittenNumber
-from brain_tumor.explanation.plan import plan_statements
-from brain_tumor.explanation.statements import Form, Kind
-from brain_tumor.explanation.verifier import parse, verify
+from brain_tumor.explanation.rationale.composer.composer import compose, variants
+from brain_tumor.explanation.rationale.plan import plan_statements
+from brain_tumor.explanation.rationale.statements import Form, Kind
+from brain_tumor.explanation.rationale.verifier.verifier import parse, verify
 from brain_tumor.labels import TumorType
 
 from tests.helpers.fact_sheets import decided, diverse_facts, facts_of, random_facts, undetermined

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from brain_tumor.errors import GeometryError
-from brain_tumor.learning.agreement import fleiss_kappa, mask_agreement
-from brain_tumor.learning.changes import compare
+from brain_tumor.learning.ledger.agreement import fleiss_kappa, mask_agreement
+from brain_tumor.learning.ledger.changes import compare
 
 SPACING_MM = (1.0, 2.0, 5.0)  # 10 microlitres a voxel
 

@@ -16,7 +16,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.learning.corrected_masks import corrected_masks
-from brain_tumor.learning.ledger import (
+from brain_tumor.learning.ledger.database import MIGRATIONS, LedgerDatabase, ledger_url
+from brain_tumor.learning.ledger.ledger import (
     CaseRef,
     Kind,
     Ledger,
@@ -26,8 +27,7 @@ from brain_tumor.learning.ledger import (
     newest_masks,
     part_of_rank,
 )
-from brain_tumor.learning.ledger_database import MIGRATIONS, LedgerDatabase, ledger_url
-from brain_tumor.learning.ledger_schema import metadata
+from brain_tumor.learning.ledger.schema import metadata
 
 from tests.helpers.server import REPOSITORY
 
@@ -354,8 +354,8 @@ def run_at_once(works):
 
 WRITER = """
 import sys
-from brain_tumor.learning.ledger import *
-from brain_tumor.learning.ledger_database import LedgerDatabase
+from brain_tumor.learning.ledger.ledger import *
+from brain_tumor.learning.ledger.database import LedgerDatabase
 ledger = Ledger(LedgerDatabase(sys.argv[1]))
 print("ready", flush=True)
 start = len(ledger.submissions())

@@ -8,9 +8,9 @@ import time
 import pytest
 import sqlalchemy as sa
 from brain_tumor.errors import InputError, StorageError
-from brain_tumor.learning import ledger_database
-from brain_tumor.learning.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
-from brain_tumor.learning.ledger_database import LedgerDatabase
+from brain_tumor.learning.ledger import database as ledger_database
+from brain_tumor.learning.ledger.database import LedgerDatabase
+from brain_tumor.learning.ledger.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
 
 from tests.helpers.postgresql import PostgresqlServer, skip_without_postgresql
 

@@ -5,17 +5,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from brain_tumor.errors import InputError
-from brain_tumor.learning.core_tuner import CoreTuner
-from brain_tumor.learning.gate_report import gate_page
-from brain_tumor.learning.paired import paired_difference
-from brain_tumor.learning.promotion import (
+from brain_tumor.learning.gate.paired import paired_difference
+from brain_tumor.learning.gate.promotion import (
     CaseScore,
     GateRules,
     Source,
     judge,
     promote_if_accepted,
 )
-from brain_tumor.learning.segmentation_tuner import SegmentationTuner
+from brain_tumor.learning.gate.report import gate_page
+from brain_tumor.learning.retraining.core_tuner import CoreTuner
+from brain_tumor.learning.retraining.segmentation_tuner import SegmentationTuner
 
 from tests.helpers.learning import BETTER, KEPT, a_registry, gate, scores, write_bundle
 

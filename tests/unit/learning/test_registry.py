@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from brain_tumor.bundles import WEIGHTS
 from brain_tumor.errors import InputError, ModelError, NotFoundError
-from brain_tumor.learning.holder import ReloadingModel
-from brain_tumor.learning.registry import ModelRegistry, VersionState, version_key
+from brain_tumor.learning.registry.registry import ModelRegistry, VersionState, version_key
+from brain_tumor.learning.registry.reloading import ReloadingModel
 
 from tests.helpers.learning import a_registry, write_bundle, write_models
 from tests.helpers.server import REPOSITORY
@@ -213,7 +213,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 from brain_tumor.bundles import METADATA, WEIGHTS
-from brain_tumor.learning.registry import ModelRegistry
+from brain_tumor.learning.registry.registry import ModelRegistry
 folder = Path(sys.argv[1])
 registry = ModelRegistry(folder / "models", folder / "store")
 print("ready", flush=True)

@@ -13,19 +13,19 @@ import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.preprocessing import to_working_grid
+from brain_tumor.cases.grid.preprocessing import to_working_grid
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import InputError
-from brain_tumor.learning.core_tuner import core_slices, draw_slices
-from brain_tumor.learning.job_folder import JobFolder, JobStatus, TrainingRequest
-from brain_tumor.learning.labelled_cases import base_cases, corrected_cases, groups_of
-from brain_tumor.learning.promotion import Source
-from brain_tumor.learning.registry import CARD, ModelRegistry
-from brain_tumor.learning.retraining import Schedule, fine_tune
-from brain_tumor.learning.segmentation_tuner import labels_on_working_grid
-from brain_tumor.learning.training_job import run_job
-from brain_tumor.learning.tuners import (
+from brain_tumor.learning.gate.promotion import Source
+from brain_tumor.learning.registry.registry import CARD, ModelRegistry
+from brain_tumor.learning.retraining.core_tuner import core_slices, draw_slices
+from brain_tumor.learning.retraining.job import run_job
+from brain_tumor.learning.retraining.job_folder import JobFolder, JobStatus, TrainingRequest
+from brain_tumor.learning.retraining.labelled_cases import base_cases, corrected_cases, groups_of
+from brain_tumor.learning.retraining.loop import Schedule, fine_tune
+from brain_tumor.learning.retraining.segmentation_tuner import labels_on_working_grid
+from brain_tumor.learning.retraining.tuner import (
     CHANGED,
     Examples,
     distillation,
@@ -33,7 +33,7 @@ from brain_tumor.learning.tuners import (
     weighted_dice_cross_entropy,
     write_example,
 )
-from brain_tumor.segmentation.losses import dice_cross_entropy
+from brain_tumor.segmentation.subregions.losses import dice_cross_entropy
 from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments
 from torch import nn
 
@@ -349,7 +349,7 @@ def test_a_request_survives_the_disk(tmp_path):
 
 def start(job):
     return subprocess.Popen(
-        [sys.executable, "-m", "brain_tumor.learning.training_job", str(job.path)],
+        [sys.executable, "-m", "brain_tumor.learning.retraining.job", str(job.path)],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.DEVNULL,
@@ -384,7 +384,7 @@ def test_two_processes_average_their_gradients(tmp_path):
         "import sys, numpy as np, torch, torch.distributed as dist\n"
         "from pathlib import Path\n"
         "from torch import nn\n"
-        "from brain_tumor.learning.retraining import average_gradients, _agreed\n"
+        "from brain_tumor.learning.retraining.loop import average_gradients, _agreed\n"
         "dist.init_process_group('gloo')\n"
         "rank = dist.get_rank()\n"
         "network = nn.Linear(1, 1, bias=False)\n"
@@ -400,7 +400,7 @@ def test_two_processes_average_their_gradients(tmp_path):
 
 def test_two_processes_train_one_candidate_that_the_gate_judges(tmp_path):
     job = write_job(tmp_path, max_epochs=2)
-    in_two_processes("-m", "brain_tumor.learning.training_job", str(job.path))
+    in_two_processes("-m", "brain_tumor.learning.retraining.job", str(job.path))
     progress = job.progress()
     assert (progress.status, progress.epoch, progress.starts) == (JobStatus.DONE, 2, 1)
     registry = ModelRegistry(tmp_path / "models", tmp_path / "store")

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 from brain_tumor.bundles import read_bundle
-from brain_tumor.learning import job_ending, training_job
-from brain_tumor.learning.job_folder import JobStatus
-from brain_tumor.learning.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
-from brain_tumor.learning.ledger_database import LEDGER_ENV, LedgerDatabase, ledger_url
-from brain_tumor.learning.promotion import GateRules
-from brain_tumor.learning.registry import ModelRegistry
-from brain_tumor.learning.training_job import run_job
+from brain_tumor.learning.gate.promotion import GateRules
+from brain_tumor.learning.ledger.database import LEDGER_ENV, LedgerDatabase, ledger_url
+from brain_tumor.learning.ledger.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
+from brain_tumor.learning.registry.registry import ModelRegistry
+from brain_tumor.learning.retraining import job as training_job
+from brain_tumor.learning.retraining import job_ending
+from brain_tumor.learning.retraining.job import run_job
+from brain_tumor.learning.retraining.job_folder import JobStatus
 from torch import nn
 
 from tests.helpers.learning import write_job

@@ -7,19 +7,19 @@ from brain_tumor.bundles import WEIGHTS, read_bundle
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.case_slices import tumour_slices
 from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
-from brain_tumor.classification.outliers import OutlierModel
-from brain_tumor.classification.statistics import read_statistics
+from brain_tumor.classification.model.outliers import OutlierModel
+from brain_tumor.classification.model.training_statistics import read_statistics
 from brain_tumor.labels import TumorType
 from brain_tumor.learning.corrected_types import corrected_types
-from brain_tumor.learning.job_folder import JobStatus
-from brain_tumor.learning.labelled_cases import base_cases, corrected_cases, picture_case
-from brain_tumor.learning.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
-from brain_tumor.learning.ledger_database import LedgerDatabase
-from brain_tumor.learning.registry import CARD, ModelRegistry
-from brain_tumor.learning.retraining import Schedule, fine_tune
-from brain_tumor.learning.training_job import run_job
-from brain_tumor.learning.tuners import Examples, Truth, write_arrays
-from brain_tumor.learning.type_tuner import (
+from brain_tumor.learning.ledger.database import LedgerDatabase
+from brain_tumor.learning.ledger.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
+from brain_tumor.learning.registry.registry import CARD, ModelRegistry
+from brain_tumor.learning.retraining.job import run_job
+from brain_tumor.learning.retraining.job_folder import JobStatus
+from brain_tumor.learning.retraining.labelled_cases import base_cases, corrected_cases, picture_case
+from brain_tumor.learning.retraining.loop import Schedule, fine_tune
+from brain_tumor.learning.retraining.tuner import Examples, Truth, write_arrays
+from brain_tumor.learning.retraining.type_tuner import (
     LEARNT_PARTS,
     TypeTuner,
     disturbed,

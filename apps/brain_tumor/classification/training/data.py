@@ -12,10 +12,10 @@ import numpy.typing as npt
 from scipy import ndimage
 from tqdm import tqdm
 
-from brain_tumor.classification.features import slice_features
-from brain_tumor.classification.outline import MaskArray, largest_component
+from brain_tumor.classification.features.features import slice_features
+from brain_tumor.classification.features.outline import MaskArray, largest_component
 from brain_tumor.labels import TYPES, TumorType
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.segmentation.data.cheng_slices import (
     CHENG_PIXEL_MM,
     FOLDS,
     Collection,

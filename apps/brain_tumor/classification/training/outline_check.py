@@ -34,24 +34,24 @@ from tqdm import tqdm
 
 from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import Patch, cut_patch, stack_patches
-from brain_tumor.classification.head import GRID_MM, find_head
-from brain_tumor.classification.network import HybridNetwork
-from brain_tumor.classification.outline import MaskArray
+from brain_tumor.classification.features.head import GRID_MM, find_head
+from brain_tumor.classification.features.outline import MaskArray
+from brain_tumor.classification.model.network import HybridNetwork
+from brain_tumor.classification.model.training_statistics import read_statistics
 from brain_tumor.classification.predictions import lone_slice
-from brain_tumor.classification.statistics import read_statistics
 from brain_tumor.classification.training.data import disturb_outline
 from brain_tumor.classification.training.own_outlines import kept_or_measured_own, own_figures
 from brain_tumor.classification.training.run import load_run
 from brain_tumor.errors import FileFormatError, InputError
-from brain_tumor.segmentation.hardware import bf16_autocast
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.segmentation.data.cheng_slices import (
     CHENG_PIXEL_MM,
     FOLDS,
     GBM_SPACING_MM,
     cheng_slices_of_fold,
     read_cheng_slice,
 )
-from brain_tumor.segmentation.tumor_core.cases import tumour_free_slices
+from brain_tumor.segmentation.evaluation.tumor_core_cases import tumour_free_slices
+from brain_tumor.segmentation.hardware import bf16_autocast
 
 RESULT = Path("outline_check.json")
 AGREEMENTS = Path("outline_agreements.csv")

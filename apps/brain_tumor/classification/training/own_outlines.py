@@ -21,15 +21,15 @@ from tqdm import tqdm
 
 from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import cut_patch, stack_patches
-from brain_tumor.classification.features import slice_features
-from brain_tumor.classification.outline import MIN_PIXELS
+from brain_tumor.classification.features.features import slice_features
+from brain_tumor.classification.features.outline import MIN_PIXELS
 from brain_tumor.classification.predictions import lone_slice, segmenter_outlines
 from brain_tumor.classification.training.run import load_run, run_features
 from brain_tumor.errors import FileFormatError
 from brain_tumor.labels import TYPES
+from brain_tumor.segmentation.data.cheng_slices import cheng_slices_of_fold, read_cheng_slice
+from brain_tumor.segmentation.evaluation.tumor_core_five_folds import fold_bundles
 from brain_tumor.segmentation.hardware import cpu_has_bf16
-from brain_tumor.segmentation.training.slices import cheng_slices_of_fold, read_cheng_slice
-from brain_tumor.segmentation.tumor_core.five_folds import fold_bundles
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 OWN_OUTLINES = Path("own_outlines.csv")

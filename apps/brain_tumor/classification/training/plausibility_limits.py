@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from brain_tumor.cases.grids import axis_map
+from brain_tumor.cases.grid.grids import axis_map
 from brain_tumor.classification.case_slices import cut_patch
-from brain_tumor.classification.plausibility import (
+from brain_tumor.classification.model.plausibility import (
     LEAST_CORRELATION,
     LEAST_DETAIL,
     LEAST_TURNING,
@@ -34,7 +34,7 @@ from brain_tumor.classification.plausibility import (
 )
 from brain_tumor.classification.predictions import lone_slice
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.training.slices import (
+from brain_tumor.segmentation.data.cheng_slices import (
     CHENG_PIXEL_MM,
     GBM_SPACING_MM,
     read_cheng_index,

@@ -26,15 +26,16 @@ from safetensors.torch import load_file, save_file
 
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.classification.case_slices import PATCH_PIXELS
-from brain_tumor.classification.feature_table import FEATURE_IDS
+from brain_tumor.classification.features.feature_table import FEATURE_IDS
 from brain_tumor.classification.held_out_calibration import fit_calibrations
-from brain_tumor.classification.network import (
+from brain_tumor.classification.model.network import (
     PIXEL_MM,
     HybridNetwork,
     NetworkArguments,
     load_network,
 )
-from brain_tumor.classification.outliers import OutlierModel, fit_outliers
+from brain_tumor.classification.model.outliers import OutlierModel, fit_outliers
+from brain_tumor.classification.model.training_statistics import ClassifierStatistics
 from brain_tumor.classification.predictions import (
     Predictions,
     join,
@@ -42,12 +43,11 @@ from brain_tumor.classification.predictions import (
     own_outlines,
     predict_collection,
 )
-from brain_tumor.classification.statistics import ClassifierStatistics
 from brain_tumor.classification.training.data import TypedSlices, load_typed_slices
 from brain_tumor.classification.training.train import TrainingPlan, train
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TumorType
-from brain_tumor.segmentation.training.slices import FOLDS, cheng_folds, read_cheng_index
+from brain_tumor.segmentation.data.cheng_slices import FOLDS, cheng_folds, read_cheng_index
 
 logger = logging.getLogger(__name__)
 

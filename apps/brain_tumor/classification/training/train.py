@@ -24,17 +24,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brain_tumor.classification.boundary_layer import edge_of
-from brain_tumor.classification.network import PIXEL_MM, HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.boundary_layer import edge_of
+from brain_tumor.classification.model.network import PIXEL_MM, HybridNetwork, NetworkArguments
 from brain_tumor.classification.training.data import MASK_VARIANTS, NO_TYPE, TypedSlices, held_out
 from brain_tumor.segmentation.hardware import bf16_autocast
-from brain_tumor.segmentation.training.pretrained import load_pretrained, pretrained_weights_file
-from brain_tumor.segmentation.training.slice_augmentation import (
+from brain_tumor.segmentation.training.tumor_core.augmentation import (
     AugmentationPlan,
     Batch,
     BatchMaker,
 )
-from brain_tumor.segmentation.training.tumor_core import (
+from brain_tumor.segmentation.training.tumor_core.pretrained import (
+    load_pretrained,
+    pretrained_weights_file,
+)
+from brain_tumor.segmentation.training.tumor_core.train import (
     AveragedWeights,
     core_loss,
     learning_rate_factor,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from brain_tumor.classification.predictions import Predictions, load_predictions
 from brain_tumor.errors import FileFormatError, NotFoundError
-from brain_tumor.segmentation.training.slices import FOLDS
+from brain_tumor.segmentation.data.cheng_slices import FOLDS
 
 HELD_OUT = "predictions.npz"
 KNOWN = "known.npz"

@@ -18,7 +18,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from brain_tumor.cases.durable import write_durably
+from brain_tumor.cases.files.durable import write_durably
 from brain_tumor.concepts.attribution import deletion_test
 from brain_tumor.concepts.captions import truths
 from brain_tumor.concepts.consistency import (

@@ -11,9 +11,9 @@ import torch
 
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.labels import Label, LabelArray
-from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM, read_cubes
-from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.evaluation.data import CUBE_SPACING_MM, read_cubes
 from brain_tumor.segmentation.refinement.evidence import Evidence
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 
 T1, T1C, T2, FLAIR = MriSequence
 SUBSETS = ((T1, T1C, T2, FLAIR), (T1C, FLAIR))

@@ -14,8 +14,8 @@ import torch
 from scipy import ndimage
 
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.interpolation import interpolate
-from brain_tumor.cases.preprocessing import BoolArray, to_working_grid
+from brain_tumor.cases.grid.interpolation import interpolate
+from brain_tumor.cases.grid.preprocessing import BoolArray, to_working_grid
 from brain_tumor.cases.volume import Affine, ScalarArray
 from brain_tumor.labels import SCHEME_LABELS, Label, LabelArray
 from brain_tumor.segmentation.result import ClassProbabilities, SegmentationResult

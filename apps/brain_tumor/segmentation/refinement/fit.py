@@ -23,8 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from brain_tumor.bundles import models_folder
-from brain_tumor.segmentation.evaluation_data import CUBE_SPACING_MM
-from brain_tumor.segmentation.inference import SubregionSegmenter
+from brain_tumor.segmentation.evaluation.data import CUBE_SPACING_MM
 from brain_tumor.segmentation.refinement.claims import ClaimWeights, explore, reachable_box, terms
 from brain_tumor.segmentation.refinement.cubes import (
     AFFINE,
@@ -39,6 +38,7 @@ from brain_tumor.segmentation.refinement.refine import refine
 from brain_tumor.segmentation.refinement.simulation import next_click
 from brain_tumor.segmentation.refinement.strokes import Stroke, click
 from brain_tumor.segmentation.segmenter import SUBREGION_MODEL
+from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 
 FIT_SUBSETS = (*SUBSETS, (T1C,), (T2, FLAIR))
 CLICKS = 3

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from brain_tumor.cases.preprocessing import to_native_grid
+from brain_tumor.cases.grid.preprocessing import to_native_grid
 from brain_tumor.cases.volume import Affine, ScalarArray, spacing_from_affine
 from brain_tumor.labels import Label, LabelArray
 from brain_tumor.segmentation.refinement.claims import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from brain_tumor.bundles import METADATA
 from brain_tumor.errors import InputError
-from brain_tumor.segmentation.training.folds import FOLDS
+from brain_tumor.segmentation.data.folds import FOLDS
 
 
 def folds_to_choose_on(bundle: Path, held_out: int | None) -> list[int]:

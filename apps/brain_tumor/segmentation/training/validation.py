@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brain_tumor.labels import IntegerArray, Region, region_mask
-from brain_tumor.segmentation.overlap import dice
+from brain_tumor.segmentation.metrics.overlap import dice
 
 
 def region_dice(predicted: IntegerArray, reference: IntegerArray) -> dict[Region, float]:

@@ -22,7 +22,7 @@ from torch import nn
 
 from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.geometry import axis_map
+from brain_tumor.cases.grid.geometry import axis_map
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray, Volume
 from brain_tumor.errors import ModelError

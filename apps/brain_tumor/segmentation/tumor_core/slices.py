@@ -32,7 +32,7 @@ THIN_VOLUME_PIXEL_MM = 1.25
 and the orbits of whole-head phantoms, which no training volume shows, and it takes longer."""
 
 ORIENTATION = "LPI"
-"""Axes of a volume before it is cut into slices; see `brain_tumor.cases.geometry.axis_map`."""
+"""Axes of a volume before it is cut into slices; see `brain_tumor.cases.grid.geometry.axis_map`."""
 
 
 class Plane(StrEnum):

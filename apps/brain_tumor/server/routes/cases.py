@@ -8,10 +8,10 @@ from fastapi import APIRouter, Body
 from fastapi.responses import Response
 
 from brain_tumor.errors import InputError
-from brain_tumor.server.bodies import BoundedRoute
-from brain_tumor.server.replies import json_reply
+from brain_tumor.server.http.bodies import BoundedRoute
+from brain_tumor.server.http.replies import json_reply
+from brain_tumor.server.http.validation import Parameter, check_object, check_params
 from brain_tumor.server.routes.common import App
-from brain_tumor.server.validation import Parameter, check_object, check_params
 
 router = APIRouter(tags=["Work"], route_class=BoundedRoute)
 

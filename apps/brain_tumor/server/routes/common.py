@@ -12,9 +12,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, UploadFile
 from fastapi.responses import FileResponse
 
-from brain_tumor.cases.durable import make_folder, storage_errors
+from brain_tumor.cases.files.durable import make_folder, storage_errors
 from brain_tumor.server.app import ServerApp
-from brain_tumor.server.replies import media_type
+from brain_tumor.server.http.replies import media_type
 
 COPY_CHUNK_BYTES = 1024**2
 

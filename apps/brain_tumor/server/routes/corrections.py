@@ -10,20 +10,20 @@ from fastapi.responses import Response
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TumorType
-from brain_tumor.learning.agreement import fleiss_kappa, mask_agreement
-from brain_tumor.learning.job_folder import TYPED_MODEL
-from brain_tumor.learning.ledger import (
+from brain_tumor.learning.ledger.agreement import fleiss_kappa, mask_agreement
+from brain_tumor.learning.ledger.ledger import (
     LEARNT_TAG,
     Kind,
     NewSubmission,
     ReviewState,
     Submission,
 )
-from brain_tumor.server.bodies import BoundedRoute
-from brain_tumor.server.learning_labels import EFFORT_PARAMETERS, check_effort
-from brain_tumor.server.replies import json_reply
+from brain_tumor.learning.retraining.job_folder import TYPED_MODEL
+from brain_tumor.server.http.bodies import BoundedRoute
+from brain_tumor.server.http.replies import json_reply
+from brain_tumor.server.http.validation import Parameter, check_object, check_params
+from brain_tumor.server.learning.labels import EFFORT_PARAMETERS, check_effort
 from brain_tumor.server.routes.common import App
-from brain_tumor.server.validation import Parameter, check_object, check_params
 
 router = APIRouter(prefix="/corrections", tags=["Corrections"], route_class=BoundedRoute)
 

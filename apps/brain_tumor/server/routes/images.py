@@ -12,16 +12,16 @@ from starlette.background import BackgroundTask
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
-from brain_tumor.server.bodies import BoundedRoute
-from brain_tumor.server.replies import json_reply
-from brain_tumor.server.routes.common import App, receive_file, send_file, staging_folder
-from brain_tumor.server.validation import (
+from brain_tumor.server.http.bodies import BoundedRoute
+from brain_tumor.server.http.replies import json_reply
+from brain_tumor.server.http.validation import (
     check_client_id,
     check_info,
     parse_object,
     safe_filename,
     volume_suffix,
 )
+from brain_tumor.server.routes.common import App, receive_file, send_file, staging_folder
 
 router = APIRouter(prefix="/datastore", tags=["Cases"], route_class=BoundedRoute)
 

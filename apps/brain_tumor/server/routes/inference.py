@@ -11,25 +11,25 @@ from fastapi.responses import Response
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
 from brain_tumor.server.app import ServerApp
-from brain_tumor.server.bodies import BoundedRoute
-from brain_tumor.server.inputs import (
-    session_input,
-    stored_input,
-    stored_label,
-    uploaded_input,
-    uploaded_label,
-)
-from brain_tumor.server.refine_task import PROPOSAL
-from brain_tumor.server.replies import file_reply, json_reply, multipart_reply
-from brain_tumor.server.routes.common import App, receive_file, staging_folder
-from brain_tumor.server.tasks import LabelInput, TaskReply
-from brain_tumor.server.validation import (
+from brain_tumor.server.http.bodies import BoundedRoute
+from brain_tumor.server.http.replies import file_reply, json_reply, multipart_reply
+from brain_tumor.server.http.validation import (
     check_name,
     check_tag,
     parse_object,
     safe_filename,
     volume_suffix,
 )
+from brain_tumor.server.routes.common import App, receive_file, staging_folder
+from brain_tumor.server.tasks.base import LabelInput, TaskReply
+from brain_tumor.server.tasks.inputs import (
+    session_input,
+    stored_input,
+    stored_label,
+    uploaded_input,
+    uploaded_label,
+)
+from brain_tumor.server.tasks.refine import PROPOSAL
 
 router = APIRouter(tags=["Inference"], route_class=BoundedRoute)
 

@@ -9,11 +9,9 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
-from brain_tumor.server.bodies import BoundedRoute
-from brain_tumor.server.learning_labels import check_effort
-from brain_tumor.server.replies import FilePart, file_reply, json_reply, media_type
-from brain_tumor.server.routes.common import App, receive_file, staging_folder
-from brain_tumor.server.validation import (
+from brain_tumor.server.http.bodies import BoundedRoute
+from brain_tumor.server.http.replies import FilePart, file_reply, json_reply, media_type
+from brain_tumor.server.http.validation import (
     check_client_id,
     check_info,
     check_tag,
@@ -21,6 +19,8 @@ from brain_tumor.server.validation import (
     safe_filename,
     volume_suffix,
 )
+from brain_tumor.server.learning.labels import check_effort
+from brain_tumor.server.routes.common import App, receive_file, staging_folder
 
 router = APIRouter(prefix="/datastore", tags=["Labels"], route_class=BoundedRoute)
 

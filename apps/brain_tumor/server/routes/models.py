@@ -8,13 +8,13 @@ from fastapi import APIRouter, Body
 from fastapi.responses import HTMLResponse, Response
 
 from brain_tumor.errors import InputError, NotFoundError
-from brain_tumor.learning.gate_report import gate_page
-from brain_tumor.learning.promotion import promote_if_accepted
-from brain_tumor.learning.registry import check_version
-from brain_tumor.server.bodies import BoundedRoute
-from brain_tumor.server.replies import json_reply
+from brain_tumor.learning.gate.promotion import promote_if_accepted
+from brain_tumor.learning.gate.report import gate_page
+from brain_tumor.learning.registry.registry import check_version
+from brain_tumor.server.http.bodies import BoundedRoute
+from brain_tumor.server.http.replies import json_reply
+from brain_tumor.server.http.validation import Parameter, check_name, check_object, check_params
 from brain_tumor.server.routes.common import App
-from brain_tumor.server.validation import Parameter, check_name, check_object, check_params
 
 router = APIRouter(prefix="/models", tags=["Models"], route_class=BoundedRoute)
 

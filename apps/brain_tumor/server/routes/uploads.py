@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from monailabel.utils.sessions import SessionInfo
 
 from brain_tumor.errors import InputError
-from brain_tumor.server.archives import is_archive
-from brain_tumor.server.bodies import MAX_FILES, BoundedRoute
-from brain_tumor.server.replies import json_reply
+from brain_tumor.server.datastore.archives import is_archive
+from brain_tumor.server.http.bodies import MAX_FILES, BoundedRoute
+from brain_tumor.server.http.replies import json_reply
+from brain_tumor.server.http.validation import safe_filename
 from brain_tumor.server.routes.common import App, receive_file, send_file
-from brain_tumor.server.validation import safe_filename
 
 router = APIRouter(prefix="/session", tags=["Sessions"], route_class=BoundedRoute)
 

@@ -1,0 +1,1 @@
+"""Volumes and series on disk, and how they get there whole."""

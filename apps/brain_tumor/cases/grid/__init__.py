@@ -1,0 +1,1 @@
+"""Voxel grids: geometry, resampling and what every network wants before it reads."""

@@ -1,0 +1,1 @@
+"""How well the type is named, and the card that says so."""

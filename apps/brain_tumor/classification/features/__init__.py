@@ -1,0 +1,1 @@
+"""What is measured on the outline of a tumour and around it."""

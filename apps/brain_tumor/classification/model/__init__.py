@@ -1,0 +1,1 @@
+"""The hybrid network, its calibration and what it refuses to name."""

@@ -1,0 +1,1 @@
+"""What can be said about a case: facts, each with its evidence."""

@@ -1,0 +1,1 @@
+"""Whether heat shows what the network used."""

@@ -1,0 +1,1 @@
+"""Heat of a network's answer, from slices to a volume."""

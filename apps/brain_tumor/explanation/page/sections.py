@@ -1,0 +1,353 @@
+"""The sections of the page around the figures and the evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from brain_tumor.explanation.page.charts import probability_bar
+from brain_tumor.explanation.page.markup import Content, Markup, element, joined
+from brain_tumor.explanation.page.report_view import Item, ReportView, mapping, mappings, texts_of
+from brain_tumor.explanation.page.text import (
+    NONE,
+    Texts,
+    decimal_text,
+    finite,
+    measured_text,
+    percent_text,
+    point_text,
+    unbroken,
+)
+from brain_tumor.labels import TumorType
+
+_STANDARD_NOTICE = "Research use only; not a medical device."
+_KINDS = frozenset({"finding", "class", "uncertainty", "counterfactual", "conflict", "location"})
+_CHECKSUM_SHOWN = 16
+
+
+def header(view: ReportView, case_id: str, texts: Texts) -> Markup:
+    """What it is about, the result, and the one notice."""
+    sequences = view.section("sequences")
+    used = [texts.name(s) for s in texts_of(sequences.get("used"))]
+    missing = [texts.name(s) for s in texts_of(sequences.get("missing"))]
+    line = [texts("sequences", used=", ".join(used))] if used else []
+    if missing:
+        line.append(texts("sequences_missing", missing=", ".join(missing)))
+    notice = str(view.report.get("notice") or _STANDARD_NOTICE)
+    return element(
+        "header",
+        element(
+            "p",
+            element("span", texts("product")),
+            element("span", texts("notice") if notice == _STANDARD_NOTICE else notice),
+            class_="above quiet",
+        ),
+        element("h1", texts("title", case=case_id)),
+        element("p", result_line(view, texts), class_="result"),
+        element("p", "; ".join(line), class_="quiet") if line else None,
+    )
+
+
+def result_line(view: ReportView, texts: Texts) -> str:
+    """The result in one line."""
+    if view.prediction:
+        share = view.probabilities.get(view.prediction)
+        name = _capital(texts.tumor(view.prediction))
+        if share is None:
+            return name
+        return texts("result_type", type=name, probability=percent_text(share))
+    if view.is_undetermined:
+        return texts("result_undetermined" if view.probabilities else "result_no_tumour")
+    if view.section("segmentation"):
+        return texts("result_segmented")
+    return texts("result_none")
+
+
+def warnings(view: ReportView, texts: Texts) -> Markup | None:
+    """Warnings, before anything else."""
+    return _box(texts("warnings"), texts_of(view.report.get("warnings")), "box")
+
+
+def undetermined(view: ReportView, texts: Texts) -> Markup | None:
+    """Why there is no type, where there is none."""
+    if not view.is_undetermined:
+        return None
+    reasons = [
+        _capital(texts.reason(r)) for r in texts_of(view.section("classification").get("reasons"))
+    ]
+    likeliest = next(iter(view.probabilities.items()), None)
+    more = None
+    if likeliest:
+        share = percent_text(likeliest[1])
+        more = texts("result_likeliest", type=texts.tumor(likeliest[0]), probability=share)
+    return _box(texts("undetermined"), reasons, "box stop", more)
+
+
+def _box(title: str, lines: list[str], kind: str, more: str | None = None) -> Markup | None:
+    if not lines and not more:
+        return None
+    return element(
+        "section",
+        element("h2", title),
+        element("ul", (element("li", line) for line in lines)) if lines else None,
+        element("p", more) if more else None,
+        class_=kind,
+    )
+
+
+def volumes(view: ReportView, texts: Texts) -> Markup | None:
+    """Volume of each region."""
+    found = mapping(view.section("segmentation").get("volumes_ml"))
+    if not found:
+        return None
+    rows = [(texts.name(name), measured_text(value, "mL")) for name, value in found.items()]
+    return element(
+        "section",
+        element("h2", texts("volumes")),
+        _table((texts("region"), texts("volume")), rows, numbers={1}),
+    )
+
+
+def classification(view: ReportView, texts: Texts) -> Markup | None:
+    """Probabilities, prediction set, likeness to the training images."""
+    found = view.section("classification")
+    if not found:
+        return None
+    kept = texts_of(found.get("prediction_set"))
+    rows = []
+    for name, share in view.probabilities.items():
+        kind = name if name in set(TumorType) else "other"
+        mark = element("span", texts("in_set"), class_="chip") if name in kept else None
+        label = joined(texts.tumor(name), " " if mark else None, mark)
+        rows.append(
+            element(
+                "tr",
+                element("th", label, scope="row"),
+                element("td", probability_bar(share, kind), width="45%"),
+                element("td", percent_text(share), class_="number"),
+            )
+        )
+    table = element("table", element("tbody", rows)) if rows else None
+    lines = [texts("calibrated")] if rows else [texts("no_probabilities")]
+    lines = [_set_line(found, kept, texts), *lines] if rows else lines
+    lines += [line for line in (_likeness_line(found, texts), _slices_line(found, texts)) if line]
+    return element(
+        "section",
+        element("h2", texts("type")),
+        table,
+        element("p", " ".join(lines), class_="quiet below"),
+    )
+
+
+def _set_line(found: Item, kept: list[str], texts: Texts) -> str:
+    types = ", ".join(texts.tumor(name) for name in kept) or texts("empty_set")
+    coverage = finite(found.get("coverage"))
+    if coverage is None:
+        return texts("prediction_set_only", types=types)
+    return texts("prediction_set", types=types, coverage=percent_text(coverage))
+
+
+def _likeness_line(found: Item, texts: Texts) -> str | None:
+    outlier = mapping(found.get("out_of_distribution"))
+    if finite(outlier.get("score")) is None:
+        return None
+    return texts(
+        "outlier" if outlier.get("is_out") else "known",
+        score=decimal_text(outlier.get("score")),
+        threshold=decimal_text(outlier.get("threshold")),
+    )
+
+
+def _slices_line(found: Item, texts: Texts) -> str | None:
+    planes = Counter(str(s.get("plane")) for s in mappings(found.get("slices")))
+    if not planes:
+        return None
+    listed = ", ".join(f"{texts.name(plane)} {count}" for plane, count in planes.items())
+    return texts("slices", count=planes.total(), planes=listed)
+
+
+def heat_verdict(view: ReportView, texts: Texts) -> Markup | None:
+    """Whether the heatmap can be relied on, and where it lies."""
+    found = view.section("heatmap")
+    if not found:
+        return None
+    faithfulness = mapping(found.get("faithfulness"))
+    passed = faithfulness.get("passed")
+    proof = "region_faithful" if view.heat_region else "faithful"
+    key = "untested" if passed is None else proof if passed else "unfaithful"
+    lines = [texts("heat_method", method=texts.name(found.get("method") or NONE))]
+    if view.heat_region:
+        name = texts.name(view.heat_region).lower()
+        lines.append(texts("region_heat", target=name))
+        share = finite(mapping(faithfulness.get("region")).get("inside_share"))
+        if share is not None:
+            lines.append(texts("region_share", share=percent_text(share), target=name))
+    share = finite(found.get("inside_tumor_share"))
+    if share is not None:
+        lines.append(texts("heat_inside", share=percent_text(share)))
+    peak, inside = point_text(found.get("peak_ras")), found.get("peak_inside_tumor")
+    if peak and inside is not None:
+        lines.append(texts("peak_inside" if inside else "peak_outside", place=peak))
+    names = ("deletion_auc", "random_deletion_auc", "insertion_auc", "random_insertion_auc")
+    if all(finite(faithfulness.get(name)) is not None for name in names):
+        curves = {n.removesuffix("_auc"): decimal_text(faithfulness[n]) for n in names}
+        lines.append(texts("curves", **curves))
+    infidelity, sensitivity = (finite(faithfulness.get(n)) for n in ("infidelity", "sensitivity"))
+    if infidelity is not None:
+        lines.append(texts("infidelity", value=decimal_text(infidelity)))
+    if sensitivity is not None:
+        lines.append(texts("sensitivity", share=percent_text(sensitivity)))
+    shuffled = finite(faithfulness.get("shuffled_correlation"))
+    if shuffled is not None:
+        lines.append(texts("shuffled", value=decimal_text(shuffled)))
+    reasons = texts_of(faithfulness.get("reasons"))
+    if passed is False:
+        return _box(texts(key), reasons, "box", " ".join(lines))
+    return joined(
+        element("p", texts(key), " ", " ".join(lines)),
+        element("ul", (element("li", reason) for reason in reasons)) if reasons else None,
+    )
+
+
+def rationale(view: ReportView, texts: Texts) -> Markup | None:
+    """Sentences, each with links to the rows it rests on, and what checking found."""
+    found = view.section("rationale")
+    if not found:
+        return None
+    lines = [_sentence(view, number, s, texts) for number, s in enumerate(view.sentences, start=1)]
+    body = (
+        element("ol", lines, class_="sentences") if lines else element("p", texts("no_sentences"))
+    )
+    checks = mapping(found.get("checks"))
+    foot = []
+    if found.get("provider"):
+        foot.append(texts("written_by", provider=texts.name(found["provider"])))
+    if checks:
+        counts = ("claims", "supported", "removed", "rewritten")
+        foot.append(texts("checks", **{name: checks.get(name, NONE) for name in counts}))
+    problems = texts_of(checks.get("problems"))
+    return element(
+        "section",
+        element("h2", texts("rationale")),
+        body,
+        element("p", " ".join(foot), class_="quiet") if foot else None,
+        element("ul", (element("li", p) for p in problems), class_="quiet") if problems else None,
+    )
+
+
+def _sentence(view: ReportView, number: int, sentence: Item, texts: Texts) -> Markup:
+    links: list[Content] = []
+    for name in view.basis(sentence):
+        item = view.by_id[name]
+        value = measured_text(item.get("value"), item.get("unit"), item.get("feature"))
+        label = f"{texts.evidence(item)} {value}" if value != NONE else texts.evidence(item)
+        links += [", " if links else None, element("a", label, href=f"#{view.anchors[name]}")]
+    kind = str(sentence.get("kind"))
+    return element(
+        "li",
+        element("p", unbroken(str(sentence.get("text") or ""))),
+        element("p", texts("rests_on"), ": ", links, class_="basis") if links else None,
+        id=f"sentence-{number}",
+        class_=kind if kind in _KINDS else None,
+    )
+
+
+def counterfactual(view: ReportView, texts: Texts) -> Markup | None:
+    """Which measured value would have to change."""
+    found = view.section("counterfactual")
+    if not found:
+        return None
+    item = view.by_id.get(str(found.get("evidence")), found)
+    unit, feature = item.get("unit"), item.get("feature")
+    text = texts(
+        "counterfactual_text",
+        name=texts.evidence(item),
+        from_=measured_text(found.get("from"), unit, feature),
+        to=measured_text(found.get("to"), unit, feature),
+        type=texts.tumor(found.get("class") or NONE),
+    )
+    anchor = view.anchors.get(str(found.get("evidence")))
+    link = element("a", texts("evidence"), href=f"#{anchor}") if anchor else None
+    return element(
+        "section",
+        element("h2", texts("counterfactual")),
+        element("p", text, " " if link else None, link),
+        class_="whole",
+    )
+
+
+def similar_cases(view: ReportView, texts: Texts) -> Markup | None:
+    """Nearest training patients, as numbers."""
+    rows = [
+        (
+            texts.tumor(case.get("type") or NONE),
+            decimal_text(case.get("distance")),
+            ", ".join(texts.feature(f) for f in texts_of(case.get("agrees"))) or NONE,
+            str(case.get("group", NONE)),
+        )
+        for case in mappings(view.report.get("similar_cases"))
+    ]
+    if not rows:
+        return None
+    heads = (texts("type"), texts("distance"), texts("agrees"), texts("patient"))
+    return element(
+        "section",
+        element("h2", texts("similar")),
+        element("div", _table(heads, rows, numbers={1, 3}, narrow=False), class_="wide"),
+        class_="whole",
+    )
+
+
+def models(view: ReportView, texts: Texts) -> Markup | None:
+    """Which models made this, and where their cards are."""
+    rows = [
+        (
+            str(model.get("name") or NONE),
+            str(model.get("version") or NONE),
+            element("code", str(model.get("sha256") or NONE)),
+            texts("card_place", name=model.get("name") or NONE),
+        )
+        for model in mappings(view.report.get("models"))
+    ]
+    if not rows:
+        return None
+    heads = (texts("model"), texts("version"), texts("checksum"), texts("card"))
+    table = _table(heads, rows, narrow=False)
+    return element("section", element("h2", texts("models")), element("div", table, class_="wide"))
+
+
+def timings(view: ReportView, texts: Texts) -> Markup | None:
+    """How long each stage took."""
+    found = [
+        f"{texts.name(stage)} {texts('seconds', value=decimal_text(value))}"
+        for stage, value in view.section("timings_s").items()
+        if finite(value) is not None
+    ]
+    if not found:
+        return None
+    return element("p", texts("timings"), ": ", " · ".join(found), class_="quiet")
+
+
+def _table(
+    heads: Iterable[str],
+    rows: Iterable[tuple[Content, ...]],
+    *,
+    numbers: Iterable[int] = (),
+    narrow: bool = True,
+) -> Markup:
+    aligned = dict.fromkeys(numbers, "number")
+    top = (element("th", h, scope="col", class_=aligned.get(c)) for c, h in enumerate(heads))
+    body = (
+        element("tr", (element("td", cell, class_=aligned.get(c)) for c, cell in enumerate(row)))
+        for row in rows
+    )
+    return element(
+        "table",
+        element("thead", element("tr", top)),
+        element("tbody", body),
+        class_="narrow" if narrow else None,
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""Sentences from facts, in English and Korean."""

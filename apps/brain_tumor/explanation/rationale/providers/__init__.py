@@ -1,0 +1,1 @@
+"""Language models that may phrase a rationale."""

@@ -1,0 +1,79 @@
+"""One thing to say: its form, its kind, and the claims that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from brain_tumor.explanation.rationale.claims import Claim
+
+_ClaimType = TypeVar("_ClaimType")
+
+
+class Kind(StrEnum):
+    """Kind of a sentence, as in the reply."""
+
+    FINDING = "finding"
+    CLASS = "class"
+    UNCERTAINTY = "uncertainty"
+    COUNTERFACTUAL = "counterfactual"
+    CONFLICT = "conflict"
+    LOCATION = "location"
+
+
+class Form(StrEnum):
+    """What a statement says; each has its words in every language."""
+
+    PLACE = "place"
+    VOLUMES = "volumes"
+    TYPE = "type"
+    RUNNER_UP = "runner_up"
+    UNDETERMINED = "undetermined"
+    FINDING = "finding"
+    FINDING_AGAINST = "finding_against"
+    FINDING_NEUTRAL = "finding_neutral"
+    ATYPICAL = "atypical"
+    HEAT_AGREES = "heat_agrees"
+    HEAT_CONFLICT = "heat_conflict"
+    HEAT_NEAR_CONFLICT = "heat_near_conflict"
+    UNFAITHFUL = "unfaithful"
+    SET = "set"
+    OUTSIDE = "outside"
+    NOT_MEASURED = "not_measured"
+    UNKNOWN_PLACE = "unknown_place"
+    THIN = "thin"
+    VIEW = "view"
+    COUNTERFACTUAL = "counterfactual"
+    NO_COUNTERFACTUAL = "no_counterfactual"
+    SIMILAR = "similar"
+    SYMPTOMS = "symptoms"
+    SYMPTOM_CONFLICT = "symptom_conflict"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One thing to say.
+
+    Attributes:
+        form: What it says.
+        kind: Kind of the sentence.
+        claims: What it asserts.
+        required: Whether leaving it out would mislead: the decision, what speaks against it,
+            every uncertainty and conflict.
+    """
+
+    form: Form
+    kind: Kind
+    claims: tuple[Claim, ...]
+    required: bool = True
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Ids of the facts that it rests on, without doubles."""
+        return tuple(dict.fromkeys(name for claim in self.claims for name in claim.features))
+
+
+def claims_of(statement: Statement, kind: type[_ClaimType]) -> list[_ClaimType]:
+    """Claims of one class, in order."""
+    return [claim for claim in statement.claims if isinstance(claim, kind)]

@@ -1,0 +1,1 @@
+"""Reads sentences back into claims and refuses what no fact bears out."""

@@ -1,0 +1,1 @@
+"""What was corrected and inferred, in a database that only grows."""

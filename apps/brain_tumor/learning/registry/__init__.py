@@ -1,0 +1,1 @@
+"""Versions of the models and which one is in use."""

@@ -1,0 +1,1 @@
+"""A training from corrections, in a process of its own."""

@@ -1,0 +1,110 @@
+"""How a training ends: kept, promoted, stopped, or finished after a kill.
+
+A candidate that became active just before the process was killed is finished, not judged again.
+"""
+
+from __future__ import annotations
+
+import time
+
+from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.fingerprint import embedding_sha256
+from brain_tumor.concepts.head import MADE_FOR
+from brain_tumor.errors import TumorLensError
+from brain_tumor.learning.gate.promotion import GateReport, promote_if_accepted
+from brain_tumor.learning.job_ledger import PROMOTED, note_promotion
+from brain_tumor.learning.job_processes import update
+from brain_tumor.learning.registry.registry import ModelRegistry, VersionState
+from brain_tumor.learning.retraining.job_folder import (
+    TYPED_MODEL,
+    JobFolder,
+    JobStatus,
+    TrainingRequest,
+)
+
+SYMPTOM_MODEL = "concepts"
+
+
+def stop(job: JobFolder, message: str = "stopped") -> None:
+    """Tell that a person has stopped the training."""
+    update(job, message, status=JobStatus.STOPPED, stage="", ended=time.time())
+
+
+def keep(
+    registry: ModelRegistry,
+    job: JobFolder,
+    request: TrainingRequest,
+    report: GateReport,
+    data: dict[str, object],
+) -> None:
+    """Register the candidate with what the gate said, and switch to it if it passed."""
+    name, version = request.model, report.candidate
+    parent = str(data["parent"])
+    registry.add(job.candidate, data=data, metrics=report.summary(), parent=parent)
+    registry.record_decision(name, version, report.to_json())
+    if job.shall_stop:
+        stop(job, f"stopped; {name} {version} is kept, but not promoted")
+        return
+    promoted = report.promote and request.promote
+    if promoted:
+        promote_if_accepted(registry, name, version, by=_who(request))
+    verdict = PROMOTED if promoted else "may be promoted" if report.promote else "kept back"
+    _finish(registry, job, request, verdict, report.reasons[0])
+
+
+def finish_switched(registry: ModelRegistry, job: JobFolder, request: TrainingRequest) -> bool:
+    """Finish a job that was killed after its candidate had become active, if it is one.
+
+    The candidate is not judged again: that would be against itself, or against what a person has
+    gone back to meanwhile.
+    """
+    name, version = request.model, job.progress().version
+    known = {v.version: v for v in registry.versions(name)}
+    if version is None or version not in known or not job.candidate.is_dir():
+        return False
+    record = known[version]
+    was_switched = record.state in (VersionState.ACTIVE, VersionState.RETIRED)
+    if not was_switched or record.sha256 != read_bundle(job.candidate).version.sha256:
+        return False
+    decision = registry.decision(name, version) or {}
+    _finish(registry, job, request, PROMOTED, decision.get("reasons", [""])[0])
+    return True
+
+
+def _finish(
+    registry: ModelRegistry, job: JobFolder, request: TrainingRequest, verdict: str, reason: str
+) -> None:
+    """Tell how the training ended, the ledger of a promotion, too."""
+    name, version = request.model, job.progress().version or ""
+    promoted = verdict == PROMOTED
+    if promoted:
+        try:
+            note_promotion(request, registry.get(name, version), _who(request))
+        except TumorLensError as error:
+            update(job, f"the promotion is not in the ledger: {error.message}")
+    message = f"{name} {version} {verdict}: {reason}"
+    if promoted and name == TYPED_MODEL:
+        message += symptoms_switched_off(registry)
+    done = JobStatus.DONE
+    update(job, message, status=done, stage="", promoted=promoted, ended=time.time())
+
+
+def symptoms_switched_off(registry: ModelRegistry) -> str:
+    """Warning that the symptom reader does not read what the active classifier shows; or nothing.
+
+    The reader was trained on one embedding and says so by its checksum; the server leaves it out
+    beside any other (`load_type_reader`). A retraining keeps the embedding.
+    """
+    if SYMPTOM_MODEL not in registry.names():
+        return ""
+    made_for = read_bundle(registry.active(SYMPTOM_MODEL)).metadata.get(MADE_FOR)
+    if made_for == embedding_sha256(read_bundle(registry.active(TYPED_MODEL))):
+        return ""
+    return (
+        "; visual symptoms are switched off, because their reader was made for another classifier "
+        "(train it again, or roll the classifier back)"
+    )
+
+
+def _who(request: TrainingRequest) -> str:
+    return request.requested_by or "training"

@@ -1,0 +1,1 @@
+"""How well tumours are outlined, by patient."""

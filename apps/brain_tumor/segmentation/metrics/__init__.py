@@ -1,0 +1,1 @@
+"""Overlap, distances and lesions of two labelmaps."""

@@ -1,0 +1,1 @@
+"""The network of the sub-regions: inference, losses and clean-up."""

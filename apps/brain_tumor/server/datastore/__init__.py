@@ -1,0 +1,1 @@
+"""The studies folder: volumes, labels and their history."""

@@ -1,0 +1,163 @@
+"""The check that every submitted label passes before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brain_tumor.cases.files.readers import read_labelmap, read_volume
+from brain_tumor.cases.files.writers import encode_labelmap
+from brain_tumor.cases.grid.geometry import GRID_TOLERANCE_MM
+from brain_tumor.cases.grid.grids import Shape, corners_mm
+from brain_tumor.cases.volume import Affine
+from brain_tumor.errors import GeometryError, LabelError
+from brain_tumor.labels import LabelArray, check_scheme, label_names
+from brain_tumor.server.datastore.store import AcceptedLabel
+from brain_tumor.server.http.validation import volume_suffix
+
+
+def accept_label(label: Path, image: Path, info: Mapping[str, Any]) -> AcceptedLabel:
+    """Read a label and compare it with the volume that it belongs to.
+
+    Args:
+        label: Label file.
+        image: Reference volume of the case.
+        info: What the client sent along; `label_info` says which segment has which value.
+
+    Returns:
+        The bytes to store: those uploaded, unless segments had to be renumbered.
+
+    Raises:
+        FileFormatError: If the label cannot be read.
+        GeometryError: If it lies on another grid.
+        LabelError: If its values or segment names are of no scheme.
+    """
+    labelmap, affine = read_labelmap(label)
+    _check_grid(labelmap.shape, affine, image)
+    suffix = volume_suffix(label.name, "label")
+    values = renumber(labelmap, info.get("label_info"))
+    scheme = check_scheme(values)
+    if values is labelmap:
+        return AcceptedLabel(label.read_bytes(), suffix, scheme)
+    return AcceptedLabel(encode_labelmap(values, affine, suffix), suffix, scheme)
+
+
+def accept_image(image: Path) -> None:
+    """Read an uploaded volume to the end.
+
+    Raises:
+        InputError: If it is unreadable, not 3-D, empty, or holds NaN.
+    """
+    read_volume(image)
+
+
+def renumber(labelmap: LabelArray, label_info: object) -> LabelArray:
+    """Labelmap with this server's values, by the segment names that a client sent along.
+
+    Clients number segments in the order of their list, so a scene that lost a segment, or has
+    them in another order, exports other values under the same names. The stock Slicer plugin
+    also skips segments: then positions in the list are the exported values, not `idx`.
+
+    Args:
+        labelmap: Values as uploaded.
+        label_info: List of ``{"name", "idx"}``; anything else leaves the values as they are.
+
+    Returns:
+        The same array if nothing changes.
+
+    Raises:
+        LabelError: If a segment with voxels has a name of no label, or it cannot be told which
+            segment a value means.
+    """
+    if not isinstance(label_info, list) or not label_info:
+        return labelmap
+    segments = [entry for entry in label_info if isinstance(entry, Mapping) and "name" in entry]
+    present = {int(value) for value in np.unique(labelmap)} - {0}
+    names = [str(entry["name"]).strip().lower() for entry in segments]
+    by_index = _numbered(names, [entry.get("idx") for entry in segments])
+    by_position = dict(enumerate(names, start=1))
+    readings = [table for table in (by_index, by_position) if present <= set(table)]
+    if not readings:
+        return labelmap  # the list does not speak of these values; check_scheme decides
+    meanings = [{value: table[value] for value in sorted(present)} for table in readings]
+    if any(meaning != meanings[0] for meaning in meanings):
+        raise LabelError(
+            f"label_info can be read as {meanings[0]} and as {meanings[1]}",
+            remedy="Remove segments that are no labels from the scene and submit again.",
+        )
+    return _apply(labelmap, meanings[0])
+
+
+def _apply(labelmap: LabelArray, meaning: Mapping[int, str]) -> LabelArray:
+    """Labelmap with the values of the named labels.
+
+    Raises:
+        LabelError: If a name is of no label.
+    """
+    values = {name.lower(): value for name, value in label_names().items()}
+    unknown = sorted({name for name in meaning.values() if name not in values})
+    if unknown:
+        raise LabelError(
+            f"segments {unknown} are no labels of this server; expected {sorted(values)}",
+            remedy="Rename or remove the segments and submit again.",
+        )
+    if all(values[name] == value for value, name in meaning.items()):
+        return labelmap
+    lookup = np.arange(256, dtype=np.uint8)
+    for value, name in meaning.items():
+        lookup[value] = values[name]
+    renumbered: LabelArray = lookup[labelmap]
+    return renumbered
+
+
+def _numbered(names: list[str], indices: list[Any]) -> dict[int, str]:
+    """Names by their own numbers; empty if a number is missing or doubled."""
+    whole = [i for i in indices if isinstance(i, int) and not isinstance(i, bool)]
+    if len(set(whole)) != len(names):
+        return {}
+    return dict(zip(whole, names, strict=True))
+
+
+def _check_grid(shape: tuple[int, ...], affine: Affine, image: Path) -> None:
+    """Refuse a label on another grid than its volume.
+
+    Raises:
+        GeometryError: If shapes differ or a corner is further away than the tolerance.
+    """
+    status = image.stat()
+    expected, expected_affine = _grid_of(image, status.st_mtime_ns, status.st_size)
+    check_grid(shape, affine, expected, expected_affine)
+
+
+def check_grid(
+    shape: tuple[int, ...], affine: Affine, expected: Shape, expected_affine: Affine
+) -> None:
+    """Refuse a label on another grid than its volume's.
+
+    Raises:
+        GeometryError: If shapes differ or a corner is further away than the tolerance.
+    """
+    if shape != expected:
+        raise GeometryError(
+            f"label has {shape} voxels; expected {expected} as its volume",
+            remedy="Export the label with the volume of this case as its reference.",
+        )
+    distance_mm = corners_mm(expected, affine) - corners_mm(expected, expected_affine)
+    worst_mm = float(np.linalg.norm(distance_mm, axis=1).max())
+    if worst_mm > GRID_TOLERANCE_MM:
+        raise GeometryError(
+            f"label lies {worst_mm:.2f} mm away from its volume; expected {GRID_TOLERANCE_MM} mm "
+            "or less",
+            remedy="Export the label with the volume of this case as its reference.",
+        )
+
+
+@lru_cache(maxsize=256)
+def _grid_of(image: Path, mtime_ns: int, size: int) -> tuple[Shape, Affine]:
+    """Shape and affine of a volume; time and size only tell files apart."""
+    volume = read_volume(image)
+    return volume.shape, volume.affine

@@ -1,0 +1,1 @@
+"""Front of the server: access, limits, replies."""

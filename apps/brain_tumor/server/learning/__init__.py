@@ -1,0 +1,1 @@
+"""Corrections, proposals and trainings as the server runs them."""

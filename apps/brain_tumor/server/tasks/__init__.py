@@ -1,0 +1,1 @@
+"""Infer tasks and what they share."""
