@@ -19,13 +19,16 @@ import time
 from benchmarks.environment import RESULTS, environment, write_result
 
 NAME = "learning_kills"
-LEDGER = "tests/unit/learning/test_ledger.py"
+LEDGER = "tests/unit/learning/ledger/test_ledger.py"
 TESTS = {
     "submit": ("tests/integration/test_learning_crashes.py", "server process, over HTTP"),
     "ledger": (f"{LEDGER}", "process that writes to SQLite, and one that writes to PostgreSQL"),
-    "database": ("tests/unit/learning/test_ledger_postgresql.py", "PostgreSQL server itself"),
-    "train": ("tests/unit/learning/test_retraining.py", "training process"),
-    "promote": ("tests/unit/learning/test_registry.py", "process that switches versions"),
+    "database": (
+        "tests/unit/learning/ledger/test_ledger_postgresql.py",
+        "PostgreSQL server itself",
+    ),
+    "train": ("tests/unit/learning/retraining/test_loop.py", "training process"),
+    "promote": ("tests/unit/learning/registry/test_registry.py", "process that switches versions"),
 }
 
 

@@ -40,7 +40,7 @@ from tests.helpers.evaluation_data import (
     write_whole,
 )
 
-SHIPPED = Path(__file__).parents[2] / "models/segmentation"
+SHIPPED = Path(__file__).parents[4] / "models/segmentation"
 LOG = (
     '{"step": 500, "loss": 1.5, "seconds": 9.0, "cubes_WT": 0.5, "cubes_TC": 0.4, "cubes_ET": 0.3,'
     ' "wholes_WT": null, "wholes_TC": null, "wholes_ET": null}\n'
