@@ -17,6 +17,8 @@ SPOKEN = {
     "cases/loading.py": ("resolve_case", "build_case"),
     "cases/files/dicom_scan.py": ("_missing_by_count",),
     "cases/files/nifti_files.py": ("_affine", "_disagreement"),
+    "cases/files/stored.py": ("squeeze_doubts",),
+    "cases/grid/mending.py": ("with_background", "on_perpendicular_axes", "size_doubts"),
     "segmentation/subregions/inference.py": ("_warnings",),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
     "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),

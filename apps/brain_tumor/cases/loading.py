@@ -28,6 +28,7 @@ from brain_tumor.cases.grid.geometry import (
     covered_share,
     same_grid,
 )
+from brain_tumor.cases.grid.mending import without_outliers
 from brain_tumor.cases.sequences import Sequence, recognise_sequence, without_suffix
 from brain_tumor.cases.sources import (
     TAKEN_AS_T1C,
@@ -235,7 +236,15 @@ def build_case(
         GeometryError: If a sibling covers less than half of the reference's tissue.
     """
     warnings = [f"{s.value}: {w}" for s, read in volumes.items() for w in read.warnings]
-    grids = {sequence: read.volume for sequence, read in volumes.items()}
+    grids: dict[Sequence, Volume] = {}
+    for sequence, read in volumes.items():
+        array, count = without_outliers(read.volume.array)
+        grids[sequence] = Volume(array, read.volume.affine) if count else read.volume
+        if count:
+            warnings.append(
+                f"{sequence.value}: {count} voxels of impossible brightness were replaced by their "
+                "surroundings"
+            )
     case = case_on_reference_grid(case_id, grids, reference)
     base = grids[case.reference]
     for sequence in case.present:

@@ -11,8 +11,8 @@ from pathlib import Path
 from brain_tumor.cases.case_ids import case_id_from
 from brain_tumor.cases.files.dicom_scan import DicomScan, scan_dicom
 from brain_tumor.cases.files.dicom_series import DicomSeries
+from brain_tumor.cases.files.leftovers import dicom_notes, file_notes
 from brain_tumor.cases.flat_folders import cases_in_one_folder
-from brain_tumor.cases.leftovers import dicom_notes, file_notes
 from brain_tumor.cases.sequences import names_other_image, recognise_sequence
 from brain_tumor.cases.sources import (
     CaseSource,

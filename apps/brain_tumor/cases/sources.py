@@ -13,10 +13,10 @@ from brain_tumor.cases.case_ids import case_id_from
 from brain_tumor.cases.files.dicom_headers import is_dicom, read_identity
 from brain_tumor.cases.files.dicom_scan import find_series, scan_dicom
 from brain_tumor.cases.files.dicom_series import DicomSeries
+from brain_tumor.cases.files.folders import files_below
+from brain_tumor.cases.files.leftovers import dicom_notes, file_notes
 from brain_tumor.cases.files.readers import is_picture, volume_suffix
 from brain_tumor.cases.flat_folders import cases_in_one_folder
-from brain_tumor.cases.folders import files_below
-from brain_tumor.cases.leftovers import dicom_notes, file_notes
 from brain_tumor.cases.sequences import (
     Agent,
     Sequence,

@@ -14,6 +14,33 @@ REPLIES: dict[str, str] = {
     "{name} shows only {share} of the height of {other}; slices may be missing": (
         "{name}은(는) {other} 높이의 {share}만 보여 줍니다. 단면이 빠졌을 수 있습니다"
     ),
+    "{name}: {count} voxels of impossible brightness were replaced by their surroundings": (
+        "{name}: 있을 수 없이 밝은 복셀 {count}개를 주변 값으로 바꾸었습니다"
+    ),
+    "{count} voxels without a number (NaN or infinite) were taken as background": (
+        "숫자가 아닌(NaN 또는 무한대) 복셀 {count}개를 배경으로 보았습니다"
+    ),
+    "volume holds {count} voxels that are NaN or infinite; expected none": (
+        "볼륨에 NaN 또는 무한대인 복셀이 {count}개 있습니다. 없어야 합니다"
+    ),
+    "its axes are not perpendicular (a sheared affine); it was resampled to a perpendicular grid, "
+    "which other programs can open": (
+        "축이 직각이 아니어서(기울어진 아핀) 다른 프로그램이 열 수 있는 직각 격자로 다시 "
+        "표본화했습니다"
+    ),
+    "the volume measures {size} cm; a head has about 20 cm, so the voxel size may be in another "
+    "unit than mm": (
+        "볼륨의 크기가 {size} cm입니다. 머리는 약 20 cm이므로 복셀 크기의 단위가 mm가 아닐 수 "
+        "있습니다"
+    ),
+    "the file has {count} axes, of which those of one voxel were left out; the orientation is "
+    "taken to be that of the other three": (
+        "파일의 축 {count}개 가운데 한 복셀인 축을 뺐으며 방향은 나머지 세 축의 것으로 봅니다"
+    ),
+    "the sform of the header is zero; its qform is used": ("헤더의 sform이 0이어서 qform을 씁니다"),
+    "the header gives lengths in {unit}, which no head has; mm are assumed": (
+        "헤더의 길이 단위 {unit}(으)로는 머리 크기가 아니어서 mm로 봅니다"
+    ),
     "its name holds words that are not known; it is taken as T1 without contrast agent": (
         "이름에 알 수 없는 단어가 있어 조영제 없는 T1로 봅니다"
     ),

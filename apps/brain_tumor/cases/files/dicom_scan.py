@@ -38,7 +38,7 @@ from brain_tumor.cases.files.dicom_joining import (
     join_pieces,
 )
 from brain_tumor.cases.files.dicom_series import DicomSeries, Slice
-from brain_tumor.cases.folders import files_below
+from brain_tumor.cases.files.folders import files_below
 from brain_tumor.cases.sequences import Agent
 from brain_tumor.errors import FileFormatError, InputError
 

@@ -24,10 +24,12 @@ from brain_tumor.cases.files.stored import (
     inflate,
     inflate_at_most,
     read_bytes,
+    squeeze_doubts,
     squeeze_to_3d,
 )
 from brain_tumor.cases.grid.grids import Shape, corners_mm
-from brain_tumor.cases.volume import Affine
+from brain_tumor.cases.grid.mending import LARGEST_HEAD_MM, SMALLEST_HEAD_MM
+from brain_tumor.cases.volume import Affine, spacing_from_affine
 from brain_tumor.errors import FileFormatError, GeometryError
 
 _NIFTI2_BYTES = 540
@@ -52,6 +54,7 @@ def read_nifti(path: Path) -> StoredVolume:
         header, array = _read(path)
         shape = squeeze_to_3d(array.shape)
         affine, warnings = _affine(header, shape)
+        warnings = (*squeeze_doubts(array.shape), *warnings)
         return StoredVolume(array.reshape(shape, order="F"), affine, warnings)
 
 
@@ -121,6 +124,11 @@ def _affine(header: Any, shape: Shape) -> tuple[Affine, tuple[str, ...]]:
     """Affine in mm, and what is doubtful about it."""
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
     warnings: list[str] = []
+    if sform_code > 0 and not np.asarray(header.get_sform())[:3, :3].any():
+        sform_code = 0
+        header["sform_code"] = 0
+        if qform_code > 0:
+            warnings.append("the sform of the header is zero; its qform is used")
     if sform_code <= 0:
         check_spacing(np.asarray(header["pixdim"][1:4], dtype=np.float64))
     try:
@@ -134,10 +142,19 @@ def _affine(header: Any, shape: Shape) -> tuple[Affine, tuple[str, ...]]:
             "the header gives no orientation (qform and sform codes are 0); "
             "left and right may be exchanged"
         )
-    scale = _MM_PER_UNIT.get(_length_unit(header), 1.0)
+    unit = _length_unit(header)
     scaled = np.array(affine, dtype=np.float64)
-    scaled[:3] *= scale
+    scaled[:3] *= _MM_PER_UNIT.get(unit, 1.0)
+    if unit in _MM_PER_UNIT and _fits_a_head(affine, shape) and not _fits_a_head(scaled, shape):
+        warnings.append(f"the header gives lengths in {unit}, which no head has; mm are assumed")
+        return affine, tuple(warnings)
     return scaled, tuple(warnings)
+
+
+def _fits_a_head(affine: Affine, shape: Shape) -> bool:
+    """True if the second largest and the largest extent may be those of a head."""
+    extents = sorted(n * mm for n, mm in zip(shape, spacing_from_affine(affine), strict=True))
+    return bool(extents[1] >= SMALLEST_HEAD_MM and extents[2] <= LARGEST_HEAD_MM)
 
 
 def _disagreement(sform: Affine, qform: Affine, shape: Shape) -> list[str]:

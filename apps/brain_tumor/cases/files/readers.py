@@ -19,6 +19,7 @@ from brain_tumor.cases.files.meta_image import read_meta_image
 from brain_tumor.cases.files.nifti_files import read_nifti, read_nifti_channels
 from brain_tumor.cases.files.nrrd_files import read_nrrd
 from brain_tumor.cases.files.stored import StoredVolume, about, check_growth, check_size
+from brain_tumor.cases.grid.mending import on_perpendicular_axes, size_doubts, with_background
 from brain_tumor.cases.volume import Affine, ScalarArray, Volume, check_affine
 from brain_tumor.errors import FileFormatError, LabelError, SequenceError, VolumeError
 from brain_tumor.labels import LabelArray
@@ -102,7 +103,7 @@ def read_volume_with_warnings(path: Path) -> ReadVolume:
     stored = _read_stored(path)
     with about(path.name):
         held = path.stat().st_size if path.is_file() else None
-        return ReadVolume(_checked(stored, held), stored.warnings)
+        return _checked(stored, held)
 
 
 def read_dicom_series(series: DicomSeries) -> ReadVolume:
@@ -115,7 +116,7 @@ def read_dicom_series(series: DicomSeries) -> ReadVolume:
     """
     stored = read_series(series)
     with about(series.label):
-        return ReadVolume(_checked(stored), stored.warnings)
+        return _checked(stored)
 
 
 def read_channels(path: Path, count: int) -> list[ReadVolume]:
@@ -141,7 +142,7 @@ def read_channels(path: Path, count: int) -> list[ReadVolume]:
         )
     with about(path.name):
         held = path.stat().st_size
-        return [ReadVolume(_checked(stored, held), stored.warnings) for stored in channels]
+        return [_checked(stored, held) for stored in channels]
 
 
 def read_labelmap(path: Path) -> tuple[LabelArray, Affine]:
@@ -210,7 +211,7 @@ def read_slice(
             raise FileFormatError(f"picture cannot be read ({type(error).__name__})") from error
         size_mm = pixel_mm or ASSUMED_FIELD_OF_VIEW_MM / max(pixels.shape)
         affine = np.diag([-size_mm, -size_mm, thickness_mm, 1.0])
-        return _checked(StoredVolume(pixels.T[:, :, None], affine))
+        return _checked(StoredVolume(pixels.T[:, :, None], affine)).volume
 
 
 def _read_stored(path: Path) -> StoredVolume:
@@ -253,8 +254,8 @@ def _check_picture(size: tuple[int, int]) -> None:
         )
 
 
-def _checked(stored: StoredVolume, file_bytes: int | None = None) -> Volume:
-    """Volume of finite numbers that are not all the same.
+def _checked(stored: StoredVolume, file_bytes: int | None = None) -> ReadVolume:
+    """Volume of finite numbers that are not all the same, on perpendicular axes.
 
     Args:
         stored: What was read.
@@ -264,11 +265,18 @@ def _checked(stored: StoredVolume, file_bytes: int | None = None) -> Volume:
         raise VolumeError("volume is empty: every voxel has the same value")
     if file_bytes is not None:
         check_growth(file_bytes, stored.array.size * _VOXEL_BYTES)
-    return Volume(_as_float32(stored), stored.affine)
+    array, filled = with_background(_as_float32(stored))
+    if array.min() == array.max():
+        raise VolumeError("volume is empty: every voxel has the same value")
+    affine = np.asarray(stored.affine, dtype=np.float64)
+    check_affine(affine)
+    array, affine, turned = on_perpendicular_axes(array, affine)
+    doubts = size_doubts(array.shape, affine)
+    return ReadVolume(Volume(array, affine), (*stored.warnings, *filled, *turned, *doubts))
 
 
 def _as_float32(stored: StoredVolume) -> ScalarArray:
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite
         array: ScalarArray = stored.array.astype(np.float32)
     return array
 

@@ -188,7 +188,7 @@ def check_size(shape: tuple[int, ...]) -> None:
 
 
 def squeeze_to_3d(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Shape without trailing axes of one.
+    """Shape without axes of one voxel, the last ones first, until three are left.
 
     Raises:
         VolumeError: If that is not 3-D.
@@ -196,14 +196,30 @@ def squeeze_to_3d(shape: tuple[int, ...]) -> tuple[int, int, int]:
     kept = list(shape)
     while len(kept) > 3 and kept[-1] == 1:
         kept.pop()
-    if len(kept) == 3:
-        return kept[0], kept[1], kept[2]
+    spatial = [*kept]
+    while len(spatial) > 3 and 1 in spatial:
+        spatial.remove(1)
+    if len(spatial) == 3:
+        return spatial[0], spatial[1], spatial[2]
     remedy = "Export one 3-D volume per sequence."
     if len(kept) == 4:
-        remedy += " If the last axis holds the sequences, state their order."
+        remedy += (
+            " If the last axis holds the sequences, state their order: option --channels, "
+            "over HTTP the key channels, for example t1,t1c,t2,flair."
+        )
     raise VolumeError(
         f"image has {len(kept)} dimensions {shape}; expected a 3-D volume", remedy=remedy
     )
+
+
+def squeeze_doubts(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Warning if axes of one voxel stand before or between the three that are kept."""
+    if len(shape) > 3 and any(n != 1 for n in shape[3:]):
+        return (
+            f"the file has {len(shape)} axes, of which those of one voxel were left out; the "
+            "orientation is taken to be that of the other three",
+        )
+    return ()
 
 
 def check_numeric(dtype: np.dtype[Any]) -> None:

@@ -161,7 +161,7 @@ def missing_data(path: Path) -> None:
 
 def not_a_number(path: Path) -> None:
     array = a_ramp().array.copy()
-    array[0, 0, :3] = np.nan
+    array[4, 4, 2:5] = np.nan  # inside, where no mask's background reaches
     path.write_bytes(nifti_bytes(array))
 
 

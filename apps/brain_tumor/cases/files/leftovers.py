@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brain_tumor.cases.files.dicom_headers import is_dicom
 from brain_tumor.cases.files.dicom_scan import DicomScan
-from brain_tumor.cases.folders import files_below
+from brain_tumor.cases.files.folders import files_below
 
 UNREAD_SUFFIXES = (
     *(".mgz", ".mgh", ".mhd", ".nhdr", ".hdr", ".img", ".img.gz", ".mnc", ".par", ".rec", ".xml"),
