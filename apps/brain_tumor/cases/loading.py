@@ -50,6 +50,7 @@ from brain_tumor.errors import InputError, SequenceError
 
 MAX_READING_THREADS = 4
 WELL_COVERED_SHARE = 0.95
+_SAME_SIZE = 0.8
 MIN_REFERENCE_SHARE = 0.5
 """Share of a sibling's height below which the reference is said to be a part of the head."""
 ANOTHER_SERIES = "a series of it cannot be read; another one is used"
@@ -268,7 +269,7 @@ def _slab_share(base: Volume, sibling: Volume) -> float:
     """Share of a sibling's extent that a thin slab shows; 1 if the volumes differ otherwise."""
     sizes = [np.ptp(corners_mm(v.shape, v.affine), axis=0) + 1e-6 for v in (base, sibling)]
     thin, middle, _ = sorted(sizes[0] / sizes[1])
-    return float(thin) if middle > MIN_REFERENCE_SHARE else 1.0
+    return float(thin) if middle > _SAME_SIZE else 1.0
 
 
 def _is_imported(path: Path) -> bool:
