@@ -8,10 +8,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from brain_tumor.cases.durable import storage_errors
+from brain_tumor.cases.files.durable import storage_errors
 from brain_tumor.errors import FileFormatError, InputError
-from brain_tumor.server.archive_formats import MAX_ENTRIES, Entry, entries, most_bytes
-from brain_tumor.server.validation import check_file_name
+from brain_tumor.server.datastore.archive_formats import MAX_ENTRIES, Entry, entries, most_bytes
+from brain_tumor.server.http.validation import check_file_name
 
 MAX_DEPTH = 8
 MAX_UNPACK_S = 120.0

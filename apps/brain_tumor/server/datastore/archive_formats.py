@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from brain_tumor.cases.stored import FREE_BYTES, GZIP_MAGIC, MAX_EXPANSION
+from brain_tumor.cases.files.stored import FREE_BYTES, GZIP_MAGIC, MAX_EXPANSION
 from brain_tumor.errors import FileFormatError, InputError
 
 MAX_ENTRIES = 20_000  # a DICOM series has one file per slice
