@@ -11,6 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pydicom
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from tests.helpers.dicom import write_dicom_series, write_enhanced_dicom
 
@@ -148,8 +149,8 @@ def dicom_files(folder: Path) -> dict[str, bytes]:
         write_enhanced_dicom(folder / "enhanced.dcm", frames, np.eye(4), [0, 1, 2])
     )
 
-    def saved(dataset: Any, name: str, **changes: Any) -> bytes:
-        copy = pydicom.dcmread(Path(dataset.filename))
+    def saved(dataset: Any, name: str, *, save: bool = False, **changes: Any) -> bytes:
+        copy = dataset if save else pydicom.dcmread(Path(dataset.filename))
         for keyword, value in changes.items():
             if value is None:
                 del copy[keyword]
@@ -164,7 +165,11 @@ def dicom_files(folder: Path) -> dict[str, bytes]:
     at = plain.index(struct.pack("<HH2sH", 0x0028, 0x0010, b"US", 2))
     nested = struct.pack("<HH2s2xL", 0x0028, 0x0009, b"SQ", 0xFFFFFFFF)
     nested += struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    deflated = pydicom.dcmread(Path(good.filename))
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    deflated.Rows, deflated.Columns, deflated.PixelData = 8192, 8192, bytes(2**27)
     return {
+        "deflated": saved(deflated, "deflated", save=True),
         "two thousand million frames": saved(good, "frames", NumberOfFrames=2**31 - 1),
         "frames of an enhanced file": saved(enhanced, "many", NumberOfFrames=2**31 - 1),
         "no frames": saved(good, "none", NumberOfFrames=-5),

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.errors import InvalidDicomError
 
-from brain_tumor.cases.files.dicom_safety import read_checked
+from brain_tumor.cases.files.dicom_safety import read_checked, read_up_to
 from brain_tumor.cases.sequences import Agent, agent_of_text
 
 Vector = npt.NDArray[np.float64]
@@ -118,7 +117,7 @@ def series_uid_of_damaged(path: Path) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = pydicom.dcmread(path, force=True, specific_tags=["SeriesInstanceUID"])
+            header = read_up_to(path, "SeriesInstanceUID")
         return text_of(header, "SeriesInstanceUID")
     except DAMAGES:
         return ""

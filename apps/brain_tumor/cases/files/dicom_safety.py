@@ -63,6 +63,24 @@ def read_checked(path: Path, keywords: Iterable[str], *, force: bool = False) ->
     return header
 
 
+def read_up_to(path: Path, keyword: str) -> Any:
+    """Header of a DICOM file up to one attribute, however damaged it is after that.
+
+    Raises:
+        FileFormatError: If it is deflated or a DICOMDIR.
+        Exception: What pydicom raises on a damaged header.
+    """
+    last = Tag(keyword)
+    _refuse_kinds(path, force=True)
+    with path.open("rb") as stream:
+        return read_partial(
+            stream,
+            stop_when=lambda tag, _vr, _length: bool(tag > last),
+            force=True,
+            specific_tags=[last],
+        )
+
+
 def check_pixel_data(header: Any, file_bytes: int, length: int | None, rest: int) -> None:
     """Compare what a header announces with what the file holds.
 

@@ -123,6 +123,8 @@ def _zip_entries(archive: Path) -> Iterator[Entry]:
             kind = "folder" if is_folder else "file"
             if mode not in (0, 0o100000, 0o040000):
                 kind = "other"
+            if "\0" in info.orig_filename:  # zipfile would read the part before it as the name
+                raise FileFormatError("archive has a name with NUL in it")
             if info.flag_bits & 1:
                 raise FileFormatError(f"archive '{archive.name}' is encrypted")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
