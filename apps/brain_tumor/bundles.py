@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,22 @@ class ModelVersion:
     def to_json(self) -> dict[str, str]:
         """Plain dictionary for replies and reports."""
         return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+def combined_version(name: str, parts: Sequence[ModelVersion]) -> ModelVersion:
+    """Several models as one, for a cache key: changes when any of them changes.
+
+    Args:
+        name: Of the whole.
+        parts: Its models.
+
+    Example:
+        >>> one, two = ModelVersion("a", "1.0.0", "12"), ModelVersion("b", "2.0.0", "34")
+        >>> combined_version("both", (one, two)).version
+        '1.0.0+2.0.0'
+    """
+    digest = hashlib.sha256("+".join(part.sha256 for part in parts).encode()).hexdigest()
+    return ModelVersion(name, "+".join(part.version for part in parts), digest)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from brain_tumor.explanation.case_report import CaseResults
     from brain_tumor.segmentation.result import Segmenter
 
-TRAINABLE = ("segmentation", "tumor_core", "classification", "concepts")
+TRAINABLE = ("segmentation", "whole_head", "tumor_core", "classification", "concepts")
 CROSS_ENTROPIES = ("labels", "regions")
 HEAT_METHODS = (
     "gradcam++",
@@ -115,9 +115,11 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="RUN",
         help="segmentation: begin with the weights of this finished run, or of the bundle that it "
-        "wrote; --steps counts its too",
+        "wrote; --steps counts its too. whole_head: begin with the weights of this bundle",
     )
-    train.add_argument("--threads", type=int, help="segmentation: CPU threads; default: 1")
+    train.add_argument(
+        "--threads", type=int, help="segmentation, whole_head: CPU threads; default: 1"
+    )
     train.add_argument(
         "--without",
         choices=("boundary",),
@@ -137,7 +139,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--runs",
         type=Path,
         metavar="DIR",
-        help="tumor_core, classification, concepts: five-fold run to measure",
+        help="tumor_core, classification, concepts: five-fold run to measure; whole_head: run of "
+        "one fold",
     )
     evaluate.add_argument(
         "--core-runs",
@@ -329,10 +332,11 @@ def _train(arguments: argparse.Namespace) -> None:
         raise InputError("--steps is not for concepts; its plan is fixed", remedy="Leave it out.")
     if arguments.model != "segmentation" and arguments.cross_entropy:
         raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
-    if arguments.model != "segmentation" and arguments.continue_from:
-        raise InputError(f"--continue-from is for segmentation, not {arguments.model}")
-    if arguments.model != "segmentation" and arguments.threads is not None:
-        raise InputError(f"--threads is for segmentation, not {arguments.model}")
+    if arguments.model not in ("segmentation", "whole_head"):
+        if arguments.continue_from:
+            raise InputError(f"--continue-from is for segmentation, not {arguments.model}")
+        if arguments.threads is not None:
+            raise InputError(f"--threads is for segmentation, not {arguments.model}")
     if arguments.threads is not None and arguments.threads < 1:
         raise InputError(f"--threads is {arguments.threads}; expected 1 or more")
     if arguments.model == "segmentation":
@@ -345,6 +349,17 @@ def _train(arguments: argparse.Namespace) -> None:
             fold=fold,
             steps=arguments.steps,
             cross_entropy=CrossEntropy(arguments.cross_entropy or CrossEntropy.LABELS),
+            continue_from=arguments.continue_from,
+            threads=arguments.threads or 1,
+        )
+    elif arguments.model == "whole_head":
+        from brain_tumor.segmentation.training.whole_head.command import train_whole_head
+
+        train_whole_head(
+            arguments.data,
+            arguments.output,
+            fold=fold,
+            steps=arguments.steps,
             continue_from=arguments.continue_from,
             threads=arguments.threads or 1,
         )
@@ -384,6 +399,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         if arguments.fold is None:
             fold = held_out_fold(bundle)
         evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
+    elif arguments.model == "whole_head":
+        from brain_tumor.segmentation.evaluation.heads import evaluate_bundles
+
+        runs = arguments.runs or models
+        evaluate_bundles(
+            models / "segmentation",
+            runs / arguments.model,
+            arguments.data,
+            arguments.output,
+            fold=fold,
+        )
     elif arguments.model == "classification":
         from brain_tumor.classification.evaluation import evaluation
 

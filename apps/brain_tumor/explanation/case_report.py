@@ -43,7 +43,7 @@ def case_report(
         notice: What the results may be used for.
     """
     case, segmentation = loaded.case, results.segmentation
-    models = [segmentation.model]
+    models = [*segmentation.models]
     warnings = [*loaded.warnings, *segmentation.warnings]
     sections: dict[str, Any] = {"segmentation": segmentation_section(segmentation)}
     timings: dict[str, float] = {"load": loading_s, **segmentation.timings_s}

@@ -10,7 +10,7 @@ from brain_tumor.segmentation.result import SegmentationResult
 
 def segmentation_section(result: SegmentationResult) -> dict[str, Any]:
     """What a labelmap is and which model made it, as plain Python."""
-    return {
+    section: dict[str, Any] = {
         "model": result.model.name,
         "version": result.model.version,
         "reason": result.reason,
@@ -18,6 +18,9 @@ def segmentation_section(result: SegmentationResult) -> dict[str, Any]:
         "labels": scheme_names(result.scheme),
         "volumes_ml": {region.value: volume for region, volume in result.volumes_ml.items()},
     }
+    if result.presence is not None:
+        section["presence"] = result.presence.to_json()
+    return section
 
 
 def scheme_names(scheme: LabelScheme) -> dict[str, int]:

@@ -22,6 +22,7 @@ from brain_tumor.labels import (
     Region,
     region_mask,
 )
+from brain_tumor.segmentation.presence import Presence
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,9 @@ class SegmentationResult:
         probabilities: Of each tumour label, or None if the model gives none.
         network: What told the sub-regions, for whoever explains the outline; shared, so neither
             changed nor trained. None where sub-regions were not told by one network.
+        presence: Whether there is a tumour at all, or None if the model does not tell. Where it
+            says no, the labelmap is empty and the probabilities are as the model has them.
+        helpers: Models that took part beside `model`.
     """
 
     labelmap: LabelArray
@@ -69,6 +73,13 @@ class SegmentationResult:
     warnings: tuple[str, ...] = ()
     probabilities: ClassProbabilities | None = None
     network: nn.Module | None = None
+    presence: Presence | None = None
+    helpers: tuple[ModelVersion, ...] = ()
+
+    @property
+    def models(self) -> tuple[ModelVersion, ...]:
+        """Every model that took part, the one that is named first."""
+        return (self.model, *self.helpers)
 
     @property
     def nbytes(self) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
-from brain_tumor.bundles import ModelVersion
+from brain_tumor.bundles import ModelVersion, combined_version
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import ModelError
@@ -33,9 +32,7 @@ class ChoosingSegmenter:
     @property
     def version(self) -> ModelVersion:
         """Both models as one: changes when either changes."""
-        parts = (self._subregions.version, self._core.version)
-        digest = hashlib.sha256("+".join(p.sha256 for p in parts).encode()).hexdigest()
-        return ModelVersion(SUBREGION_MODEL, "+".join(p.version for p in parts), digest)
+        return combined_version(SUBREGION_MODEL, (self._subregions.version, self._core.version))
 
     def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Outline the tumour with the model that fits the case's sequences."""

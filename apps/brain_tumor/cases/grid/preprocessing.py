@@ -84,13 +84,21 @@ def foreground_mask(array: ScalarArray) -> BoolArray:
     if 1.0 - above.mean() >= STRIPPED_BACKGROUND_SHARE:
         return np.asarray(above, dtype=bool)
     sample = array[::2, ::2, ::2] if array.size > 100_000 else array
-    mask = array > low + 0.5 * (_otsu(sample) - low)
+    mask = array > low + 0.5 * (otsu_threshold(sample) - low)
     for k in range(mask.shape[2]):
         mask[:, :, k] = ndimage.binary_fill_holes(mask[:, :, k])
     return np.asarray(mask, dtype=bool)
 
 
-def _otsu(values: ScalarArray) -> float:
+def otsu_threshold(values: ScalarArray) -> float:
+    """Intensity between dark and bright; the middle of the gap where there is one.
+
+    Args:
+        values: Intensities of any shape; the extreme half percents are clipped first.
+
+    References:
+        Otsu 1979, doi:10.1109/TSMC.1979.4310076.
+    """
     counts, edges = np.histogram(np.clip(values, *np.percentile(values, [0.5, 99.5])), bins=256)
     centres = 0.5 * (edges[1:] + edges[:-1])
     below = np.cumsum(counts)

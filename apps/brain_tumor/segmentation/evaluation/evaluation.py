@@ -176,11 +176,28 @@ def evaluate_segmentation(
         if progress:
             progress(cube.name)
         rows.extend(_cube_rows(segmenter, cube, subsets, settings))
+    rows += whole_rows(
+        segmenter, data, fold=fold, subsets=subsets, settings=settings, progress=progress
+    )
+    return EvaluationReport(segmenter.version, fold, tuple(rows), settings)
+
+
+def whole_rows(
+    segmenter: Segmenter,
+    data: Path,
+    *,
+    fold: int | None,
+    subsets: Sequence[Subset] = SUBSETS,
+    settings: MetricSettings | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[CaseRow]:
+    """Rows of whole cases alone; see `evaluate_segmentation`."""
+    rows: list[CaseRow] = []
     for whole in read_wholes(data, fold):
         if progress:
             progress(whole.case.case_id)
-        rows.extend(_whole_rows(segmenter, whole, subsets, settings))
-    return EvaluationReport(segmenter.version, fold, tuple(rows), settings)
+        rows.extend(_whole_rows(segmenter, whole, subsets, settings or MetricSettings()))
+    return rows
 
 
 def evaluate_bundle(

@@ -20,6 +20,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray
 from brain_tumor.labels import Label, LabelArray, LabelScheme
 from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.presence import Presence
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
     SegmentationResult,
@@ -113,9 +114,33 @@ class SubregionSegmenter:
             working = to_working_grid(case)
         with timer.stage("network"):
             prediction = self.predict(working, mirrored=mirrored)
-            probabilities = _tumour_probabilities(prediction)
+        return self.finish(case, prediction, timer)
+
+    def finish(
+        self,
+        case: Case,
+        prediction: WorkingPrediction,
+        timer: StageTimer,
+        *,
+        presence: Presence | None = None,
+        helpers: tuple[ModelVersion, ...] = (),
+    ) -> SegmentationResult:
+        """Clean up a prediction and bring it to the grid of the case.
+
+        Args:
+            case: The case.
+            prediction: What is thought of it, by this network or by several.
+            timer: Gets the seconds of each stage.
+            presence: Whether there is a tumour; where not, nothing is outlined.
+            helpers: Models that took part in the prediction beside this one.
+        """
+        probabilities = _tumour_probabilities(prediction)
         with timer.stage("clean_up"):
             cleaned, disbelieved_ml = self._cleaned(prediction)
+            if presence is not None and not presence.is_found:
+                everywhere = torch.ones(prediction.probabilities.shape[1:], dtype=torch.bool)
+                nothing = _certain(prediction.probabilities, everywhere, Label.BACKGROUND)
+                cleaned, disbelieved_ml = WorkingPrediction(nothing, prediction.case), 0.0
         with timer.stage("to_native_grid"):
             labelmap, uncertainty = _on_native_grid(prediction, cleaned, case.affine, case.shape)
         volumes = region_volumes_ml(labelmap, case.spacing_mm)
@@ -127,9 +152,11 @@ class SubregionSegmenter:
             volumes_ml=volumes,
             uncertainty=uncertainty,
             timings_s=timer.seconds,
-            warnings=_warnings(case, labelmap, disbelieved_ml),
+            warnings=_warnings(case, labelmap, disbelieved_ml, presence),
             probabilities=probabilities,
             network=self._network,
+            presence=presence,
+            helpers=helpers,
         )
 
     def predict(self, working: WorkingCase, *, mirrored: bool = False) -> WorkingPrediction:
@@ -276,8 +303,17 @@ def _reason(case: Case) -> str:
     return f"The sub-region model reads any subset of t1, t1c, t2 and flair; this case has {names}."
 
 
-def _warnings(case: Case, labelmap: LabelArray, disbelieved_ml: float) -> tuple[str, ...]:
+def _warnings(
+    case: Case, labelmap: LabelArray, disbelieved_ml: float, presence: Presence | None
+) -> tuple[str, ...]:
+    if presence is not None and presence.reason:
+        return (presence.reason,)
     warnings = []
+    if presence is not None and presence.probability is not None and presence.is_doubtful:
+        warnings.append(
+            f"Whether there is a tumour at all is doubtful (probability "
+            f"{presence.probability:.0%}); look at the whole scan."
+        )
     if case.present == (Sequence.T1,):
         warnings.append(
             "Only t1: not even the whole tumour is to be trusted; add t1c, flair or t2."
@@ -291,7 +327,11 @@ def _warnings(case: Case, labelmap: LabelArray, disbelieved_ml: float) -> tuple[
         warnings.append("Neither flair nor t2: the extent of oedema is a guess.")
     spacing = case.spacing_mm
     voxels = int(np.count_nonzero(labelmap))
-    if voxels == 0:
+    if voxels == 0 and presence is not None and presence.probability is not None:
+        warnings.append(
+            f"No tumour was found; the probability that there is one is {presence.probability:.0%}."
+        )
+    elif voxels == 0:
         warnings.append("No tumour was found.")
     elif voxels * spacing[0] * spacing[1] * spacing[2] / 1000.0 < SMALL_TUMOUR_ML:
         warnings.append(f"The tumour found is smaller than {SMALL_TUMOUR_ML:g} mL; check it.")

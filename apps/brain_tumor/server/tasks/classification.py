@@ -77,7 +77,7 @@ class ClassificationTask(CaseInferTask[TypedCase]):
         """Segmenter, classifier and, if it was asked, second reader."""
         if result is None:
             return self._analyst.versions
-        return (result.segmentation.model, *result.read.models)
+        return (*result.segmentation.models, *result.read.models)
 
     def sections(self, outcome: Outcome[TypedCase], options: Mapping[str, Any]) -> dict[str, Any]:
         """Type, probabilities and the outline that they were read from."""

@@ -146,7 +146,7 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         """Segmenter, classifier and, if it was asked, second reader."""
         if result is None:
             return self._analyst.versions
-        return (result.segmentation.model, *result.read.models)
+        return (*result.segmentation.models, *result.read.models)
 
     def sections(
         self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]

@@ -53,7 +53,7 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
 
     def models(self, result: SegmentationResult | None = None) -> Items[ModelVersion]:
         """Model that made a result, or the one in use."""
-        return (result.model if result is not None else self._segmenter.version,)
+        return result.models if result is not None else (self._segmenter.version,)
 
     def sections(
         self, outcome: Outcome[SegmentationResult], options: Mapping[str, Any]

@@ -1,0 +1,139 @@
+"""The model of presence, fitted on persons that the networks have not seen.
+
+    python -m brain_tumor.segmentation.training.whole_head.fit_presence \
+        --data DIR --run RUN --models models --bundle models/whole_head
+
+reads the held-out heads of a run with all their sequences and with fewer. Cases with a tumour are
+the whole heads and the held-out stripped brains; cases without are the slabs of the same heads in
+which the experts drew nothing. The fitted entry goes into the metadata of a bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
+
+from brain_tumor.bundles import METADATA
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.grid.geometry import case_on_reference_grid
+from brain_tumor.cases.volume import ScalarArray
+from brain_tumor.errors import InputError
+from brain_tumor.segmentation.data.lgg import heads_of_fold
+from brain_tumor.segmentation.evaluation.data import read_wholes
+from brain_tumor.segmentation.evaluation.evaluation import held_out_fold
+from brain_tumor.segmentation.evaluation.heads import SUBSETS
+from brain_tumor.segmentation.joint import JointSegmenter
+from brain_tumor.segmentation.presence import PresenceModel, measure_presence
+
+LEAST_SLAB_MM = 25.0
+MARGIN_SLICES = 1
+MISSED_AGAINST_FALSE = 4.0
+"""A tumour that is called absent is as bad as so many healthy cases that are outlined."""
+
+
+def fit_presence(
+    with_tumour: npt.NDArray[np.float64], without: npt.NDArray[np.float64]
+) -> PresenceModel:
+    """Logistic model of what `measure_presence` measures; both classes count the same.
+
+    Args:
+        with_tumour: Measurements of cases with a tumour, shape (N, 2).
+        without: Of cases without, shape (M, 2).
+    """
+    values = np.concatenate([with_tumour, without])
+    truth = np.concatenate([np.ones(len(with_tumour)), np.zeros(len(without))])
+    fitted = LogisticRegression(class_weight="balanced").fit(values, truth)
+    return PresenceModel(
+        intercept=round(float(fitted.intercept_[0]), 4),
+        surest=round(float(fitted.coef_[0, 0]), 4),
+        volume=round(float(fitted.coef_[0, 1]), 4),
+        threshold=round(1 / (1 + MISSED_AGAINST_FALSE), 4),
+        cases=len(values),
+    )
+
+
+def free_slab(drawn: npt.NDArray[np.bool_], thickness_mm: float) -> slice | None:
+    """The thickest run of slices far from any tumour; None if it is thinner than 25 mm.
+
+    Args:
+        drawn: Whole tumour, slices along the last axis.
+        thickness_mm: Distance of the slices.
+
+    Example:
+        >>> drawn = np.zeros((1, 1, 10), dtype=bool)
+        >>> drawn[..., 2] = True
+        >>> free_slab(drawn, 5.0)
+        slice(4, 10, None)
+    """
+    tumour = drawn.any(axis=(0, 1))
+    near = np.convolve(tumour, np.ones(2 * MARGIN_SLICES + 1), mode="same") > 0
+    best, start = slice(0, 0), 0
+    for end in [*np.flatnonzero(near).tolist(), len(near)]:
+        if end - start > best.stop - best.start:
+            best = slice(start, end)
+        start = end + 1
+    return best if (best.stop - best.start) * thickness_mm >= LEAST_SLAB_MM else None
+
+
+def measure(
+    segmenter: JointSegmenter, data: Path, fold: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Measurements of held-out cases with and without a tumour, each of shape (N, 2)."""
+    with_tumour, without = [], []
+    for head in tqdm(heads_of_fold(data, fold), desc="heads", unit="head"):
+        slab = free_slab(head.whole_tumor, head.thickness_mm)
+        for case in _reduced(head.case):
+            tumour, voxel_ml = _tumour_map(segmenter, case)
+            with_tumour.append(measure_presence(tumour, voxel_ml))
+            if slab is not None:
+                without.append(measure_presence(tumour[..., slab], voxel_ml))
+    for whole in read_wholes(data, fold):
+        if whole.expert:
+            with_tumour.append(measure_presence(*_tumour_map(segmenter, whole.case)))
+    return np.array(with_tumour), np.array(without)
+
+
+def _reduced(case: Case) -> Iterator[Case]:
+    yield case
+    for sequences in SUBSETS:
+        if set(sequences) < set(case.present):
+            volumes = {s: case.volumes[s] for s in sequences}
+            yield case_on_reference_grid(case.case_id, volumes)
+
+
+def _tumour_map(segmenter: JointSegmenter, case: Case) -> tuple[ScalarArray, float]:
+    """Probability of tumour on the grid of the case, and the volume of its voxel."""
+    return segmenter.tumour_probability(case), float(np.prod(case.spacing_mm)) / 1000.0
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="run that held out a fold")
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True, help="gets the fitted model")
+    chosen = parser.parse_args()
+    fold = held_out_fold(chosen.run / "whole_head")
+    if fold is None:
+        raise InputError("the run has held out nobody", remedy="Name a run of one fold.")
+    segmenter = JointSegmenter.load(chosen.models / "segmentation", chosen.run / "whole_head")
+    model = fit_presence(*measure(segmenter, chosen.data, fold))
+    path = chosen.bundle / METADATA
+    metadata = json.loads(path.read_text("utf-8"))
+    metadata["presence"] = asdict(model)
+    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{model}\n")
+
+
+if __name__ == "__main__":
+    main()

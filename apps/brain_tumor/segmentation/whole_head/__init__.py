@@ -1,0 +1,1 @@
+"""The whole tumour on slices of heads as the scanner makes them."""
