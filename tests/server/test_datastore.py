@@ -77,6 +77,38 @@ class TestReading:
             (studies / name).write_bytes(b"x")
         assert open_store(studies).list_images() == ["P001", "P002", "P003"]
 
+    def test_what_is_passed_over_is_logged_and_told_with_its_reason(self, studies, caplog):
+        names = ["Patient 01.nii.gz", "환자03.nii.gz", "L" * 80 + ".nii.gz", "CASE7.NII.GZ"]
+        names += ["x.seg.nrrd", "scan.mha"]
+        (studies / "labels" / "final").mkdir(parents=True)
+        for name in (*names, "labels/final/nobody.nii.gz"):
+            (studies / name).write_bytes(b"x")
+        store = open_store(studies)
+        assert store.list_images() == ["P001", "P002", "P003"]
+        assert set(store.passed_over) == {*names, "labels/final/nobody.nii.gz"}
+        for name in names:
+            assert caplog.text.count(f"passed over {name}: ") == 1
+        assert "rename it" in store.passed_over["Patient 01.nii.gz"]
+        assert "small letters" in store.passed_over["CASE7.NII.GZ"]
+        assert "labels/final" in store.passed_over["x.seg.nrrd"]
+
+    def test_a_segmentation_of_slicer_among_the_labels_is_a_label(self, studies):
+        (studies / "labels" / "final").mkdir(parents=True)
+        (studies / "labels" / "final" / "P001.seg.nrrd").write_bytes(b"segments")
+        store = open_store(studies)
+        assert store.get_labeled_images() == ["P001"]
+        assert store.read_label("P001", "final") == ("P001.seg.nrrd", b"segments")
+        submit(store, b"newer")
+        assert store.read_label("P001", "final") == ("P001.nii.gz", b"newer")
+        assert not (studies / "labels" / "final" / "P001.seg.nrrd").exists()
+        assert open_store(studies).get_labeled_images() == ["P001"]
+
+    def test_a_case_keeps_the_title_of_its_import(self, studies):
+        folder = studies / "sequences" / "P001"
+        folder.mkdir(parents=True)
+        (folder / "case.json").write_text('{"reference": "t1c", "title": "김철수"}')
+        assert open_store(studies).get_image_info("P001")["title"] == "김철수"
+
     def test_of_several_files_with_one_id_the_compressed_one_counts(self, store, studies):
         submit(store, b"one", image="P002")
         (studies / "P002.nii.gz").write_bytes(b"other")

@@ -8,12 +8,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from brain_tumor.cases.case_ids import check_case_id
+from brain_tumor.cases.case_ids import check_case_id, hashed_case_id
 from brain_tumor.cases.files.durable import (
     TEMPORARY_PREFIX,
     storage_errors,
@@ -151,8 +151,17 @@ def _import(source: CaseSource, studies: Path) -> ImportReport:
         stored_digests({s: read.volume for s, read in volumes.items()}),
         datetime.now(UTC).isoformat(timespec="seconds"),
         (*source.warnings, *doubts),
+        source.title,
     )
-    status = _put(studies, case_id, {s: read.volume for s, read in volumes.items()}, record)
+    arrays = {s: read.volume for s, read in volumes.items()}
+    try:
+        status = _put(studies, case_id, arrays, record)
+    except InputError:
+        if not _is_another_name(studies, case_id, source.title):
+            raise
+        case_id = hashed_case_id(case_id, source.title or case_id)
+        record = replace(record, title=source.title or source.case_id)
+        status = _put(studies, case_id, arrays, record)
     return ImportReport(
         case_id,
         status,
@@ -161,6 +170,12 @@ def _import(source: CaseSource, studies: Path) -> ImportReport:
         source.warnings + loaded.warnings,
         source.notes,
     )
+
+
+def _is_another_name(studies: Path, case_id: str, title: str) -> bool:
+    """True if the case that has an id came from a folder of another name."""
+    stored = read_record(studies, case_id)
+    return stored is not None and (stored.title or case_id) != (title or case_id)
 
 
 def _put(

@@ -34,19 +34,21 @@ REFERENCE_SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Content of `case.json`; it names no file and no patient.
+    """Content of `case.json`; it names no file.
 
     Attributes:
         reference: Sequence of the reference volume.
         digests: SHA-256 of each sequence's voxels and geometry, see `digest`; may be empty.
         imported: Time of the import, ISO 8601 in UTC.
         warnings: What was doubtful about the files.
+        title: Name of the folder or file that the case came from, if the id had to differ.
     """
 
     reference: Sequence
     digests: Mapping[Sequence, str]
     imported: str
     warnings: tuple[str, ...] = ()
+    title: str = ""
 
     def to_bytes(self, case_id: str) -> bytes:
         """JSON text for `case.json`."""
@@ -57,6 +59,7 @@ class CaseRecord:
             "sequences": {s.value: {"sha256": self.digests[s]} for s in self.digests},
             "imported": self.imported,
             "warnings": list(self.warnings),
+            **({"title": self.title} if self.title else {}),
         }
         return (json.dumps(content, indent=2) + "\n").encode("utf-8")
 
@@ -160,6 +163,7 @@ def read_record(studies: Path, case_id: str) -> CaseRecord | None:
             },
             imported=str(content.get("imported", "")),
             warnings=tuple(str(w) for w in content.get("warnings", ())),
+            title=str(content.get("title", "")),
         )
     except FileNotFoundError:
         return None

@@ -250,6 +250,11 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         )
         return reply
 
+    def info(self) -> dict[str, Any]:
+        """What stock clients ask for first, and which files of the studies folder are no cases."""
+        told: dict[str, Any] = super().info()
+        return {**told, "passed_over": dict(self.datastore().passed_over)}
+
     def infer(
         self, request: Mapping[str, Any], datastore: Datastore | None = None
     ) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import nibabel as nib
@@ -315,20 +316,35 @@ def test_a_folder_of_a_deidentified_study_names_the_case(tmp_path: Path) -> None
     ("name", "case_id"),
     [
         ("BraTS20_Training_001", "BraTS20_Training_001"),
-        ("Fall 7 (prä-op)", "Fall-7-pra-op"),
+        ("Fall 7 (pre-op)", "Fall-7-pre-op"),
+        ("Fall 7 (prä-op)", "Fall-7-pra-op-687c3c80"),
+        ("김철수", "gimceolsu-f09c2129"),
+        ("Пациент А", "Patsient-A-6a837116"),  # noqa: RUF001
         ("../../etc/passwd", "etc-passwd"),
         ("x_flair.nii", "x_flair"),
         ("a.nii.gz_copy", "a_copy"),
-        ("日本", "case"),
+        ("日本", "case-cf2abf0c"),
         ("", "case"),
         (".hidden", "hidden"),
-        ("a" * 100, "a" * 64),
-        ("a" * 63 + ".b", "a" * 63),
+        ("a" * 64, "a" * 64),
+        ("a" * 100, "a" * 55 + "-28165978"),
     ],
 )
 def test_names_become_valid_case_ids(name: str, case_id: str) -> None:
     assert case_id_from(name) == case_id
     assert check_case_id(case_id) == case_id
+
+
+def test_different_names_have_different_ids() -> None:
+    names = ["Müller", "Muller", "Mueller", "Möller", "김철수", "이영희", "박민수", "日本", "中国"]
+    names += ["Пациент А", "Пациент Б", "x" * 70, "x" * 71, "x" * 64, "ひろし", "ヒロシ"]  # noqa: RUF001
+    assert len({case_id_from(name) for name in names}) == len(names)
+
+
+def test_a_name_has_one_id_however_its_accents_are_stored() -> None:
+    for name in ("Müller", "김철수", "été"):
+        forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD")}
+        assert len({case_id_from(form) for form in forms}) == 1
 
 
 @pytest.mark.parametrize(

@@ -432,3 +432,45 @@ def test_the_digest_tells_voxels_and_geometry_but_not_their_type() -> None:
     assert digest(Volume(other, volume.affine)) != digest(volume)
     assert digest(Volume(volume.array, GRIDS["shifted"])) != digest(volume)
     assert digest(Volume(volume.array.reshape(11, 9, 7), volume.affine)) != digest(volume)
+
+
+@pytest.mark.parametrize("names", [("P 1", "P-1"), ("P-1", "P 1"), ("P 1", "P(1)")])
+def test_folders_whose_ids_are_equal_stay_apart(tmp_path: Path, names: tuple[str, str]) -> None:
+    for shift, name in enumerate(names):
+        write_nifti(tmp_path / "in" / name / "t1c.nii.gz", (BASE + shift).astype(np.int16))
+    reports = import_cases(tmp_path / "in", tmp_path / "s")
+    assert [r.status for r in reports] == [ImportStatus.IMPORTED] * 2
+    again = import_cases(tmp_path / "in", tmp_path / "s")
+    assert [r.status for r in again] == [ImportStatus.ALREADY_THERE] * 2
+    assert [r.case_id for r in again] == [r.case_id for r in reports]
+    assert len(list((tmp_path / "s").glob("*.nii.gz"))) == 2
+
+
+def test_the_name_of_a_folder_is_kept_as_title(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "김철수" / "t1c.nii.gz", BASE)
+    report = import_one(tmp_path / "김철수", tmp_path / "s")
+    assert report.case_id == "gimceolsu-f09c2129"
+    record = tmp_path / "s" / "sequences" / report.case_id / "case.json"
+    assert json.loads(record.read_text(encoding="utf-8"))["title"] == "김철수"
+
+
+@pytest.mark.parametrize("names", [("T1_Smith", "FLAIR_Jones"), ("Mask", "Perfusion Bob")])
+def test_folders_of_patients_may_hold_any_words(tmp_path: Path, names: tuple[str, str]) -> None:
+    for shift, name in enumerate(names):
+        for sequence in ("t1c", "flair"):
+            write_nifti(tmp_path / name / f"{sequence}.nii.gz", (BASE + shift).astype(np.int16))
+    found = find_cases(tmp_path)
+    assert sorted(f.name for f in found) == sorted(names)
+    assert all(f.source and len(f.source.sequences) == 2 for f in found)
+
+
+def test_files_of_several_patients_in_one_folder_are_several_cases(tmp_path: Path) -> None:
+    for patient in ("PAT1", "PAT2"):
+        for index, sequence in enumerate(BRATS):
+            write_nifti(tmp_path / "f" / f"{patient}_{sequence}.nii.gz", BASE + index)
+        write_nifti(tmp_path / "f" / f"{patient}_seg.nii.gz", BASE)
+    reports = import_cases(tmp_path / "f", tmp_path / "s")
+    assert [(r.case_id, r.sequences) for r in reports] == [("PAT1", ALL), ("PAT2", ALL)]
+    with pytest.raises(SequenceError, match="holds the files of 2 cases: PAT1, PAT2") as refused:
+        load_case(tmp_path / "f")
+    assert "tumorlens import" in refused.value.remedy

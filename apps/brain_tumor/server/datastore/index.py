@@ -21,7 +21,7 @@ from brain_tumor.errors import BusyError
 from brain_tumor.server.datastore.file_batch import FileBatch, file_batch
 from brain_tumor.server.datastore.history import LabelVersion
 from brain_tumor.server.datastore.index_file import LABELS_FOLDER, IndexFile, encode, read_index
-from brain_tumor.server.http.validation import VOLUME_SUFFIXES
+from brain_tumor.server.http.validation import LABEL_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ class StudyIndex:
 
 def label_files(folder: Path, image: str, *, without: str = "") -> list[Path]:
     """Files of an image in a tag's folder, except the one with a given suffix."""
-    paths = (folder / f"{image}{suffix}" for suffix in VOLUME_SUFFIXES if suffix != without)
+    paths = (folder / f"{image}{suffix}" for suffix in LABEL_SUFFIXES if suffix != without)
     return [path for path in paths if os.path.lexists(path)]
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
 from brain_tumor.server.http.json_values import is_sound
-from brain_tumor.server.http.validation import VOLUME_SUFFIXES, check_tag
+from brain_tumor.server.http.validation import LABEL_SUFFIXES, VOLUME_SUFFIXES, check_tag
 
 logger = logging.getLogger(__name__)
 
@@ -146,8 +146,10 @@ def _entry(image: str, value: Any) -> ImageLabelModel | None:
             check_tag(tag)
     except (ValidationError, InputError, RecursionError):
         return None
+    if entry.image.ext not in VOLUME_SUFFIXES:
+        return None
     for held in (entry.image, *entry.labels.values()):
-        if held.ext not in VOLUME_SUFFIXES:
+        if held.ext not in LABEL_SUFFIXES:
             return None
         held.info = {key: one for key, one in held.info.items() if is_sound({key: one})}
     return entry

@@ -10,6 +10,7 @@ from pathlib import Path
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
 
 from brain_tumor.cases.files.durable import storage_errors
+from brain_tumor.cases.study_layout import read_record
 from brain_tumor.errors import StorageError
 from brain_tumor.server.datastore.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
 from brain_tumor.server.datastore.index import Change, StudyIndex
@@ -52,7 +53,7 @@ def reconcile(change: Change, history: LabelHistory, listing: Listing) -> None:
         logger.warning("case %s is no longer in the studies folder", image)
         del objects[image]
     for image, suffixes in listing.images.items():
-        _enter_image(change.index, image, suffixes)
+        _enter_image(change, image, suffixes)
     for image, case in list(objects.items()):
         for tag in [tag for tag in case.labels if (image, tag) not in listing.labels]:
             history.stage_removal(change.batch, (image, tag))
@@ -110,20 +111,32 @@ def finish_cut_off_writes(index: StudyIndex, history: LabelHistory) -> None:
             logger.warning("completed a cut-off write of label %s of case %s", tag, image)
 
 
-def _enter_image(index: LocalDatastoreModel, image: str, suffixes: Suffixes) -> None:
+def _enter_image(change: Change, image: str, suffixes: Suffixes) -> None:
     """Enter a volume, keeping the labels of a case whose volume changed its suffix.
 
+    The title under which the case was imported becomes part of its information.
     Of several files the first counts, as in `brain_tumor.cases.studies.resolve_case`.
     """
+    index = change.index
     held = index.objects.get(image)
     if held is not None and held.image.ext == suffixes[0]:
         return
     if len(suffixes) > 1:
         logger.warning("case %s has the files %s; only the first counts", image, suffixes)
     info = {"ts": int(time.time()), "name": f"{image}{suffixes[0]}"}
+    info |= _title(change.root, image)
     index.objects[image] = ImageLabelModel(
         image=DataModel(ext=suffixes[0], info=info), labels=held.labels if held else {}
     )
+
+
+def _title(root: Path, image: str) -> dict[str, str]:
+    """Title of a case whose import recorded one."""
+    try:
+        record = read_record(root, image)
+    except StorageError:  # told when the case is loaded
+        return {}
+    return {"title": record.title} if record is not None and record.title else {}
 
 
 def _enter_label(

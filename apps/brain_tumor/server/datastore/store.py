@@ -37,7 +37,7 @@ from brain_tumor.server.datastore.file_batch import remove_leftovers
 from brain_tumor.server.datastore.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
 from brain_tumor.server.datastore.index import Change, StudyIndex, label_files
 from brain_tumor.server.datastore.index_file import LABELS_FOLDER
-from brain_tumor.server.datastore.listing import list_studies
+from brain_tumor.server.datastore.listing import Listing, list_studies
 from brain_tumor.server.datastore.reconcile import (
     differs,
     finish_cut_off_writes,
@@ -117,6 +117,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         self._root = studies
         self._check_label = check_label
         self._check_image = check_image
+        self._passed_over: dict[str, str] = {}
         self.on_version: Callable[[LabelVersion], object] | None = None
         self._history = LabelHistory(studies)
         with storage_errors(studies.name):
@@ -477,11 +478,24 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         with self._index.mutex:
             self._index.load()
             with storage_errors(self._root.name):
-                agrees = not differs(self._datastore, list_studies(self._root))
+                listing = list_studies(self._root)
+            self._tell_passed_over(listing)
+            agrees = not differs(self._datastore, listing)
             if agrees:
                 return
             with self._index.transaction() as change:  # listed again: nobody writes now
                 reconcile(change, self._history, list_studies(self._root))
+
+    @property
+    def passed_over(self) -> Mapping[str, str]:
+        """Why image files of the folder are no cases or labels, by their path."""
+        return self._passed_over
+
+    def _tell_passed_over(self, listing: Listing) -> None:
+        """Log every file that is newly passed over, once."""
+        for name in sorted(listing.passed_over.keys() - self._passed_over.keys()):
+            logger.warning("passed over %s: %s", name, listing.passed_over[name])
+        self._passed_over = dict(listing.passed_over)
 
     def _glance(self) -> None:
         """Refresh, unless the index is being changed: readers need not wait for the disk."""

@@ -21,6 +21,8 @@ MAX_TEXT_CHARACTERS = 128
 MAX_NAME_BYTES = 200  # file names end at 255 bytes
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 """Files that hold a volume or a labelmap; the longest suffix first."""
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
+"""Files that hold a label: a segmentation of 3D Slicer may be one, too."""
 
 _FILE_NAME = re.compile(r"\w[\w .()+,@=#~-]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -83,7 +85,9 @@ def volume_suffix(filename: str, what: str = "file") -> str:
     _refuse(what, filename, f"a name ending in {', '.join(VOLUME_SUFFIXES)}")
 
 
-def split_volume_name(filename: str) -> tuple[str, str] | None:
+def split_volume_name(
+    filename: str, suffixes: tuple[str, ...] = VOLUME_SUFFIXES
+) -> tuple[str, str] | None:
     """Case id and suffix of a file in the studies folder; None if it is no case.
 
     Example:
@@ -92,7 +96,7 @@ def split_volume_name(filename: str) -> tuple[str, str] | None:
         >>> split_volume_name("._a.nii.gz") is None
         True
     """
-    for suffix in VOLUME_SUFFIXES:
+    for suffix in suffixes:
         if filename.endswith(suffix):
             try:
                 return check_case_id(filename[: -len(suffix)]), suffix
