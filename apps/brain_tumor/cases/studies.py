@@ -15,7 +15,9 @@ from pathlib import Path
 
 from brain_tumor.cases.case_ids import check_case_id, hashed_case_id
 from brain_tumor.cases.files.durable import (
+    PRIVATE_FOLDER,
     TEMPORARY_PREFIX,
+    make_folder,
     storage_errors,
     sync_folder,
     temporary_sibling,
@@ -112,7 +114,7 @@ def import_cases(
     """
     found = find_cases(source)
     with storage_errors(studies.name):
-        (studies / SEQUENCES_FOLDER).mkdir(parents=True, exist_ok=True)
+        make_folder(studies / SEQUENCES_FOLDER)
         _remove_leftovers(studies / SEQUENCES_FOLDER)
     reports: list[ImportReport] = []
     for case in found:
@@ -205,7 +207,7 @@ def _put(
     with _staging(folder.parent, case_id) as staging:
         siblings, reference = staging / "siblings", staging / "reference"
         if stored is None:
-            siblings.mkdir()
+            siblings.mkdir(mode=PRIVATE_FOLDER)
             for sequence in volumes.keys() - {record.reference}:
                 content = encode_volume(volumes[sequence])
                 write_synced(siblings / f"{sequence.value}.nii.gz", content)
@@ -229,7 +231,7 @@ def _staging(parent: Path, case_id: str) -> Iterator[Path]:
     """
     with storage_errors(case_id):
         staging = temporary_sibling(parent / case_id)
-        staging.mkdir(parents=True)
+        staging.mkdir(mode=PRIVATE_FOLDER, parents=True)
         try:
             yield staging
         finally:

@@ -22,6 +22,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor import __version__
 from brain_tumor.bundles import models_folder
+from brain_tumor.cases.files.durable import storage_errors
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.type_reader import TypeReader
@@ -40,7 +41,7 @@ from brain_tumor.server.learning.strategies import DESCRIPTIONS, ScoredStrategy
 from brain_tumor.server.learning.trainers import CorrectionTrainer
 from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
 from brain_tumor.server.strategies import FirstStrategy, RandomStrategy
-from brain_tumor.server.tasks.admission import InferenceGate
+from brain_tumor.server.tasks.admission import InferenceGate, ReadingGate
 from brain_tumor.server.tasks.base import (
     RESEARCH_USE,
     CaseInferTask,
@@ -77,6 +78,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
 
     Attributes:
         limits: Sizes that the server takes.
+        readers: Admission of uploads that are stored or unpacked.
         services: Gate and cache of the tasks.
         batches: Work on many cases in the background.
         registry: Versions of the models.
@@ -99,6 +101,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self._root = Path(studies).resolve()
         apply_to_stock(self._root / PRIVATE_FOLDER / "sessions")
         self.limits: ServerLimits = server_limits(os.environ)
+        self.readers = ReadingGate()
         self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
         self.registry = ModelRegistry(models_folder(), self._root / PRIVATE_FOLDER / "models")
         self._segmenter = RememberingSegmenter(self.load_segmenter())
@@ -370,7 +373,10 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         """Store a result as the case's `original` label."""
         params = {key: reply.params[key] for key in ("label_names", "segmentation", "models")}
         info = {"model": reply.params["task"], "params": params}
-        with tempfile.TemporaryDirectory(dir=self._root / PRIVATE_FOLDER) as folder:
+        with (
+            storage_errors(filename),
+            tempfile.TemporaryDirectory(dir=self._root / PRIVATE_FOLDER) as folder,
+        ):
             path = Path(folder) / filename
             path.write_bytes(content)
             self.datastore().submit_label(image, path, ORIGINAL, info)

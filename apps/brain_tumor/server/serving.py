@@ -17,16 +17,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from brain_tumor import __version__
-from brain_tumor.cases.files.durable import storage_errors
-from brain_tumor.errors import BusyError, TumorLensError
+from brain_tumor.cases.files.durable import storage_errors, storage_reason
+from brain_tumor.errors import BusyError, StorageError, TumorLensError
 from brain_tumor.server.app import NAME, ServerApp
 from brain_tumor.server.datastore.store import PRIVATE_FOLDER
 from brain_tumor.server.ending import end_in_time
 from brain_tumor.server.http.access import TOKEN_ENV, AccessPolicy, access_policy
 from brain_tumor.server.http.front import Front, take_over
-from brain_tumor.server.http.replies import REFERENCE_KEY, internal_reply, reply_to
+from brain_tumor.server.http.replies import REFERENCE_KEY, error_reply, internal_reply, reply_to
 from brain_tumor.server.http.slow_clients import end_slow_connections
 from brain_tumor.server.http.stock import StockRoutes
+from brain_tumor.server.logs import keep_log_private
 from brain_tumor.server.routes import (
     cases,
     corrections,
@@ -54,6 +55,8 @@ def serve_through_front(app: ServerApp) -> None:
     from monailabel.app import app as stock
     from monailabel.config import settings
 
+    os.umask(0o077)  # what libraries write beside us is for this user alone, too
+    keep_log_private()
     hold_studies(app)
     policy = access_policy(os.environ, sys.argv, map(str, settings.MONAI_LABEL_CORS_ORIGINS))
     front = build_front(app, policy, stock=stock, inside=stock.middleware_stack)
@@ -91,6 +94,8 @@ def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
         routes.include_router(module.router)
     for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
         routes.add_exception_handler(kind, _foreseen)
+    routes.add_exception_handler(OSError, _disk)
+    routes.add_exception_handler(MemoryError, _memory)
     routes.add_exception_handler(Exception, _unforeseen)
     routes.mount("/", stock_routes)
     return routes
@@ -132,6 +137,24 @@ async def _foreseen(_request: Request, error: Exception) -> Response:
     if reply is None:  # FastAPI calls this for the registered classes only
         raise error
     return reply
+
+
+async def _disk(_request: Request, error: Exception) -> Response:
+    """Reply to a disk that takes nothing, wherever that was noticed."""
+    reason = storage_reason(error) if isinstance(error, OSError) else None
+    if reason is None:
+        raise error
+    return error_reply(StorageError(f"the disk does not take it: {reason}"))
+
+
+async def _memory(_request: Request, _error: Exception) -> Response:
+    """Reply to a request for which there is not enough memory now."""
+    return error_reply(
+        BusyError(
+            "the server has not enough memory for this request now",
+            remedy="Wait until others are done, or crop the volume.",
+        )
+    )
 
 
 async def _unforeseen(request: Request, _error: Exception) -> Response:

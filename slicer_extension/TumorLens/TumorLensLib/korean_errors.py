@@ -20,6 +20,16 @@ ERRORS: dict[str, str] = {
     "this server needs its token; the request carries another or none": (
         "이 서버에는 토큰이 필요합니다. 요청의 토큰이 다르거나 없습니다"
     ),
+    "the server reads as many uploads as it can at once": (
+        "서버가 한 번에 읽을 수 있는 만큼의 업로드를 읽고 있습니다"
+    ),
+    "label {tag} of case '{case}' is stored (version {version}), not yet in the ledger: {why}": (
+        "증례 '{case}'의 레이블 {tag}이(가) 저장되었으나(버전 {version}) "
+        "아직 원장에 없습니다: {why}"
+    ),
+    "Free disk space and start the server again, which completes it; do not send the label again": (
+        "디스크 공간을 늘리고 서버를 다시 시작하면 완료됩니다. 레이블을 다시 보내지 마십시오"
+    ),
     "{count} inferences run or wait; the server takes {most}": (
         "추론 {count}개가 실행 또는 대기 중입니다. 서버는 {most}개까지 받습니다"
     ),

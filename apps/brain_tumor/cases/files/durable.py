@@ -13,6 +13,8 @@ from pathlib import Path
 from brain_tumor.errors import StorageError
 
 TEMPORARY_PREFIX = ".tumorlens-tmp-"
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""Modes of what holds patients: for the user who made it alone."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -52,7 +54,7 @@ def write_durably(path: Path, content: bytes) -> None:
         StorageError: If it cannot be written; nothing is left behind.
     """
     with storage_errors(path.name):
-        make_folder(path.parent, 0o777)
+        make_folder(path.parent)
         temporary = temporary_sibling(path)
         try:
             write_synced(temporary, content)
@@ -70,19 +72,20 @@ def temporary_sibling(path: Path) -> Path:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a new file and wait until the disk has it.
+    """Write a new file that only this user may read, and wait until the disk has it.
 
     Raises:
         OSError: If it exists or cannot be written.
     """
-    with path.open("xb") as stream:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def make_folder(folder: Path, mode: int = 0o755) -> None:
-    """Make a folder and its parents durable.
+def make_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:
+    """Make a folder and its parents durable; by default only this user may look into them.
 
     Raises:
         OSError: If that fails; callers wrap it in `storage_errors`.

@@ -21,7 +21,7 @@ from brain_tumor.cases.files.nrrd_files import read_nrrd
 from brain_tumor.cases.files.stored import StoredVolume, about, check_growth, check_size
 from brain_tumor.cases.grid.mending import on_perpendicular_axes, size_doubts, with_background
 from brain_tumor.cases.volume import Affine, ScalarArray, Volume, check_affine
-from brain_tumor.errors import FileFormatError, LabelError, SequenceError, VolumeError
+from brain_tumor.errors import FileFormatError, InputError, LabelError, SequenceError, VolumeError
 from brain_tumor.labels import LabelArray
 
 logger = logging.getLogger(__name__)
@@ -207,6 +207,8 @@ def read_slice(
                 _check_picture(picture.size)
                 is_deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
                 pixels = np.asarray(picture if is_deep else picture.convert("L"), np.float32)
+        except InputError:
+            raise
         except _PICTURE_DAMAGES as error:
             raise FileFormatError(f"picture cannot be read ({type(error).__name__})") from error
         size_mm = pixel_mm or ASSUMED_FIELD_OF_VIEW_MM / max(pixels.shape)

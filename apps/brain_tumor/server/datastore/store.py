@@ -32,7 +32,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.cases.files.durable import make_folder, storage_errors
 from brain_tumor.cases.study_layout import sequences_folder
-from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.errors import InputError, NotFoundError, StorageError
 from brain_tumor.server.datastore.file_batch import remove_leftovers
 from brain_tumor.server.datastore.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
 from brain_tumor.server.datastore.index import Change, StudyIndex, label_files
@@ -385,7 +385,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         Raises:
             NotFoundError: If there is no such case.
             InputError: If the label is refused.
-            StorageError: If it cannot be stored; then nothing changed.
+            StorageError: If it cannot be stored; then nothing changed, unless the message says that
+                the label is stored and only the ledger lacks it.
         """
         tag = check_tag(tag)
         image = self.require_image(image_id)
@@ -525,10 +526,19 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
 
     def _announced(self, stored: list[LabelVersion]) -> LabelVersion:
         """Newest version, once who wants to know of all has written them down."""
-        if self.on_version is not None:
-            for version in stored:
-                self.on_version(version)
-        return stored[-1]
+        newest = stored[-1]
+        announce = self.on_version or (lambda _: None)
+        for version in stored:
+            try:
+                announce(version)
+            except StorageError as error:
+                raise StorageError(
+                    f"label {newest.tag} of case '{newest.image}' is stored "
+                    f"(version {newest.version}), not yet in the ledger: {error.message}",
+                    remedy="Free disk space and start the server again, which completes it; "
+                    "do not send the label again.",
+                ) from error
+        return newest
 
     def _stage_removal(self, change: Change, image_id: str, tag: str) -> None:
         """Stage that a label goes away; its file goes before the index does."""

@@ -54,7 +54,7 @@ def add_image(
     name = safe_filename(file.filename, "volume.nii.gz")
     suffix = volume_suffix(name)
     case = check_case_id(image or name[: -len(suffix)])
-    with staging_folder(app) as folder:
+    with app.readers.reading(), staging_folder(app) as folder:
         path = receive_file(file, folder / f"image{suffix}")
         app.learning.check_patient(case, info, path)
         return json_reply({"image": app.datastore().add_image(case, str(path), info)})

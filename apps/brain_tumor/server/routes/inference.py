@@ -85,7 +85,7 @@ def _receive_label(app: ServerApp, upload: UploadFile | None) -> LabelInput | No
     """Labelmap of a form file, read to the end."""
     if upload is None:
         return None
-    with staging_folder(app) as folder:
+    with app.readers.reading(), staging_folder(app) as folder:
         name = safe_filename(upload.filename, "label.nii.gz")
         path = receive_file(upload, folder / f"label{volume_suffix(name, 'label')}")
         return uploaded_label(path)

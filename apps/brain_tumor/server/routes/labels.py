@@ -37,7 +37,7 @@ def save_label(
     info = check_info(parse_object(params, "params"), "params")
     check_client_id(info)
     check_effort(info)
-    with staging_folder(app) as folder:
+    with app.readers.reading(), staging_folder(app) as folder:
         name = safe_filename(label.filename, f"{image}.nii.gz")
         path = receive_file(label, folder / f"label{volume_suffix(name, 'label')}")
         version = app.datastore().submit_label(check_case_id(image), path, tag or "final", info)

@@ -41,13 +41,14 @@ def create_session(
     try:
         paths = [receive_file(f, folder / name) for f, name in zip(files, names, strict=True)]
         archive = uncompress or (len(names) == 1 and is_archive(names[0]))
-        info = app.sessions().complete(
-            session_id,
-            paths,
-            expiry_s=expiry,
-            archive=archive,
-            max_bytes=app.limits.max_unpacked_bytes,
-        )
+        with app.readers.reading():
+            info = app.sessions().complete(
+                session_id,
+                paths,
+                expiry_s=expiry,
+                archive=archive,
+                max_bytes=app.limits.max_unpacked_bytes,
+            )
     except BaseException:
         app.sessions().remove_session(session_id)
         raise

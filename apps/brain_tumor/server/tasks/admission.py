@@ -61,3 +61,37 @@ class InferenceGate:
         finally:
             with self._mutex:
                 self._inside -= queue
+
+
+class ReadingGate:
+    """Bounds how many uploads are unpacked and parsed at once; others wait for a while.
+
+    Args:
+        at_once: Uploads read at the same time.
+        waiting: Uploads that may wait; further ones are refused.
+        patience_s: Seconds that one waits.
+    """
+
+    def __init__(self, at_once: int = 3, waiting: int = 16, patience_s: float = 60.0) -> None:
+        self._slots = threading.Semaphore(at_once)
+        self._places = threading.Semaphore(at_once + waiting)
+        self._patience_s = patience_s
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold a slot for the length of a `with` block.
+
+        Raises:
+            BusyError: If too many wait already, or the turn does not come.
+        """
+        if not self._places.acquire(blocking=False):
+            raise BusyError("the server reads as many uploads as it can at once")
+        try:
+            if not self._slots.acquire(timeout=self._patience_s):
+                raise BusyError("the server reads as many uploads as it can at once")
+            try:
+                yield
+            finally:
+                self._slots.release()
+        finally:
+            self._places.release()
