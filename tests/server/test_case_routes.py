@@ -50,7 +50,7 @@ def test_an_id_that_is_taken_is_refused_and_the_same_volume_is_not(client, volum
 def bad_volumes():
     array = a_phantom()
     nan = array.copy()
-    nan[0, 0, 0] = np.nan
+    nan[3:9, 3:9, 3:9] = np.nan  # the tumour: too much to be a hole of a mask
     infinite = AFFINE.copy()
     infinite[0, 3] = np.inf
     good = nib.Nifti1Image(array, AFFINE).to_bytes()
