@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -12,6 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brain_tumor import __version__
+from brain_tumor.case_commands import (
+    CASE_COLUMNS,
+    IMPORT_COLUMNS,
+    Progress,
+    add_answer_options,
+    add_case_options,
+    append_rows,
+    as_json,
+    by_hand,
+    case_row,
+    case_summary,
+    import_row,
+    import_summary,
+    load_told_case,
+    report_lines,
+    unpacked,
+)
 from brain_tumor.errors import InputError, TumorLensError
 
 if TYPE_CHECKING:
@@ -67,8 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     importing = commands.add_parser("import", help="copy cases into a studies folder")
-    importing.add_argument("source", type=Path)
+    importing.add_argument(
+        "source", type=Path, nargs="?", help="a case, a folder of cases, or a zip or tar archive"
+    )
     importing.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    add_case_options(importing)
+    add_answer_options(importing)
     importing.set_defaults(run=_import)
 
     for depth, purpose in (
@@ -78,7 +98,12 @@ def build_parser() -> argparse.ArgumentParser:
         ("analyse", "everything: outline, type, heatmap, rationale and report page"),
     ):
         infer = commands.add_parser(depth, help=purpose)
-        infer.add_argument("case", type=Path, help="a volume file or a folder of sequences")
+        infer.add_argument(
+            "case",
+            type=Path,
+            nargs="?",
+            help="a volume file, a folder of sequences, or a zip or tar archive of one",
+        )
         infer.add_argument("--output", type=Path, required=True, metavar="DIR")
         infer.add_argument("--models", type=Path, metavar="DIR")
         if depth == "segment":
@@ -94,6 +119,8 @@ def build_parser() -> argparse.ArgumentParser:
             )
         if depth in ("explain", "analyse"):
             _add_explanation_options(infer)
+        add_case_options(infer)
+        add_answer_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
 
     train = commands.add_parser("train", help="train a model from research data")
@@ -235,64 +262,106 @@ def _serve(arguments: argparse.Namespace) -> None:
 def _import(arguments: argparse.Namespace) -> None:
     from brain_tumor.cases.studies import ImportReport, ImportStatus, import_cases
 
-    def show(report: ImportReport) -> None:
-        names = ", ".join(s.value for s in report.sequences)
-        print(f"{report.case_id}: {report.status.value}{f' ({names})' if names else ''}")
-        for line in (report.message, report.remedy, *report.warnings, *report.notes):
-            if line:
-                print(f"  {line}")
+    progress = Progress(unit="case", quiet=arguments.quiet)
 
-    reports = import_cases(arguments.source, arguments.studies, on_report=show)
+    def show(report: ImportReport) -> None:
+        progress.done()
+        if not arguments.json:
+            for line in report_lines(report):
+                progress.say(line)
+
+    try:
+        with unpacked(arguments.source) as source:
+            progress.begin("reading headers")
+            reports = import_cases(
+                source,
+                arguments.studies,
+                told=by_hand(arguments),
+                on_found=progress.expect,
+                on_report=show,
+            )
+    finally:
+        progress.close()
+    if arguments.csv is not None:
+        append_rows(arguments.csv, IMPORT_COLUMNS, [import_row(report) for report in reports])
+    if arguments.json:
+        print(as_json([report.to_json() for report in reports]), end="")
+    elif not arguments.quiet:
+        print("\n".join(import_summary(reports, arguments.studies)))
     refused = sum(report.status is ImportStatus.REFUSED for report in reports)
     if refused:
-        raise InputError(f"{refused} of {len(reports)} cases were refused; the others are imported")
+        others = len(reports) - refused
+        rest = f"the other {others} are in the studies folder" if others else "nothing was imported"
+        raise InputError(
+            f"{refused} of {len(reports)} cases were refused; {rest}",
+            remedy="Each refused case says above what to do about it.",
+        )
 
 
 def _infer(arguments: argparse.Namespace) -> None:
     """`segment`, `classify`, `explain` and `analyse`: each does all that the one before does."""
     from brain_tumor.bundles import models_folder
     from brain_tumor.cases.files.writers import write_labelmap, write_scalar_map
-    from brain_tumor.cases.loading import load_case
     from brain_tumor.explanation.case_report import CaseResults, case_report
     from brain_tumor.segmentation.segmenter import load_segmenter
 
-    models = arguments.models or models_folder()
-    segmenter = load_segmenter(models)
-    started = time.perf_counter()
-    loaded = load_case(arguments.case)
-    loading = time.perf_counter() - started
-    if arguments.depth == "segment":
-        results = CaseResults(segmenter.segment(loaded.case, mirrored=arguments.mirrored))
-    else:
-        results = _read_type(arguments, models, segmenter, loaded.case)
-    report = case_report(loaded, results, loading, NOTICE)
-    output, affine = arguments.output, loaded.case.affine
-    output.mkdir(parents=True, exist_ok=True)
-    write_labelmap(output / "labelmap.nii.gz", results.segmentation.labelmap, affine)
-    if results.segmentation.uncertainty is not None:
-        path = output / "uncertainty.nii.gz"
-        write_scalar_map(path, results.segmentation.uncertainty, affine)
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    (output / "report.json").write_text(text, encoding="utf-8")
-    if results.explanation is not None:
-        from brain_tumor.explanation.facts.model import Language
-        from brain_tumor.explanation.page.page import write_page
+    steps = 3 if arguments.depth == "segment" else 4
+    progress = Progress(steps, quiet=arguments.quiet or arguments.json)
+    try:
+        progress.begin("reading the case")
+        models = arguments.models or models_folder()
+        segmenter = load_segmenter(models)
+        started = time.perf_counter()
+        with unpacked(arguments.case) as source:
+            loaded = load_told_case(source, by_hand(arguments))
+        loading = time.perf_counter() - started
+        progress.done()
+        if arguments.depth == "segment":
+            progress.begin("outlining the tumour")
+            results = CaseResults(segmenter.segment(loaded.case, mirrored=arguments.mirrored))
+        else:
+            results = _read_type(arguments, models, segmenter, loaded.case, progress)
+        progress.done()
+        progress.begin("writing")
+        report = case_report(loaded, results, loading, NOTICE)
+        output, affine = arguments.output, loaded.case.affine
+        output.mkdir(parents=True, exist_ok=True)
+        write_labelmap(output / "labelmap.nii.gz", results.segmentation.labelmap, affine)
+        if results.segmentation.uncertainty is not None:
+            path = output / "uncertainty.nii.gz"
+            write_scalar_map(path, results.segmentation.uncertainty, affine)
+        text = as_json(report)
+        (output / "report.json").write_text(text, encoding="utf-8")
+        if results.explanation is not None:
+            from brain_tumor.explanation.facts.model import Language
+            from brain_tumor.explanation.page.page import write_page
 
-        heat = results.explanation.heat
-        write_scalar_map(output / "heatmap.nii.gz", heat.values, affine)
-        write_page(
-            output / "report.html",
-            report,
-            loaded.case,
-            results.segmentation.labelmap,
-            heat,
-            Language(arguments.language),
-        )
-    print(text, end="")
+            heat = results.explanation.heat
+            write_scalar_map(output / "heatmap.nii.gz", heat.values, affine)
+            write_page(
+                output / "report.html",
+                report,
+                loaded.case,
+                results.segmentation.labelmap,
+                heat,
+                Language(arguments.language),
+            )
+    finally:
+        progress.close()
+    if arguments.csv is not None:
+        append_rows(arguments.csv, CASE_COLUMNS, [case_row(report, output)])
+    if arguments.json:
+        print(text, end="")
+    elif not arguments.quiet:
+        print("\n".join(case_summary(report, output)))
 
 
 def _read_type(
-    arguments: argparse.Namespace, models: Path, segmenter: Segmenter, case: Case
+    arguments: argparse.Namespace,
+    models: Path,
+    segmenter: Segmenter,
+    case: Case,
+    progress: Progress | None = None,
 ) -> CaseResults:
     from brain_tumor.explanation.analyst import Analyst, in_words_of
     from brain_tumor.explanation.case_report import CaseResults
@@ -315,7 +384,12 @@ def _read_type(
     analyst = Analyst(segmenter, lambda: reader)
     if options is not None:
         analyst.check(options)
+    if progress is not None:
+        progress.begin("outlining the tumour")
     segmentation = analyst.segment(case)
+    if progress is not None:
+        progress.done()
+        progress.begin("reading its type" if options is None else "reading and explaining its type")
     read = analyst.read_type(case, segmentation, second_reader=arguments.second_reader)
     if options is None:
         return CaseResults(segmentation, read)

@@ -120,7 +120,8 @@ def test_the_command_line_writes_everything_for_a_lone_t1c(tmp_path, capsys):
     phantom = make_phantom(spec)
     write_volume(tmp_path / "case_t1c.nii.gz", phantom.case.volumes[Sequence.T1C])
     output = tmp_path / "out"
-    assert main(["analyse", str(tmp_path / "case_t1c.nii.gz"), "--output", str(output)]) == 0
+    case = str(tmp_path / "case_t1c.nii.gz")
+    assert main(["analyse", case, "--output", str(output), "--json"]) == 0
     names = {"labelmap.nii.gz", "heatmap.nii.gz", "report.json", "report.html"}
     assert names <= {path.name for path in output.iterdir()}
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))

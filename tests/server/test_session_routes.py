@@ -56,6 +56,31 @@ def test_an_archive_of_sequences_is_unpacked(client, volume, name, query):
     assert params["sequences"]["used"] == ["t1c", "flair"]
 
 
+def test_sequences_of_a_session_are_told_by_hand(client, volume):
+    session = put(client, ("a.nii.gz", volume), ("b.nii.gz", volume)).json()["session_id"]
+    address = f"/infer/segmentation?session_id={session}&output=json"
+    assert client.post(address).status_code == 400
+    told = {"params": json.dumps({"t1c": "b.nii.gz", "flair": "a.nii.gz"})}
+    assert client.post(address, data=told).json()["sequences"]["used"] == ["t1c", "flair"]
+    for wrong in ({"t1c": "../../x.nii"}, {"t1c": "c.nii.gz"}, {"t1c": 3}, {"channels": "t1,pd"}):
+        assert client.post(address, data={"params": json.dumps(wrong)}).status_code == 400
+
+
+def test_channels_of_a_session_are_told_by_hand(client, volume):
+    files = [(f"BRATS_1_{n:04d}.nii.gz", volume) for n in (0, 1)]
+    session = put(client, *files).json()["session_id"]
+    address = f"/infer/segmentation?session_id={session}&output=json"
+    told = {"params": json.dumps({"channels": ["flair", "t1c"]})}
+    assert client.post(address, data=told).json()["sequences"]["used"] == ["t1c", "flair"]
+
+
+def test_sequences_of_a_stored_case_are_not_told_anew(client):
+    told = {"params": json.dumps({"channels": "t1"})}
+    refused = client.post("/infer/segmentation?image=LONE", data=told)
+    assert refused.status_code == 400
+    assert "told at its import" in refused.text
+
+
 @pytest.mark.parametrize(
     "entry", ["../evil.nii.gz", "/tmp/evil.nii.gz", "a/../../evil.nii.gz", "..\\evil.nii.gz"]
 )

@@ -17,6 +17,7 @@ LAYERS = (
     {"concepts"},
     {"explanation", "learning"},
     {"server"},
+    {"case_commands"},
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -33,6 +33,7 @@ from brain_tumor.cases.sequences import Sequence, recognise_sequence, without_su
 from brain_tumor.cases.sources import (
     TAKEN_AS_T1C,
     CaseSource,
+    Channel,
     Source,
     case_of_named,
     find_case,
@@ -107,11 +108,21 @@ def load_case(
     if sequences is None and channels is None and _is_imported(path):
         return resolve_case(path.parent, without_suffix(path.name), reference=reference)
     if channels is not None:
-        volumes = _read_stacked(path, channels)
-        named = CaseSource(case_id_from(without_suffix(path.name)), {})
+        named = _stacked(path, channels)
     else:
         named = find_case(path) if sequences is None else case_of_named(path, sequences)
-        named, volumes = read_case(named, pixel_mm=pixel_mm)
+    return load_source(named, reference=reference, case_id=case_id, pixel_mm=pixel_mm)
+
+
+def load_source(
+    named: CaseSource,
+    *,
+    reference: Sequence | None = None,
+    case_id: str | None = None,
+    pixel_mm: float | None = None,
+) -> LoadedCase:
+    """Load a case whose sequences are known; arguments and errors as for `load_case`."""
+    named, volumes = read_case(named, pixel_mm=pixel_mm)
     name = named.case_id if case_id is None else check_case_id(case_id)
     loaded = build_case(name, volumes, reference)
     return LoadedCase(loaded.case, named.warnings + loaded.warnings, named.notes)
@@ -279,14 +290,19 @@ def _is_imported(path: Path) -> bool:
     return path.is_file() and record.is_file() and find_reference(path.parent, case_id) == path
 
 
-def _read_stacked(path: Path, channels: tuple[Sequence, ...]) -> dict[Sequence, ReadVolume]:
+def _stacked(path: Path, channels: tuple[Sequence, ...]) -> CaseSource:
     if len(set(channels)) < len(channels) or not channels:
         given = ", ".join(s.value for s in channels) or "none"
         raise SequenceError(f"channels are {given}; expected different sequences, at least one")
-    return dict(zip(channels, read_channels(path, len(channels)), strict=True))
+    sources: dict[Sequence, Source] = {
+        s: Channel(path, n, len(channels)) for n, s in enumerate(channels)
+    }
+    return CaseSource(case_id_from(without_suffix(path.name)), sources)
 
 
 def _read_source(source: Source, pixel_mm: float | None) -> ReadVolume:
+    if isinstance(source, Channel):
+        return read_channels(source.path, source.count)[source.index]
     if not isinstance(source, Path):
         return read_dicom_series(source)
     if not is_picture(source):

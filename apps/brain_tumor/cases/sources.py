@@ -28,8 +28,29 @@ from brain_tumor.cases.sequences import (
 from brain_tumor.cases.series_choice import TAKEN_AS_NATIVE, choose_series
 from brain_tumor.errors import FileFormatError, SequenceError
 
-Source = Path | DicomSeries
-"""Where one sequence comes from: a file, or a DICOM series."""
+
+@dataclass(frozen=True)
+class Channel:
+    """One volume of a 4-D file.
+
+    Attributes:
+        path: NIfTI file.
+        index: Its place on the last axis.
+        count: How many volumes the file must hold.
+    """
+
+    path: Path
+    index: int
+    count: int
+
+    @property
+    def label(self) -> str:
+        """How a message calls it."""
+        return f"channel {self.index} of {self.path.name}"
+
+
+Source = Path | DicomSeries | Channel
+"""Where one sequence comes from: a file, a DICOM series, or a volume of a 4-D file."""
 
 TAKEN_AS_T1C = "no name tells the sequence; the volume is taken as t1c (T1 with contrast agent)"
 _MAX_LISTED = 12
@@ -61,8 +82,13 @@ class CaseSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """Files of the chosen sequences."""
-        chosen = self.sequences.values()
-        return tuple(p for s in chosen for p in ([s] if isinstance(s, Path) else s.files()))
+        found: list[Path] = []
+        for source in self.sequences.values():
+            if isinstance(source, DicomSeries):
+                found += source.files()
+            else:
+                found.append(source if isinstance(source, Path) else source.path)
+        return tuple(dict.fromkeys(found))
 
 
 def find_case(path: Path) -> CaseSource:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from brain_tumor.cases.by_hand import ByHand, cases_by_hand
 from brain_tumor.cases.case_ids import check_case_id, hashed_case_id
 from brain_tumor.cases.files.durable import (
     PRIVATE_FOLDER,
@@ -79,6 +80,7 @@ class ImportReport:
         notes: What was left aside, with file names; kept nowhere.
         message: Why it was refused.
         remedy: What to do about that.
+        title: Name that the case goes by, if its id had to differ.
     """
 
     case_id: str
@@ -89,10 +91,30 @@ class ImportReport:
     notes: tuple[str, ...] = ()
     message: str = ""
     remedy: str = ""
+    title: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Plain dictionary."""
+        return {
+            "case": self.case_id,
+            "status": self.status.value,
+            "reference": self.reference.value if self.reference else None,
+            "sequences": [s.value for s in self.sequences],
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "message": self.message,
+            "remedy": self.remedy,
+            "title": self.title,
+        }
 
 
 def import_cases(
-    source: Path, studies: Path, *, on_report: Callable[[ImportReport], None] | None = None
+    source: Path | None,
+    studies: Path,
+    *,
+    told: ByHand | None = None,
+    on_found: Callable[[int], None] | None = None,
+    on_report: Callable[[ImportReport], None] | None = None,
 ) -> list[ImportReport]:
     """Import every case of a source into a studies folder.
 
@@ -102,6 +124,8 @@ def import_cases(
     Args:
         source: A file, a case folder, a folder of case folders or a DICOM tree.
         studies: Studies folder; made if it does not exist.
+        told: Which sequence is which, where names do not tell; then the source may be None.
+        on_found: Called with the number of cases, before the first is imported.
         on_report: Called after each case, for progress.
 
     Returns:
@@ -112,7 +136,15 @@ def import_cases(
         FileFormatError: If the source does not exist or is a file of no known format.
         StorageError: If the studies folder cannot be made.
     """
-    found = find_cases(source)
+    if told:
+        named = cases_by_hand(source, told)
+        found = [FoundCase(case.case_id, case) for case in named]
+    elif source is not None:
+        found = find_cases(source)
+    else:
+        raise InputError("no source is named; expected a file or a folder")
+    if on_found is not None:
+        on_found(len(found))
     with storage_errors(studies.name):
         make_folder(studies / SEQUENCES_FOLDER)
         _remove_leftovers(studies / SEQUENCES_FOLDER)
@@ -171,6 +203,7 @@ def _import(source: CaseSource, studies: Path) -> ImportReport:
         loaded.case.present,
         source.warnings + loaded.warnings,
         source.notes,
+        title=record.title,
     )
 
 

@@ -26,6 +26,7 @@ from brain_tumor.server.tasks.inputs import (
     session_input,
     stored_input,
     stored_label,
+    take_told,
     uploaded_input,
     uploaded_label,
 )
@@ -50,10 +51,13 @@ def infer(
 ) -> Response:
     """Run a model on the first given of `session_id`, `file` and `image` (a case id).
 
-    `label` and `scribbles` are for models that correct a labelmap.
+    `label` and `scribbles` are for models that correct a labelmap. The params `t1`, `t1c`, `t2`,
+    `flair` and `channels` tell which uploaded file or volume is which sequence.
     """
     task = app.infer_task(check_name(model, "model"))
-    options = task.check_options(parse_object(params, "params"))
+    given = parse_object(params, "params")
+    told = take_told(given)
+    options = task.check_options(given)
     if output not in OUTPUTS:
         raise InputError(f"output is {output!r:.40}; expected one of {list(OUTPUTS)}")
     if not task.takes_label and (label is not None or scribbles is not None):
@@ -62,17 +66,22 @@ def infer(
         check_case_id(image)
     current, scribbled = _receive_label(app, label), _receive_label(app, scribbles)
     if session_id:
-        case_input = session_input(app.sessions().require(session_id))
+        case_input = session_input(app.sessions().require(session_id), told)
         case_input = replace(case_input, label=current, scribbles=scribbled)
         return _reply(app.run_task(task, case_input, options), output)
     if file is not None:
         with staging_folder(app) as folder:
             name = safe_filename(file.filename, "volume.nii.gz")
-            case_input = uploaded_input(receive_file(file, folder / name))
+            case_input = uploaded_input(receive_file(file, folder / name), told)
             case_input = replace(case_input, label=current, scribbles=scribbled)
             return _reply(app.run_task(task, case_input, options), output)
     if not image:
         raise InputError("the request names no input; expected image, session_id or file")
+    if told is not None:
+        raise InputError(
+            "params name sequences, but the case is stored; its sequences were told at its import",
+            remedy="Leave out t1, t1c, t2, flair and channels, or import the case again.",
+        )
     case_input = stored_input(app.datastore(), image)
     start = options.get("start", PROPOSAL)
     if label is None and start != PROPOSAL:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable
 from pathlib import Path
+from typing import Any
 
 from monailabel.utils.sessions import SessionInfo
 
+from brain_tumor.cases.by_hand import ByHand, one_case_by_hand, parse_channels
 from brain_tumor.cases.files.readers import read_labelmap
-from brain_tumor.cases.loading import load_case
+from brain_tumor.cases.loading import LoadedCase, load_case, load_source
+from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import resolve_case
 from brain_tumor.cases.study_layout import sequences_folder
+from brain_tumor.errors import InputError
 from brain_tumor.server.datastore.store import StudyDatastore
+from brain_tumor.server.http.validation import check_file_name
 from brain_tumor.server.tasks.base import CaseInput, LabelInput
 
 
@@ -28,15 +33,61 @@ def stored_input(datastore: StudyDatastore, image: str) -> CaseInput:
     return CaseInput(image, lambda: resolve_case(root, image), files)
 
 
-def session_input(session: SessionInfo) -> CaseInput:
-    """Case of a session: its one volume, or the sequences among its files."""
+def session_input(session: SessionInfo, told: ByHand | None = None) -> CaseInput:
+    """Case of a session: its one volume, or the sequences among its files.
+
+    Args:
+        session: Uploaded files.
+        told: Which sequence is which, where names do not tell; paths below the session's folder.
+
+    Raises:
+        InputError: If a path leads out of the session.
+    """
     image = Path(session.image)
-    return CaseInput(session.name, lambda: load_case(image), fingerprint([image]))
+    key = (fingerprint([image]), repr(told))
+    return CaseInput(session.name, lambda: _load(image, told), key)
 
 
-def uploaded_input(path: Path) -> CaseInput:
+def uploaded_input(path: Path, told: ByHand | None = None) -> CaseInput:
     """Volume that came with the request; it is used once, so nothing of it is cached."""
-    return CaseInput("upload", lambda: load_case(path), None)
+    return CaseInput("upload", lambda: _load(path, told), None)
+
+
+def take_told(params: dict[str, Any]) -> ByHand | None:
+    """Take what a request tells about the sequences out of its parameters.
+
+    The keys are `t1`, `t1c`, `t2` and `flair` (names of uploaded files) and `channels` (a list or
+    a text with commas), as the options of the command line.
+
+    Raises:
+        InputError: If a value is no file name, or the keys contradict each other.
+    """
+    files: dict[Sequence, Path] = {}
+    for sequence in Sequence:
+        name = params.pop(sequence.value, None)
+        if name is not None:
+            files[sequence] = Path(*_parts(name, sequence.value))
+    channels = params.pop("channels", None)
+    if isinstance(channels, list):
+        channels = ",".join(map(str, channels))
+    if channels is not None and not isinstance(channels, str):
+        raise InputError("channels is no list; expected for example 't1,t1c,t2,flair'")
+    told = ByHand(files, parse_channels(channels) if channels else ())
+    return told or None
+
+
+def _parts(name: object, key: str) -> list[str]:
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{key} is no text; expected the name of an uploaded file")
+    return [check_file_name(part, key) for part in name.split("/")]
+
+
+def _load(image: Path, told: ByHand | None) -> LoadedCase:
+    if told is None:
+        return load_case(image)
+    base = image if image.is_dir() else image.parent
+    inside = {sequence: base / path for sequence, path in told.files.items()}
+    return load_source(one_case_by_hand(image, ByHand(inside, told.channels)))
 
 
 def uploaded_label(path: Path) -> LabelInput:
