@@ -80,6 +80,16 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--origin", action="append", default=[], help="web page that may call")
+    serve.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name that a proxy passes on; may be given several times",
+    )
+    serve.add_argument(
+        "--root-path", default="", metavar="PATH", help="path below which a proxy serves"
+    )
     serve.set_defaults(run=_serve)
 
     importing = commands.add_parser("import", help="copy cases into a studies folder")
@@ -256,7 +266,14 @@ def _serve(arguments: argparse.Namespace) -> None:
     print(f"Serving {arguments.studies} on http://{arguments.host}:{arguments.port}")
     print("3D Slicer: module TumorLens (slicer_extension) or MONAI Label -> this address.")
     print("Stop with Ctrl+C.", flush=True)
-    serve(arguments.studies, arguments.host, arguments.port, origins=arguments.origin)
+    serve(
+        arguments.studies,
+        arguments.host,
+        arguments.port,
+        origins=arguments.origin,
+        allowed=arguments.allowed_host,
+        root_path=arguments.root_path,
+    )
 
 
 def _import(arguments: argparse.Namespace) -> None:

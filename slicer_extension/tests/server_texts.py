@@ -77,7 +77,9 @@ ERRORS = (
 """Files whose errors requests of the panel can meet."""
 NOT_FOR_THE_PANEL = (
     "MONAI_LABEL_AUTH_ENABLE", "Unset it", "{TOKEN_ENV} has", "7 has 7 characters", "Make one with",
-    "a web page of", "another web site", "Name the page", "Open the address", "allowed origin",
+    "a web page of", "another web site", "Name the page",
+    "allowed host is", "root path is", "Write it as in --", "Start the server with --origin",
+    "Open the address", "allowed origin",
     "no case has a final label", "exists already with another", "Choose another id",
     "Import that case again", "is taken by the sequences", "label_info can be read",
     "Remove segments that are no labels", "seconds_spent is", "has no JSON form",

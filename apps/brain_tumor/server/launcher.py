@@ -11,7 +11,15 @@ from pathlib import Path
 
 from brain_tumor.cases.files.durable import make_folder, storage_errors
 from brain_tumor.errors import InputError
-from brain_tumor.server.http.access import HOST_ENV, TOKEN_ENV, access_policy
+from brain_tumor.server.http.access import (
+    ALLOWED_HOSTS_ENV,
+    HOST_ENV,
+    ROOT_PATH_ENV,
+    TOKEN_ENV,
+    access_policy,
+    allowed_hosts,
+    root_path_of,
+)
 from brain_tumor.server.settings import quiet_environment, server_limits
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
@@ -29,6 +37,8 @@ def serve(
     *,
     token: str | None = None,
     origins: Iterable[str] = (),
+    allowed: Iterable[str] = (),
+    root_path: str = "",
     app_folder: Path = APP_FOLDER,
 ) -> None:
     """Serve a studies folder until the process is told to stop.
@@ -42,6 +52,8 @@ def serve(
         token: Bearer token; None takes `TUMORLENS_TOKEN`, else one is made up and shown where
             one is needed.
         origins: Web origins whose pages may call the server.
+        allowed: Host names that a proxy passes on, besides the server's own.
+        root_path: Path below which a proxy serves it.
         app_folder: Folder with the `main.py` to serve.
 
     Raises:
@@ -58,8 +70,12 @@ def serve(
     os.environ[HOST_ENV] = host
     if token is not None:
         os.environ[TOKEN_ENV] = token
-    allowed = list(origins)
-    access_policy(os.environ, [], allowed)  # both only to tell mistakes before the long imports
+    if names := allowed_hosts(allowed):
+        os.environ[ALLOWED_HOSTS_ENV] = ",".join(sorted(names))
+    if root_path:
+        os.environ[ROOT_PATH_ENV] = root_path_of(root_path)
+    pages = list(origins)
+    access_policy(os.environ, [], pages)  # both only to tell mistakes before the long imports
     server_limits(os.environ)
     _set_up_logging()
 
@@ -70,7 +86,7 @@ def serve(
     settings.MONAI_LABEL_STUDIES = str(studies.resolve())
     settings.MONAI_LABEL_SERVER_PORT = port
     settings.MONAI_LABEL_APP_CONF = {}
-    settings.MONAI_LABEL_CORS_ORIGINS = allowed or settings.MONAI_LABEL_CORS_ORIGINS
+    settings.MONAI_LABEL_CORS_ORIGINS = pages or settings.MONAI_LABEL_CORS_ORIGINS
     # child processes for trainings read these
     os.environ["MONAI_LABEL_APP_DIR"] = settings.MONAI_LABEL_APP_DIR
     os.environ["MONAI_LABEL_STUDIES"] = settings.MONAI_LABEL_STUDIES

@@ -22,7 +22,14 @@ from brain_tumor.errors import BusyError, StorageError, TumorLensError
 from brain_tumor.server.app import NAME, ServerApp
 from brain_tumor.server.datastore.store import PRIVATE_FOLDER
 from brain_tumor.server.ending import end_in_time
-from brain_tumor.server.http.access import TOKEN_ENV, AccessPolicy, access_policy
+from brain_tumor.server.http.access import (
+    ALLOWED_HOSTS_ENV,
+    ROOT_PATH_ENV,
+    TOKEN_ENV,
+    AccessPolicy,
+    access_policy,
+    root_path_of,
+)
 from brain_tumor.server.http.front import Front, take_over
 from brain_tumor.server.http.replies import REFERENCE_KEY, error_reply, internal_reply, reply_to
 from brain_tumor.server.http.slow_clients import end_slow_connections
@@ -59,14 +66,24 @@ def serve_through_front(app: ServerApp) -> None:
     keep_log_private()
     hold_studies(app)
     policy = access_policy(os.environ, sys.argv, map(str, settings.MONAI_LABEL_CORS_ORIGINS))
-    front = build_front(app, policy, stock=stock, inside=stock.middleware_stack)
+    root_path = root_path_of(os.environ.get(ROOT_PATH_ENV, ""))
+    front = build_front(
+        app, policy, stock=stock, inside=stock.middleware_stack, root_path=root_path
+    )
     take_over(stock, front)
     end_slow_connections()
     end_in_time(app.learning.jobs.close)
     announce(policy)
 
 
-def build_front(app: ServerApp, policy: AccessPolicy, *, stock: ASGIApp, inside: ASGIApp) -> Front:
+def build_front(
+    app: ServerApp,
+    policy: AccessPolicy,
+    *,
+    stock: ASGIApp,
+    inside: ASGIApp,
+    root_path: str = "",
+) -> Front:
     """Front with all routes behind it.
 
     Args:
@@ -74,9 +91,10 @@ def build_front(app: ServerApp, policy: AccessPolicy, *, stock: ASGIApp, inside:
         policy: Who may ask.
         stock: Stock application, for the pages that stay open.
         inside: Its own middleware and routes.
+        root_path: Path below which a proxy serves.
     """
     routes = build_routes(app, StockRoutes(stock, inside))
-    return Front(routes, policy, app.limits.max_body_bytes)
+    return Front(routes, policy, app.limits.max_body_bytes, root_path)
 
 
 def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
@@ -122,6 +140,12 @@ def hold_studies(app: ServerApp) -> None:
 
 def announce(policy: AccessPolicy) -> None:
     """Show a generated token once, on the terminal only: logs are kept, terminals are not."""
+    if os.environ.get(ALLOWED_HOSTS_ENV) and policy.token is None:
+        logger.warning(
+            "a proxy brings requests of other machines, and no token is asked for: set %s, or let "
+            "the proxy ask who they are",
+            TOKEN_ENV,
+        )
     if policy.generated:
         sys.stderr.write(
             f"\nThis server is reachable from the network, so every request needs a token:\n\n"

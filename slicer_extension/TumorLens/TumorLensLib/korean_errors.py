@@ -14,8 +14,8 @@ ERRORS: dict[str, str] = {
     "the Host header is {host}; expected the address this server was started with": (
         "Host 헤더가 {host}입니다. 서버를 시작한 주소여야 합니다"
     ),
-    "Use that address, or start the server with --host NAME": (
-        "그 주소를 사용하거나 --host 이름으로 서버를 시작하십시오"
+    "Use that address, or start the server with --allowed-host NAME": (
+        "그 주소를 사용하거나 --allowed-host 이름으로 서버를 시작하십시오"
     ),
     "this server needs its token; the request carries another or none": (
         "이 서버에는 토큰이 필요합니다. 요청의 토큰이 다르거나 없습니다"

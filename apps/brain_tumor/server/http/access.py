@@ -21,10 +21,14 @@ from brain_tumor.errors import AccessError, InputError
 
 TOKEN_ENV = "TUMORLENS_TOKEN"
 HOST_ENV = "TUMORLENS_HOST"
+ALLOWED_HOSTS_ENV = "TUMORLENS_ALLOWED_HOSTS"
+ROOT_PATH_ENV = "TUMORLENS_ROOT_PATH"
 MIN_TOKEN_CHARACTERS = 16
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.ASCII)
 _LOOPBACK_NAMES = frozenset({"localhost"})
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:]+")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ def access_policy(
     """Policy for the way this process was started.
 
     Args:
-        environ: Environment; `TUMORLENS_HOST` and `TUMORLENS_TOKEN` are read.
+        environ: Environment; `TUMORLENS_HOST`, `TUMORLENS_TOKEN` and `TUMORLENS_ALLOWED_HOSTS`
+            (names behind which a proxy serves, with commas) are read.
         argv: Command line; the `--host` of `monailabel start_server` is read.
         origins: Web origins allowed explicitly.
 
@@ -78,13 +83,56 @@ def access_policy(
     host = environ.get(HOST_ENV) or host_argument(argv)
     beyond = host is not None and not is_loopback(host)
     generated = beyond and token is None
+    allowed = frozenset(_origin(text) for text in origins)
+    # a page that may call the server may also be served beside it, by a proxy that keeps the Host
+    names = {_host_name(urlsplit(origin).netloc) for origin in allowed}
+    names |= allowed_hosts(environ.get(ALLOWED_HOSTS_ENV, "").split(","))
     return AccessPolicy(
         token=secrets.token_urlsafe(24) if generated else token,
-        hosts=_names_of(host) if beyond or token else frozenset(),
+        hosts=frozenset(names) | (_names_of(host) if beyond or token else frozenset()),
         any_address=beyond or token is not None,
-        origins=frozenset(_origin(text) for text in origins),
+        origins=allowed,
         generated=generated,
     )
+
+
+def allowed_hosts(names: Iterable[str]) -> frozenset[str]:
+    """Names that a proxy may pass on in the `Host` header, as they are compared.
+
+    Raises:
+        InputError: If one is no host name.
+
+    Example:
+        >>> sorted(allowed_hosts(["Imaging.Example.org", "pacs:8443", ""]))
+        ['imaging.example.org', 'pacs']
+    """
+    given = [name.strip() for name in names if name.strip()]
+    for name in given:
+        if not _HOST_NAME.fullmatch(_host_name(name)):
+            raise InputError(
+                f"allowed host is {name!r:.80}; expected a host name without scheme and path",
+                remedy="Write it as in --allowed-host imaging.example.org.",
+            )
+    return frozenset(_host_name(name) for name in given)
+
+
+def root_path_of(text: str) -> str:
+    """Path below which a proxy serves the server; empty if there is none.
+
+    Raises:
+        InputError: If it is no path.
+
+    Example:
+        >>> root_path_of("/tumorlens/"), root_path_of("")
+        ('/tumorlens', '')
+    """
+    path = text.strip().rstrip("/")
+    if path and not _ROOT_PATH.fullmatch(path):
+        raise InputError(
+            f"root path is {text!r:.80}; expected a path such as /tumorlens",
+            remedy="Write it as in --root-path /tumorlens.",
+        )
+    return path
 
 
 def host_argument(argv: Items[str]) -> str | None:
@@ -144,7 +192,7 @@ def check_host(policy: AccessPolicy, host: str | None) -> None:
     if not known and not (policy.any_address and _address(name) is not None):
         raise AccessError(
             f"the Host header is {host!r:.80}; expected the address this server was started with",
-            remedy="Use that address, or start the server with --host NAME.",
+            remedy="Use that address, or start the server with --allowed-host NAME.",
         )
 
 
@@ -170,7 +218,7 @@ def check_origin(policy: AccessPolicy, headers: Mapping[str, str], method: str) 
             return None
         raise AccessError(
             f"a web page of {origin!r:.80} sent this request; expected none or a listed origin",
-            remedy="Name the page's origin in MONAI_LABEL_CORS_ORIGINS if you trust it.",
+            remedy="Start the server with --origin and the page's origin if you trust it.",
         )
     site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
     if site in {"cross-site", "same-site"} and not (mode == "navigate" and method == "GET"):

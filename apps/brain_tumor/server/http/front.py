@@ -53,12 +53,16 @@ class Front:
         routes: The application behind.
         policy: Who may.
         max_body_bytes: Largest request body.
+        root_path: Path below which a proxy serves this server, whether it takes it off or not.
     """
 
-    def __init__(self, routes: ASGIApp, policy: AccessPolicy, max_body_bytes: int) -> None:
+    def __init__(
+        self, routes: ASGIApp, policy: AccessPolicy, max_body_bytes: int, root_path: str = ""
+    ) -> None:
         self._routes = routes
         self._policy = policy
         self._max_body_bytes = max_body_bytes
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other protocols than HTTP are closed."""
@@ -66,6 +70,7 @@ class Front:
             await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return
+        scope = _below(scope, self._root_path)
         headers = Headers(scope=scope)
         kind = headers.get("content-type", "")
         limit = body_limit(scope["method"], scope["path"], kind, self._max_body_bytes)
@@ -116,6 +121,17 @@ class Front:
             challenge = {"WWW-Authenticate": "Bearer", **_CLOSE}
             return error_reply(error, status=401, code="unauthorised", headers=challenge)
         return None
+
+
+def _below(scope: Scope, root_path: str) -> Scope:
+    """Request as if it were asked at the root; links in replies lead below the root path."""
+    if not root_path:
+        return scope
+    path, raw = scope["path"], scope.get("raw_path") or b""
+    if path == root_path or path.startswith(f"{root_path}/"):
+        path = path[len(root_path) :] or "/"
+        raw = raw[len(root_path) :] or b"/"
+    return {**scope, "path": path, "raw_path": raw, "root_path": root_path}
 
 
 class _Exchange:
