@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from brain_tumor.errors import ModelError
 MODELS_ENV = "TUMORLENS_MODELS"
 METADATA = Path("configs/metadata.json")
 WEIGHTS = Path("models/model.safetensors")
+CARD = Path("docs/README.md")
+_RECORDED = re.compile(r"[Ww]eights sha256 `([0-9a-f]{64})`")
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,56 @@ def models_folder() -> Path:
     """Folder of the shipped bundles: `$TUMORLENS_MODELS`, else `models/` of the checkout."""
     named = os.environ.get(MODELS_ENV)
     return Path(named) if named else Path(__file__).resolve().parents[2] / "models"
+
+
+def check_recorded(models: Path) -> None:
+    """Compare the weights of every shipped bundle with the checksum on its card.
+
+    A card is written by the command that measures the weights, so weights that are not those of
+    the card are not the ones whose figures the users know. A bundle without a card is passed over.
+
+    Args:
+        models: Folder of the shipped bundles.
+
+    Raises:
+        ModelError: If the weights of a bundle are others.
+    """
+    for path in sorted(models.glob(f"*/{METADATA}")) if models.is_dir() else []:
+        folder = path.parents[len(METADATA.parts) - 1]
+        recorded = _recorded_sha256(folder / CARD)
+        if recorded is not None and _is_recorded(folder, recorded, *_stamp(folder / WEIGHTS)):
+            continue
+        version = read_bundle(folder).version
+        if recorded not in (None, version.sha256):
+            raise ModelError(
+                f"weights of {version.name} {version.version} are not those of their card: "
+                f"checksum {version.sha256[:12]}, expected {recorded:.12}",
+                remedy="Restore the model folder from its release; or, if the weights are new, "
+                "measure them (tumorlens evaluate), which writes the card.",
+            )
+
+
+@lru_cache(maxsize=64)
+def _is_recorded(folder: Path, recorded: str, mtime_ns: int, size: int) -> bool:
+    """Whether the weights are those of the card; time and size only tell files apart."""
+    return read_bundle(folder).version.sha256 == recorded
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written; zeros where there is none."""
+    if not path.is_file():
+        return 0, 0
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+def _recorded_sha256(card: Path) -> str | None:
+    """Checksum of the weights on a card; None if there is none."""
+    try:
+        found = _RECORDED.search(card.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found.group(1) if found else None
 
 
 def read_bundle(path: Path) -> Bundle:

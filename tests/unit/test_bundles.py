@@ -3,7 +3,7 @@ import json
 
 import pytest
 import torch
-from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
+from brain_tumor.bundles import CARD, METADATA, WEIGHTS, check_recorded, models_folder, read_bundle
 from brain_tumor.errors import ModelError
 from safetensors.torch import save_file
 
@@ -48,3 +48,27 @@ def test_damaged_metadata_is_refused_in_words(a_bundle, text):
     (a_bundle / METADATA).write_text(text)
     with pytest.raises(ModelError, match="cannot be read"):
         read_bundle(a_bundle)
+
+
+def test_weights_that_are_not_those_of_the_card_are_refused(a_bundle, tmp_path_factory):
+    models = tmp_path_factory.mktemp("models")
+    a_bundle.rename(models / "toy")
+    bundle = models / "toy"
+    check_recorded(models)  # without a card
+    digest = hashlib.sha256((bundle / WEIGHTS).read_bytes()).hexdigest()
+    (bundle / CARD).parent.mkdir()
+    (bundle / CARD).write_text(f"# Toy\n\nVersion 1.2.3, weights sha256 `{digest}`.\n")
+    check_recorded(models)
+    changed = bytearray((bundle / WEIGHTS).read_bytes())
+    changed[-1] ^= 1
+    (bundle / WEIGHTS).write_bytes(changed)
+    with pytest.raises(ModelError, match=r"weights of toy 1\.2\.3 are not those of their card"):
+        check_recorded(models)
+
+
+def test_every_shipped_bundle_has_its_checksum_on_its_card():
+    bundles = [path.parents[1] for path in models_folder().glob(f"*/{METADATA}")]
+    assert len(bundles) >= 4
+    for bundle in bundles:
+        digest = hashlib.sha256((bundle / WEIGHTS).read_bytes()).hexdigest()
+        assert f"eights sha256 `{digest}`" in (bundle / CARD).read_text(encoding="utf-8")

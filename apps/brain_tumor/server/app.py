@@ -21,7 +21,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor import __version__
-from brain_tumor.bundles import models_folder
+from brain_tumor.bundles import check_recorded, models_folder
 from brain_tumor.cases.files.durable import storage_errors
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
 from brain_tumor.explanation.analyst import Analyst
@@ -104,6 +104,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.readers = ReadingGate()
         self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
         self.registry = ModelRegistry(models_folder(), self._root / PRIVATE_FOLDER / "models")
+        check_recorded(models_folder())
         self._segmenter = RememberingSegmenter(self.load_segmenter())
         self.folder_lock: FileLock | None = None
         super().__init__(

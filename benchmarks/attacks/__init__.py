@@ -1,0 +1,1 @@
+"""Attacks on the server: a fuzzer, and the heavy inputs with what they cost."""
