@@ -31,7 +31,7 @@ def test_the_stock_page_is_behind_the_front(client):
         ("POST", "/scoring/dice", "strategies"),
         ("POST", "/infer/wsi/segmentation", "slides"),
         ("POST", "/infer/wsi_v2/segmentation", "slides"),
-        ("POST", "/auth/token", "Bearer"),
+        ("GET", "/ohif/", "Slicer"),
     ],
 )
 def test_a_dangerous_stock_route_is_closed_and_says_what_to_do(client, method, path, hint):

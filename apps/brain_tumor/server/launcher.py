@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def serve(
     """
     if not 0 <= port <= MAX_PORT:
         raise InputError(f"port is {port}; expected 0-{MAX_PORT}")
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(studies), re.IGNORECASE):
+        raise InputError(
+            f"studies is the address {str(studies)!r:.80}; expected a folder",
+            remedy="DICOM servers are not supported; import the studies first: "
+            "tumorlens import SOURCE --studies DIR.",
+        )
     with storage_errors(studies.name):
         make_folder(studies)
     os.environ.update(quiet_environment(os.environ))

@@ -36,6 +36,7 @@ from brain_tumor.server.http.slow_clients import end_slow_connections
 from brain_tumor.server.http.stock import StockRoutes
 from brain_tumor.server.logs import keep_log_private
 from brain_tumor.server.routes import (
+    auth,
     cases,
     corrections,
     images,
@@ -94,6 +95,7 @@ def build_front(
         root_path: Path below which a proxy serves.
     """
     routes = build_routes(app, StockRoutes(stock, inside))
+    routes.state.policy = policy
     return Front(routes, policy, app.limits.max_body_bytes, root_path)
 
 
@@ -108,7 +110,7 @@ def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
         redoc_url=None,
     )
     routes.state.server = app
-    for module in (inference, labels, images, uploads, work, corrections, cases, models):
+    for module in (auth, inference, labels, images, uploads, work, corrections, cases, models):
         routes.include_router(module.router)
     for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
         routes.add_exception_handler(kind, _foreseen)

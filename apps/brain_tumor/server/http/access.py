@@ -235,9 +235,15 @@ def check_token(policy: AccessPolicy, authorization: str | None) -> None:
     if policy.token is None:
         return
     scheme, _, sent = (authorization or "").partition(" ")
-    wanted = policy.token.encode()
-    if scheme.lower() != "bearer" or not hmac.compare_digest(sent.strip().encode(), wanted):
+    if scheme.lower() != "bearer" or not is_token(policy, sent.strip()):
         raise AccessError("this server needs its token; the request carries another or none")
+
+
+def is_token(policy: AccessPolicy, sent: str) -> bool:
+    """Whether a text is the token, in constant time."""
+    wanted = (policy.token or "").encode()
+    same = hmac.compare_digest(sent.encode("utf-8", "surrogatepass"), wanted)
+    return policy.token is not None and same
 
 
 def _names_of(host: str | None) -> frozenset[str]:

@@ -41,7 +41,9 @@ _DRAINED_BYTES = 64 * 1024
 """What is read of a body that nobody wants, so that its sender gets to read the reply."""
 _CLOSE = {"Connection": "close"}
 
-_SLASHED = frozenset({"/info", "/datastore", "/train", "/session", "/scoring"})
+_LOGIN = frozenset({"/auth", "/auth/", "/auth/token"})
+"""Addresses that clients ask before they have the token."""
+_SLASHED = frozenset({"/auth", "/info", "/datastore", "/train", "/session", "/scoring"})
 _UNSLASHED = frozenset({"/batch/infer/"})
 """Addresses that clients write with or without the final slash."""
 
@@ -84,7 +86,7 @@ class Front:
         if reply is not None:
             await exchange.reply(reply)
             return
-        reply = self._ask_for_token(headers)
+        reply = None if scope["path"] in _LOGIN else self._ask_for_token(headers)
         drained = _DRAINED_BYTES if reply is not None else 2 * limit
         reply = reply or _refuse_length(headers, limit)
         if reply is not None:

@@ -14,7 +14,7 @@ from brain_tumor.errors import NotFoundError
 from brain_tumor.server.http.replies import error_reply, status_reply
 
 OPEN_PATHS = frozenset({"/", "/docs", "/favicon.ico"})
-OPEN_FOLDERS = ("/static/", "/ohif/")
+OPEN_FOLDERS = ("/static/",)
 
 CLOSED: Mapping[str, str] = MappingProxyType(
     {
@@ -25,7 +25,8 @@ CLOSED: Mapping[str, str] = MappingProxyType(
         "/scoring": "Scores are kept by the strategies of this server.",
         "/infer/wsi": "This server reads volumes, no slides.",
         "/infer/wsi_v2": "This server reads volumes, no slides.",
-        "/auth": "Send the server's token as 'Authorization: Bearer TOKEN'.",
+        "/auth": "Log in with POST /auth/token, or send 'Authorization: Bearer TOKEN'.",
+        "/ohif": "OHIF needs a DICOM server, which this server does not read; use 3D Slicer.",
     }
 )
 """Stock routes that are closed on purpose, and what to do instead."""

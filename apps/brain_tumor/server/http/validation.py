@@ -230,10 +230,14 @@ STOCK_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "label_info": Parameter((list, dict, type(None))),
         "device": Parameter((str, type(None))),
         "logging": Parameter((str, type(None))),
+        **dict.fromkeys(
+            ("reset_state", "largest_cc", "restore_label_idx", "roi", "operation"),
+            Parameter((bool, int, float, str, list, dict, type(None)), affects_result=False),
+        ),
     }
 )
-"""What stock clients send with every inference. `device` and `logging` are the server's business
-and have no effect."""
+"""What stock clients send with every inference. `device`, `logging` and what only models of other
+servers know (the last line) have no effect."""
 
 
 def check_params(

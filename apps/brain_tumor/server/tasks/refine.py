@@ -19,7 +19,14 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.files.writers import encode_labelmap
 from brain_tumor.cases.loading import LoadedCase
-from brain_tumor.labels import SCHEME_LABELS, Label, LabelArray, LabelScheme, check_scheme
+from brain_tumor.labels import (
+    SCHEME_LABELS,
+    Label,
+    LabelArray,
+    LabelScheme,
+    check_scheme,
+    label_names,
+)
 from brain_tumor.segmentation.refinement.evidence import Evidence, gather_evidence
 from brain_tumor.segmentation.refinement.refine import refine
 from brain_tumor.segmentation.refinement.strokes import (
@@ -87,6 +94,8 @@ class RefineTask(CaseInferTask[Refinement]):
             "Corrects a labelmap by clicks: each says what is there, or that nothing is",
             services,
         )
+        # stock clients offer negative clicks where the model has a background
+        self.labels = {**label_names(), "background": int(Label.BACKGROUND)}
         self._segmentation = segmentation
         # a click is light work: it does not queue behind other cases' networks
         self._light = InferenceGate()
