@@ -91,6 +91,13 @@ class StorageError(TumorLensError, RuntimeError):
     default_remedy = "Free disk space or fix permissions of the studies folder; nothing was lost."
 
 
+class ConflictError(TumorLensError, RuntimeError):
+    """Something changed since the client looked at it; what it sent was not stored."""
+
+    code = "conflict"
+    default_remedy = "Load the case again, and send what is still right."
+
+
 class BusyError(TumorLensError, RuntimeError):
     """The server has as much work as it takes at once."""
 

@@ -20,6 +20,17 @@ ERRORS: dict[str, str] = {
     "this server needs its token; the request carries another or none": (
         "이 서버에는 토큰이 필요합니다. 요청의 토큰이 다르거나 없습니다"
     ),
+    "the volume of case '{case}' was replaced meanwhile": (
+        "증례 '{case}'의 볼륨이 그 사이에 바뀌었습니다"
+    ),
+    "label {tag} of case '{case}' is at version {now}, saved by {who}; "
+    "yours started from version {base}": (
+        "증례 '{case}'의 레이블 {tag}은(는) {who}이(가) 저장한 버전 {now}입니다. "
+        "보내신 것은 버전 {base}에서 시작했습니다"
+    ),
+    "Load the newer version and compare, or submit again with force: both are kept": (
+        "더 새로운 버전을 불러와 비교하거나 force로 다시 제출하십시오. 둘 다 보존됩니다"
+    ),
     "the server reads as many uploads as it can at once": (
         "서버가 한 번에 읽을 수 있는 만큼의 업로드를 읽고 있습니다"
     ),

@@ -114,6 +114,11 @@ class CaseBook:
             _add(connection, case_id, CaseEvent.REOPENED, client, None, moment)
             return _states(connection, moment, case_id)[case_id]
 
+    def state(self, case_id: str) -> CaseState:
+        """State of one case."""
+        with self._database.transaction() as connection:
+            return _states(connection, datetime.now(UTC), case_id).get(case_id, CaseState())
+
     def states(self, *, now: datetime | None = None) -> dict[str, CaseState]:
         """State of every case that has any event."""
         with self._database.transaction() as connection:
@@ -251,6 +256,20 @@ class ResultBook:
             query = query.where(results.c.at <= until)
         with self._database.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def volume_seen_by(self, case_id: str, client: str) -> str | None:
+        """Checksum of the volume of a client's newest result for a case; None without one."""
+        results, cases = schema.results, schema.cases
+        query = (
+            sa.select(cases.c.image_sha256)
+            .join(results, cases.c.id == results.c.case)
+            .where(cases.c.case_id == case_id, results.c.client == client)
+            .order_by(results.c.id.desc())
+            .limit(1)
+        )
+        with self._database.transaction() as connection:
+            found: str | None = connection.execute(query).scalar()
+            return found
 
     def newest(self) -> dict[str, str]:
         """Time of the newest result of every case."""

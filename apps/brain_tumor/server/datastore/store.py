@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import secrets
 import time
 import zipfile
@@ -32,7 +33,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.cases.files.durable import make_folder, storage_errors
 from brain_tumor.cases.study_layout import sequences_folder
-from brain_tumor.errors import InputError, NotFoundError, StorageError
+from brain_tumor.errors import ConflictError, InputError, NotFoundError, StorageError
 from brain_tumor.server.datastore.file_batch import remove_leftovers
 from brain_tumor.server.datastore.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
 from brain_tumor.server.datastore.index import Change, StudyIndex, label_files
@@ -369,7 +370,13 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         return image_id
 
     def submit_label(
-        self, image_id: str, label: Path, tag: str, info: Mapping[str, Any] | None
+        self,
+        image_id: str,
+        label: Path,
+        tag: str,
+        info: Mapping[str, Any] | None,
+        *,
+        base_version: int | None = None,
     ) -> LabelVersion:
         """Check and store a label as the newest version of its tag.
 
@@ -378,6 +385,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             label: Label file; not changed.
             tag: Label tag.
             info: What the client sent along; `client_id` names the annotator.
+            base_version: Version that it started from, 0 for none; None if it need not be the
+                newest.
 
         Returns:
             The version; it is on disk.
@@ -385,14 +394,20 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         Raises:
             NotFoundError: If there is no such case.
             InputError: If the label is refused.
+            ConflictError: If another version came in between, or the volume was replaced while
+                the label was checked.
             StorageError: If it cannot be stored; then nothing changed, unless the message says that
                 the label is stored and only the ledger lacks it.
         """
         tag = check_tag(tag)
         image = self.require_image(image_id)
         plain = merged_info({}, info or {}, f"the label of case '{image_id}'")
+        before = image.stat()
         accepted = self._check_label(label, image, plain)
         with self._index.mutex:
+            self._check_unchanged(image_id, image, before)
+            if base_version is not None:
+                self._check_base(image_id, tag, base_version)
             proposal = self.get_image_info(image_id).get("proposed_by")
             new = NewVersion(
                 event=LabelEvent.SAVED,
@@ -402,6 +417,25 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             )
             stored = self._put_label(image_id, tag, accepted.content, accepted.suffix, new)
         return self._announced(stored)
+
+    def _check_unchanged(self, image_id: str, image: Path, before: os.stat_result) -> None:
+        """Refuse a label whose volume was replaced while it was read."""
+        now = image.stat() if image.is_file() else None
+        if now is None or (now.st_mtime_ns, now.st_ino) != (before.st_mtime_ns, before.st_ino):
+            raise ConflictError(f"the volume of case '{image_id}' was replaced meanwhile")
+
+    def _check_base(self, image_id: str, tag: str, base_version: int) -> None:
+        """Refuse a label that started from another version than the newest."""
+        newest = self._history.latest(image_id, tag)
+        number = 0 if newest is None else newest.version
+        if number != base_version:
+            who = newest.saved_by if newest is not None and newest.saved_by else "somebody"
+            raise ConflictError(
+                f"label {tag} of case '{image_id}' is at version {number}, saved by {who}; yours "
+                f"started from version {base_version}",
+                remedy="Load the newer version and compare, or submit again with force: both are "
+                "kept.",
+            )
 
     def restore_label(self, image_id: str, tag: str, number: int, by: str | None) -> LabelVersion:
         """Bring a version back as the newest one.

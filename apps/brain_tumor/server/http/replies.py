@@ -28,6 +28,7 @@ from starlette.exceptions import HTTPException
 from brain_tumor.errors import (
     AccessError,
     BusyError,
+    ConflictError,
     InputError,
     ModelError,
     NotFoundError,
@@ -40,6 +41,7 @@ STATUS_BY_ERROR: tuple[tuple[type[TumorLensError], int], ...] = (
     (AccessError, 403),
     (NotFoundError, 404),
     (ModelError, 500),
+    (ConflictError, 409),
     (BusyError, 503),
     (StorageError, 507),
     (TumorLensError, 500),

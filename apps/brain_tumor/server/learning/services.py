@@ -10,7 +10,7 @@ from typing import Any
 
 from brain_tumor.cases.checksums import file_sha256
 from brain_tumor.cases.study_layout import PATIENT_KEY, clean_patient
-from brain_tumor.errors import InputError
+from brain_tumor.errors import ConflictError, InputError
 from brain_tumor.learning.ledger.database import LedgerDatabase, ledger_url
 from brain_tumor.learning.ledger.ledger import CaseRef, Ledger
 from brain_tumor.learning.registry.registry import ModelRegistry
@@ -94,6 +94,26 @@ class LearningServices:
                 f"its patient cannot become '{told}'",
                 remedy="Tell the patient before the first inference; or add the volume again "
                 "under another id, with its patient.",
+            )
+
+    def check_volume(self, image: str, told: str | None, client: str | None) -> None:
+        """Refuse a label that was drawn on a volume which was replaced since.
+
+        Args:
+            image: Case.
+            told: Checksum of the volume as the client tells it, if it does.
+            client: Who sends the label; without a checksum, the volume of its newest result counts.
+
+        Raises:
+            ConflictError: If the case has another volume now.
+        """
+        now = self.case_ref(image).image_sha256
+        seen = told or (self.ledger.results.volume_seen_by(image, client) if client else None)
+        if seen not in (None, now):
+            raise ConflictError(
+                f"the volume of case '{image}' was replaced after this label was begun",
+                remedy="Load the case again and draw on the new volume; or submit with force, if "
+                "the label fits it.",
             )
 
     def on_result(self, image: str, params: Mapping[str, Any], client: str | None) -> None:

@@ -9,11 +9,14 @@ from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError
+from brain_tumor.server.datastore.history import LabelVersion
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import FilePart, file_reply, json_reply, media_type
 from brain_tumor.server.http.validation import (
+    Parameter,
     check_client_id,
     check_info,
+    check_params,
     check_tag,
     parse_object,
     safe_filename,
@@ -23,6 +26,14 @@ from brain_tumor.server.learning.labels import check_effort
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
 
 router = APIRouter(prefix="/datastore", tags=["Labels"], route_class=BoundedRoute)
+
+
+_MEETING = {
+    "base_version": Parameter((int, type(None))),
+    "image_sha256": Parameter((str, type(None))),
+    "force": Parameter((bool,), default=False),
+}
+"""What a client may tell so that two annotators do not overwrite each other."""
 
 
 @router.put("/label", summary="Submit a label as the newest version of its tag")
@@ -37,10 +48,21 @@ def save_label(
     info = check_info(parse_object(params, "params"), "params")
     check_client_id(info)
     check_effort(info)
+    given = {key: info.pop(key) for key in _MEETING if key in info}
+    told, client = check_params(given, _MEETING), info.get("client_id")
+    base = told["base_version"]
+    if not told["force"]:
+        app.learning.check_volume(check_case_id(image), told["image_sha256"], client)
     with app.readers.reading(), staging_folder(app) as folder:
         name = safe_filename(label.filename, f"{image}.nii.gz")
         path = receive_file(label, folder / f"label{volume_suffix(name, 'label')}")
-        version = app.datastore().submit_label(check_case_id(image), path, tag or "final", info)
+        version = app.datastore().submit_label(
+            check_case_id(image),
+            path,
+            tag or "final",
+            info,
+            base_version=None if told["force"] else base,
+        )
     more = app.on_save_label(image, image) or {}
     return json_reply(
         {
@@ -50,8 +72,23 @@ def save_label(
             "tag": version.tag,
             "version": version.version,
             "sha256": version.sha256,
+            "warnings": _warnings(app, version, base, client),
         }
     )
+
+
+def _warnings(app: App, version: LabelVersion, base: int | None, client: str | None) -> list[str]:
+    """What an annotator must know about others who work on the case."""
+    found = []
+    if base is not None and version.version > base + 1:
+        found.append(
+            f"Version {version.version - 1} was submitted after the version {base} that yours "
+            "started from; both are kept."
+        )
+    holder = app.learning.ledger.cases.state(version.image).reserved_by
+    if holder not in (None, client):
+        found.append(f"This case is reserved by {holder}.")
+    return found
 
 
 @router.get("/label", summary="Download a label")
