@@ -46,8 +46,8 @@ from brain_tumor.learning.retraining.loop import Schedule, fine_tune
 from brain_tumor.learning.retraining.segmentation_tuner import SegmentationTuner
 from brain_tumor.learning.retraining.tuner import CHANGED, Examples, write_example
 from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
+from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.networks import build_unet
-from brain_tumor.segmentation.training.validation import region_dice
 from safetensors.torch import save_file
 
 from benchmarks.environment import write_result

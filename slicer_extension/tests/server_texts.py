@@ -29,11 +29,11 @@ SPOKEN = {
         "shuffling_reason",
     ),
     "explanation/region_heat.py": ("_reasons",),
-    "explanation/second_reader.py": ("_class_of_words",),
+    "explanation/type_reader.py": ("_class_of_words",),
     "learning/retraining/job.py": ("_work", "_confirmed"),
     "learning/retraining/job_ending.py": ("stop", "_finish", "symptoms_switched_off"),
     "server/learning/jobs.py": ("_watch",),
-    "server/strategies.py": ("__init__",),
+    "server/learning/strategies.py": ("__init__",),
     "learning/gate/promotion.py": (
         "_better",
         "_no_forgetting",

@@ -15,10 +15,10 @@ from brain_tumor.explanation.facts.model import (
     HeatFacts,
     Side,
     SimilarCase,
+    SymptomFact,
     UndeterminedReason,
 )
 from brain_tumor.explanation.facts.reference import QUANTILE_LEVELS, FeatureReference
-from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import Region, TumorType
 
 G, M, P = TumorType

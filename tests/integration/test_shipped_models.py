@@ -17,9 +17,9 @@ from brain_tumor.cases.studies import import_cases
 from brain_tumor.labels import LabelScheme, Region, TumorType, region_mask
 from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from brain_tumor.segmentation.cards.subregions import card_of
+from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.segmenter import load_segmenter
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
-from brain_tumor.segmentation.training.validation import region_dice
 from brain_tumor.server.launcher import APP_FOLDER
 
 from tests.helpers.server import free_port, launcher_command, parse_reply, running

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from brain_tumor.errors import StorageError
-from brain_tumor.learning.corrected_masks import corrected_masks
+from brain_tumor.learning.ledger.ledger import corrected_masks
 
 from tests.helpers.server import (
     AFFINE,

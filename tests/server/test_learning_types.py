@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from brain_tumor.bundles import MODELS_ENV, WEIGHTS, read_bundle
-from brain_tumor.classification.fingerprint import embedding_sha256
+from brain_tumor.classification.model.network import embedding_sha256
 from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.explanation.type_reader import NO_SYMPTOMS
 from brain_tumor.labels import TYPES, Label, LabelScheme

@@ -1,5 +1,5 @@
 import pytest
-from brain_tumor.server.strategies import FirstStrategy, RandomStrategy
+from brain_tumor.server.learning.strategies import FirstStrategy, RandomStrategy
 
 from tests.helpers.server import MODEL, Gate, ThresholdSegmenter, write_label
 from tests.server.conftest import InProcessApp, client_of, refusal

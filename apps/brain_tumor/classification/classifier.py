@@ -18,7 +18,6 @@ from scipy import ndimage
 from brain_tumor.bundles import Bundle, ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
-from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import (
     CaseSlice,
     cut_patch,
@@ -34,18 +33,17 @@ from brain_tumor.classification.features.features import (
 )
 from brain_tumor.classification.features.measurement import missing
 from brain_tumor.classification.features.outline import MIN_PIXELS, MaskArray
-from brain_tumor.classification.model.calibration import Calibration
+from brain_tumor.classification.model.calibration import Calibration, pool_slices
 from brain_tumor.classification.model.network import (
     HybridNetwork,
     NetworkArguments,
     load_network,
 )
-from brain_tumor.classification.model.plausibility import plausibility
+from brain_tumor.classification.model.plausibility import outline_agreement, plausibility
 from brain_tumor.classification.model.training_statistics import (
     ClassifierStatistics,
     read_statistics,
 )
-from brain_tumor.classification.pooling import pool_slices
 from brain_tumor.classification.result import (
     ClassificationResult,
     OutlierScore,

@@ -11,18 +11,15 @@ from brain_tumor.cases.case import Case
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.explanation.case_facts import case_facts
-from brain_tumor.explanation.checked_heat import CheckedHeat
 from brain_tumor.explanation.facts.atlas import installed_atlas
-from brain_tumor.explanation.facts.model import Facts
-from brain_tumor.explanation.faithfulness.report import FaithfulnessReport
+from brain_tumor.explanation.facts.model import Facts, symptom_facts
+from brain_tumor.explanation.faithfulness.report import CheckedHeat, FaithfulnessReport
 from brain_tumor.explanation.heat.volume import HeatVolume
 from brain_tumor.explanation.options import ExplanationOptions
 from brain_tumor.explanation.rationale.rationale import Rationale, explain_in_words
 from brain_tumor.explanation.region_heat import explain_region
-from brain_tumor.explanation.second_reader import TypeReading, second_reader_warnings
-from brain_tumor.explanation.symptom_facts import symptom_facts
 from brain_tumor.explanation.type_heat import explain_type
-from brain_tumor.explanation.type_reader import TypeReader
+from brain_tumor.explanation.type_reader import TypeReader, TypeReading, second_reader_warnings
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 
 

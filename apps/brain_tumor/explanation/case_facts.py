@@ -17,15 +17,16 @@ from brain_tumor.classification.classifier import (
 )
 from brain_tumor.classification.features.case_shape import largest_piece
 from brain_tumor.classification.result import ClassificationResult, SliceReading
-from brain_tumor.explanation.changed_measurement import probabilities_if_changed
 from brain_tumor.explanation.facts.atlas import BrainAtlas
-from brain_tumor.explanation.facts.counterfactual import find_counterfactual
+from brain_tumor.explanation.facts.counterfactual import (
+    find_counterfactual,
+    probabilities_if_changed,
+)
 from brain_tumor.explanation.facts.evidence import CaseMeasurements, PixelToRas, build_facts
 from brain_tumor.explanation.facts.location import TumourPlace, tumour_place
-from brain_tumor.explanation.facts.model import Decision, Facts, HeatFacts, PointMm
+from brain_tumor.explanation.facts.model import Decision, Facts, HeatFacts, PointMm, SymptomFact
 from brain_tumor.explanation.facts.similar_cases import similar_cases
 from brain_tumor.explanation.heat.volume import HeatVolume, heat_near
-from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import TYPES, TumorType
 from brain_tumor.segmentation.result import SegmentationResult

@@ -8,8 +8,8 @@ from typing import Any
 from brain_tumor.cases.loading import LoadedCase
 from brain_tumor.classification.report import classification_section
 from brain_tumor.explanation.analyst import Explanation
-from brain_tumor.explanation.second_reader import TypeReading
 from brain_tumor.explanation.sections import explanation_sections, second_reader_section
+from brain_tumor.explanation.type_reader import TypeReading
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
 

@@ -15,13 +15,13 @@ from torch import nn
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.preprocessing import SHAPE_MULTIPLE, WorkingCase, to_working_grid
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.checked_heat import CheckedHeat
 from brain_tumor.explanation.facts.model import LEAST_INSIDE_SHARE
 from brain_tumor.explanation.faithfulness.cascade import (
     MAX_RANK_CORRELATION,
     cascading_randomisation,
 )
 from brain_tumor.explanation.faithfulness.report import (
+    CheckedHeat,
     FaithfulnessReport,
     RegionChecks,
     shuffling_reason,

@@ -13,12 +13,12 @@ from brain_tumor.cases.case import Case
 from brain_tumor.classification.case_slices import stack_patches
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.result import ClassificationResult
-from brain_tumor.explanation.checked_heat import CheckedHeat
 from brain_tumor.explanation.facts.model import HeatFacts
 from brain_tumor.explanation.faithfulness.infidelity import Explain
 from brain_tumor.explanation.faithfulness.method_sanity import UNMEASURED, MethodSanity
 from brain_tumor.explanation.faithfulness.report import (
     CASE_NOISE_DRAWS,
+    CheckedHeat,
     TestedSlice,
     case_faithfulness,
     with_sanity,

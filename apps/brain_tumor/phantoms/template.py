@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from brain_tumor.cases.itk import itk
+from brain_tumor.cases.grid.resampling import itk
 from brain_tumor.phantoms.fields import (
     FloatArray,
     LatticeField,

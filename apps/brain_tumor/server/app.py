@@ -37,10 +37,14 @@ from brain_tumor.server.http.replies import FilePart
 from brain_tumor.server.learning.requests import TRAINABLE
 from brain_tumor.server.learning.scorer import CaseScorer
 from brain_tumor.server.learning.services import LearningServices
-from brain_tumor.server.learning.strategies import DESCRIPTIONS, ScoredStrategy
+from brain_tumor.server.learning.strategies import (
+    DESCRIPTIONS,
+    FirstStrategy,
+    RandomStrategy,
+    ScoredStrategy,
+)
 from brain_tumor.server.learning.trainers import CorrectionTrainer
 from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
-from brain_tumor.server.strategies import FirstStrategy, RandomStrategy
 from brain_tumor.server.tasks.admission import InferenceGate, ReadingGate
 from brain_tumor.server.tasks.base import (
     RESEARCH_USE,

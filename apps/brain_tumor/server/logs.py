@@ -11,7 +11,7 @@ import traceback
 import warnings
 from typing import Any
 
-from brain_tumor.cases.itk import itk
+from brain_tumor.cases.grid.resampling import itk
 from brain_tumor.errors import TumorLensError
 
 MAX_FRAMES = 12

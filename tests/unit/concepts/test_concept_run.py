@@ -16,8 +16,11 @@ from brain_tumor.classification.case_slices import Patch
 from brain_tumor.classification.features.feature_table import FEATURE_IDS
 from brain_tumor.classification.features.features import FeatureVector
 from brain_tumor.classification.features.measurement import Measurement
-from brain_tumor.classification.fingerprint import EMBEDDING_PARTS
-from brain_tumor.classification.model.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.network import (
+    EMBEDDING_PARTS,
+    HybridNetwork,
+    NetworkArguments,
+)
 from brain_tumor.classification.predictions import lone_slice
 from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.cli import main

@@ -6,8 +6,7 @@ import pytest
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.analyst import Analyst
-from brain_tumor.explanation.second_reader import doubt_of_second_reader
-from brain_tumor.explanation.type_reader import NO_SYMPTOMS, TypeReader
+from brain_tumor.explanation.type_reader import NO_SYMPTOMS, TypeReader, doubt_of_second_reader
 from brain_tumor.labels import TumorType
 
 from tests.helpers.second_readers import a_reading

@@ -23,7 +23,7 @@ import pydicom
 from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.files.stored import StoredVolume, check_size
-from brain_tumor.cases.itk import itk
+from brain_tumor.cases.grid.resampling import itk
 from brain_tumor.cases.sequences import Agent, Sequence, names_other_image, read_name
 from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import FileFormatError, GeometryError, InputError

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK
 
 from brain_tumor.cases.grid.grids import ScalarT, Shape, apply_affine, corner_indices
-from brain_tumor.cases.itk import itk
 from brain_tumor.cases.volume import Affine, Volume
+
+itk: Any = SimpleITK
+
 
 _EXACT_TOLERANCE_VOXELS = 1e-3  # affines this close to whole voxels are moved, not interpolated
 

@@ -22,13 +22,12 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from brain_tumor.classification.case_slices import choose_slices, slices_per_plane
-from brain_tumor.classification.held_out_calibration import fit_calibrations
 from brain_tumor.classification.model.calibration import (
     Calibration,
     expected_calibration_error,
+    pool_slices,
 )
-from brain_tumor.classification.pooling import pool_slices
-from brain_tumor.classification.predictions import Predictions, Reading
+from brain_tumor.classification.predictions import Predictions, Reading, fit_calibrations
 from brain_tumor.classification.scores import (
     Calibrated,
     cross_calibrate_mixed,

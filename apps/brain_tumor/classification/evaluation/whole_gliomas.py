@@ -20,10 +20,9 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence as MriSequence
 from brain_tumor.classification.classifier import TumorTypeClassifier
-from brain_tumor.classification.held_out_calibration import fit_calibrations
 from brain_tumor.classification.model.outliers import OutlierModel, fit_outliers
 from brain_tumor.classification.model.training_statistics import ClassifierStatistics
-from brain_tumor.classification.predictions import load_predictions
+from brain_tumor.classification.predictions import fit_calibrations, load_predictions
 from brain_tumor.classification.result import UNDETERMINED, ClassificationResult
 from brain_tumor.classification.training.outline_check import (
     AGREEMENTS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from brain_tumor.classification.features.grid import ImageArray, PixelSize, sample
+from brain_tumor.classification.features.grid import ImageArray, PixelSize, median, sample
 from brain_tumor.classification.features.head import Head
 from brain_tumor.classification.features.measurement import (
     Measurement,
@@ -17,7 +17,6 @@ from brain_tumor.classification.features.measurement import (
     place_in_pixels,
 )
 from brain_tumor.classification.features.outline import Boundary, FloatArray
-from brain_tumor.classification.order_statistics import median
 
 CONTACT_MM = 5.0
 CONTACT_FADE_MM = 2.0

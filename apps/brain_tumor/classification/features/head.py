@@ -20,6 +20,8 @@ from brain_tumor.classification.features.grid import (
     PixelSize,
     biggest,
     fill_holes,
+    median,
+    quantile,
     resample,
 )
 from brain_tumor.classification.features.octagons import (
@@ -30,7 +32,6 @@ from brain_tumor.classification.features.octagons import (
     open_gaps,
 )
 from brain_tumor.classification.features.outline import CROSS, FloatArray, MaskArray, padded
-from brain_tumor.classification.order_statistics import median, quantile
 
 GRID_MM = 2.0
 HEAD_THRESHOLD = 0.3

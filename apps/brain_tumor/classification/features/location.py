@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.classification.features.dura import dura_features
-from brain_tumor.classification.features.grid import ImageArray, PixelSize
+from brain_tumor.classification.features.grid import ImageArray, PixelSize, median
 from brain_tumor.classification.features.head import GRID_MM, Head
 from brain_tumor.classification.features.measurement import (
     Measurement,
@@ -25,7 +25,6 @@ from brain_tumor.classification.features.measurement import (
 from brain_tumor.classification.features.midline import MirrorAxis, centroid_of, midline_shift
 from brain_tumor.classification.features.octagons import erode
 from brain_tumor.classification.features.outline import Boundary, FloatArray, MaskArray
-from brain_tumor.classification.order_statistics import median
 from brain_tumor.segmentation.tumor_core.slices import Plane
 
 CORONAL_SPACE_MM = 40.0

@@ -12,12 +12,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from brain_tumor.classification.features.grid import ImageArray, PixelSize, resample, sample
+from brain_tumor.classification.features.grid import (
+    ImageArray,
+    PixelSize,
+    median,
+    quantile,
+    resample,
+    sample,
+)
 from brain_tumor.classification.features.head import GRID_MM, Head
 from brain_tumor.classification.features.measurement import Measurement, PixelPlace, missing
 from brain_tumor.classification.features.midline import MirrorAxis
 from brain_tumor.classification.features.outline import Boundary, FloatArray, MaskArray, padded
-from brain_tumor.classification.order_statistics import median, quantile
 
 RIM_MM = (0.5, 3.0)
 """Depths of the rim; the first half millimetre is partial volume."""

@@ -32,11 +32,11 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import Patch, cut_patch, stack_patches
 from brain_tumor.classification.features.head import GRID_MM, find_head
 from brain_tumor.classification.features.outline import MaskArray
 from brain_tumor.classification.model.network import HybridNetwork
+from brain_tumor.classification.model.plausibility import outline_agreement
 from brain_tumor.classification.model.training_statistics import read_statistics
 from brain_tumor.classification.predictions import lone_slice
 from brain_tumor.classification.training.data import disturb_outline

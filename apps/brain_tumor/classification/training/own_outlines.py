@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from brain_tumor.classification.agreement import outline_agreement
 from brain_tumor.classification.case_slices import cut_patch, stack_patches
 from brain_tumor.classification.features.features import slice_features
 from brain_tumor.classification.features.outline import MIN_PIXELS
+from brain_tumor.classification.model.plausibility import outline_agreement
 from brain_tumor.classification.predictions import lone_slice, segmenter_outlines
 from brain_tumor.classification.training.run import load_run, run_features
 from brain_tumor.errors import FileFormatError

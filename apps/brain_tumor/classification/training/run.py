@@ -27,7 +27,6 @@ from safetensors.torch import load_file, save_file
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.classification.case_slices import PATCH_PIXELS
 from brain_tumor.classification.features.feature_table import FEATURE_IDS
-from brain_tumor.classification.held_out_calibration import fit_calibrations
 from brain_tumor.classification.model.network import (
     PIXEL_MM,
     HybridNetwork,
@@ -38,6 +37,7 @@ from brain_tumor.classification.model.outliers import OutlierModel, fit_outliers
 from brain_tumor.classification.model.training_statistics import ClassifierStatistics
 from brain_tumor.classification.predictions import (
     Predictions,
+    fit_calibrations,
     join,
     load_predictions,
     own_outlines,

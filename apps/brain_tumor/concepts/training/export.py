@@ -31,8 +31,8 @@ import numpy as np
 import torch
 
 from brain_tumor.bundles import METADATA, read_bundle
-from brain_tumor.classification.fingerprint import embedding_sha256
 from brain_tumor.classification.model.calibration import fit_calibration
+from brain_tumor.classification.model.network import embedding_sha256
 from brain_tumor.concepts.attribution import leave_one_out, list_words
 from brain_tumor.concepts.card import METRICS, write_card
 from brain_tumor.concepts.encoders import TextTower, default_text_tower

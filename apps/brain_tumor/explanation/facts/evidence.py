@@ -28,11 +28,11 @@ from brain_tumor.explanation.facts.model import (
     Language,
     PointMm,
     SimilarCase,
+    SymptomFact,
     probability_id,
 )
 from brain_tumor.explanation.facts.reference import FeatureReference
 from brain_tumor.explanation.facts.vocabulary import feature_words, reason_code, reason_words
-from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import Region, TumorType
 
 PixelToRas = Callable[[float, float], PointMm]

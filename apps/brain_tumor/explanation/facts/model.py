@@ -5,15 +5,15 @@ Nothing here comes from a language model, and nothing here names the patient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from brain_tumor.classification.features.feature_table import FEATURE_IDS
+from brain_tumor.concepts.reader import SymptomReading, symptom_id
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import TumorType
 
 PointMm = tuple[float, float, float]
@@ -328,3 +328,43 @@ class Facts:
     def evidence_ids(self, *features: str) -> tuple[str, ...]:
         """Ids of the items of features, those that exist."""
         return tuple(self.by_feature[f].id for f in features if f in self.by_feature)
+
+
+@dataclass(frozen=True)
+class SymptomFact:
+    """One symptom, seen or not.
+
+    Attributes:
+        id: Feature id of its evidence item, "symptom_1", ...
+        text: The symptom in words.
+        kind: Class that it speaks for; none of `TumorType` if it was added by words.
+        score: How likely it is seen, 0-1.
+        matched: Whether it counts as seen.
+        feature: Id of the measured feature that proves it.
+        present: Whether the measurement shows it; None if it could not be measured.
+    """
+
+    id: str
+    text: str
+    kind: str
+    score: float
+    matched: bool
+    feature: str
+    present: bool | None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether picture and measurement agree; None if it could not be measured."""
+        return None if self.present is None else self.present is self.matched
+
+
+def symptom_facts(symptoms: Sequence[SymptomReading]) -> tuple[SymptomFact, ...]:
+    """Facts of a reading, in its order.
+
+    Args:
+        symptoms: What the second reader says of each.
+    """
+    return tuple(
+        SymptomFact(symptom_id(row), s.text, s.kind, s.score, s.matched, s.feature, s.present)
+        for row, s in enumerate(symptoms)
+    )

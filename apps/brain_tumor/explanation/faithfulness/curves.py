@@ -22,12 +22,12 @@ import numpy.typing as npt
 import torch
 
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.heat.baseline import (
     blurred_head,
     gaussian_blur,
     head_mask,
 )
+from brain_tumor.explanation.heat.capture import upsample
 from brain_tumor.explanation.heat.methods import ClassTarget
 
 Score = Callable[[torch.Tensor], torch.Tensor]

@@ -9,7 +9,7 @@ fails, and show why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from brain_tumor.explanation.facts.model import LEAST_INSIDE_SHARE
+from brain_tumor.explanation.facts.model import LEAST_INSIDE_SHARE, HeatFacts
 from brain_tumor.explanation.faithfulness.cascade import MAX_RANK_CORRELATION
 from brain_tumor.explanation.faithfulness.curves import (
     PerturbationCurves,
@@ -372,3 +372,21 @@ def _mean(curves: Sequence[PerturbationCurves]) -> PerturbationCurves:
     total = reduce(add, curves)
     count = len(curves)
     return PerturbationCurves(total.shares, total.deletion / count, total.insertion / count)
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedHeat:
+    """Heat of a case, put to the test.
+
+    Attributes:
+        heat: Heat on the reference grid; empty where there is nothing to explain.
+        report: Where the heat lies, and whether it can be believed.
+        facts: What may be said of it in words about the tumour type; None if it explains something
+            else or is empty.
+        timings_s: Seconds of `heatmap` and `faithfulness`.
+    """
+
+    heat: HeatVolume
+    report: FaithfulnessReport
+    facts: HeatFacts | None
+    timings_s: Mapping[str, float]

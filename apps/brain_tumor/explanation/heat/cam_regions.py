@@ -22,9 +22,8 @@ from torch import nn
 from brain_tumor.cases.grid.preprocessing import WorkingCase, to_native_grid
 from brain_tumor.cases.volume import Affine, ScalarArray
 from brain_tumor.errors import ModelError
-from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.heat.cam import layer_cam
-from brain_tumor.explanation.heat.capture import Objective, layer_gradients
+from brain_tumor.explanation.heat.capture import Objective, layer_gradients, upsample
 from brain_tumor.explanation.heat.volume import BoolArray
 from brain_tumor.labels import REGION_LABELS, Label, Region
 

@@ -26,13 +26,13 @@ from captum.attr import GuidedBackprop
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.heat.baseline import gaussian_blur
 from brain_tumor.explanation.heat.cam import grad_cam
 from brain_tumor.explanation.heat.capture import (
     Objective,
     layer_gradients,
     outside_inference_mode,
+    upsample,
 )
 from brain_tumor.explanation.heat.perturbation import SMOOTHING_SHARE
 

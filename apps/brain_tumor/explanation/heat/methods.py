@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.heat.cam import CAM_RULES
-from brain_tumor.explanation.heat.capture import layer_gradients
+from brain_tumor.explanation.heat.capture import layer_gradients, upsample
 from brain_tumor.explanation.heat.guided import guided_backpropagation, guided_grad_cam
 from brain_tumor.explanation.heat.perturbation import integrated_gradients, occlusion
 

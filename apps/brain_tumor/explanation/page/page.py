@@ -28,9 +28,9 @@ from brain_tumor.explanation.page.figures import (
 )
 from brain_tumor.explanation.page.markup import Markup, element, joined
 from brain_tumor.explanation.page.report_view import ReportView
+from brain_tumor.explanation.page.sections import symptoms
 from brain_tumor.explanation.page.style import SCRIPT, STYLE, content_security_policy
 from brain_tumor.explanation.page.text import Texts
-from brain_tumor.explanation.page_symptoms import symptoms
 from brain_tumor.labels import LabelArray
 
 

@@ -18,9 +18,9 @@ from brain_tumor.explanation.facts.vocabulary import (
     REASON_WORDS,
     REGION_WORDS,
     TYPE_WORDS,
+    symptom_words,
 )
 from brain_tumor.explanation.page.labels import LABELS, NAMES
-from brain_tumor.explanation.symptom_words import symptom_words
 from brain_tumor.labels import TumorType
 
 NONE = "\N{EN DASH}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -77,3 +78,32 @@ class Statement:
 def claims_of(statement: Statement, kind: type[_ClaimType]) -> list[_ClaimType]:
     """Claims of one class, in order."""
     return [claim for claim in statement.claims if isinstance(claim, kind)]
+
+
+Wording = Callable[[Statement], list[str]]
+"""From a statement to sentences that mean the same, without capital and full stop."""
+
+
+class Phrasebook:
+    """Wordings by form; a composer fills it with `words_for` while it is imported."""
+
+    def __init__(self) -> None:
+        self._wordings: dict[Form, Wording] = {}
+
+    @property
+    def forms(self) -> frozenset[Form]:
+        """Forms that have words."""
+        return frozenset(self._wordings)
+
+    def words_for(self, form: Form) -> Callable[[Wording], Wording]:
+        """Mark the function that has the words for a form."""
+
+        def mark(wording: Wording) -> Wording:
+            self._wordings[form] = wording
+            return wording
+
+        return mark
+
+    def phrases(self, statement: Statement) -> list[str]:
+        """Words for a statement; the first are the plainest."""
+        return self._wordings[statement.form](statement)

@@ -7,12 +7,13 @@ versions and checksums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from brain_tumor.errors import InputError
+from brain_tumor.labels import TumorType
 from brain_tumor.learning.ledger import schema
 from brain_tumor.learning.ledger.database import LedgerDatabase, now_text
 from brain_tumor.learning.ledger.records import CaseBook, ResultBook, ScoreBook, case_row
@@ -194,3 +195,45 @@ class Ledger:
             query = query.where(table.c.name == name)
         with self._database.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def corrected_masks(submissions: Iterable[Submission]) -> list[Submission]:
+    """Masks to learn from: of every case the newest final one, submitted or reviewed.
+
+    A reviewed mask goes before a newer one that nobody has reviewed.
+
+    Args:
+        submissions: Submitted masks.
+
+    Returns:
+        Submissions in the order of their numbers.
+    """
+    masks = [one for one in submissions if one.tag == LEARNT_TAG]
+    submitted = newest_masks(m for m in masks if m.state is ReviewState.SUBMITTED)
+    reviewed = newest_masks(m for m in masks if m.state is ReviewState.REVIEWED)
+    return sorted({**submitted, **reviewed}.values(), key=lambda submission: submission.id)
+
+
+def corrected_types(submissions: Iterable[Submission]) -> list[tuple[Submission, TumorType]]:
+    """Types to learn from: of every case the newest one, submitted or reviewed.
+
+    A reviewed type goes before a newer one that nobody has reviewed. A case whose answer is `other`
+    or `none` teaches nothing: the classifier does not know them.
+
+    Args:
+        submissions: Submitted types, newest first.
+
+    Returns:
+        Submissions in the order of their numbers.
+    """
+    usable: dict[str, Submission] = {}
+    for one in submissions:
+        if one.state not in (ReviewState.SUBMITTED, ReviewState.REVIEWED):
+            continue
+        held = usable.setdefault(one.case_id, one)
+        if held.state is not ReviewState.REVIEWED and one.state is ReviewState.REVIEWED:
+            usable[one.case_id] = one
+    known = {kind.value: kind for kind in TumorType}
+    told = sorted(usable.values(), key=lambda one: one.id)
+    answers = ((one, (one.payload or {}).get("type")) for one in told)
+    return [(one, known[answer]) for one, answer in answers if answer in known]

@@ -13,6 +13,7 @@ A version appears by the rename of a folder that is complete on disk; a switch i
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,9 +25,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from brain_tumor.bundles import read_bundle
-from brain_tumor.cases.files.durable import storage_errors
+from brain_tumor.cases.files.durable import storage_errors, write_durably
 from brain_tumor.errors import BusyError, InputError, ModelError, NotFoundError
-from brain_tumor.learning.gate_decisions import GateDecisions
 from brain_tumor.learning.registry.active_versions import ActiveVersions
 from brain_tumor.learning.registry.model_versions import (
     VersionRecord,
@@ -319,3 +319,45 @@ class ModelRegistry:
         else:
             state = self._decisions.state(record.name, record.version)
         return replace(record, state=state)
+
+
+DECISIONS = "decisions"
+
+
+class GateDecisions:
+    """One file a version: `<store>/decisions/<name>/<version>.json`.
+
+    Args:
+        store: Folder of further versions.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._folder = store / DECISIONS
+
+    def of(self, name: str, version: str) -> dict[str, Any] | None:
+        """What the gate said about a version, or None."""
+        try:
+            text = self._path(name, version).read_text(encoding="utf-8")
+            content: dict[str, Any] = json.loads(text)
+        except (FileNotFoundError, ValueError):
+            return None
+        return content
+
+    def write(self, name: str, version: str, decision: Mapping[str, Any]) -> None:
+        """Keep a decision; `promote` tells whether the version may become active.
+
+        Raises:
+            StorageError: If it cannot be stored.
+        """
+        content = json.dumps(dict(decision), indent=1, allow_nan=False).encode()
+        write_durably(self._path(name, version), content)
+
+    def state(self, name: str, version: str) -> VersionState:
+        """State of a version that was never active."""
+        decision = self.of(name, version)
+        if decision is None:
+            return VersionState.CANDIDATE
+        return VersionState.ACCEPTED if decision.get("promote") else VersionState.REFUSED
+
+    def _path(self, name: str, version: str) -> Path:
+        return self._folder / name / f"{check_version(version)}.json"

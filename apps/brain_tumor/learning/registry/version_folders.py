@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
-from brain_tumor.cases.checksums import file_sha256
-from brain_tumor.cases.files.durable import storage_errors, sync_file, sync_folder
+from brain_tumor.cases.files.durable import file_sha256, storage_errors, sync_file, sync_folder
 from brain_tumor.errors import ModelError
 from brain_tumor.learning.registry.model_versions import (
     RECORD,

@@ -28,21 +28,26 @@ from torch import nn
 
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.learning.gate.promotion import judge
-from brain_tumor.learning.job_ledger import confirmed_cases
-from brain_tumor.learning.job_processes import is_first, is_parallel, update
-from brain_tumor.learning.left_out import LeftOut
 from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.learning.retraining.candidates import data_fingerprint, write_candidate
 from brain_tumor.learning.retraining.core_tuner import CoreTuner
-from brain_tumor.learning.retraining.job_ending import finish_switched, keep, stop
+from brain_tumor.learning.retraining.job_ending import confirmed_cases, finish_switched, keep, stop
 from brain_tumor.learning.retraining.job_folder import (
     TYPED_MODEL,
     Correction,
     JobFolder,
     JobStatus,
     TrainingRequest,
+    is_first,
+    is_parallel,
+    update,
 )
-from brain_tumor.learning.retraining.labelled_cases import LabelledCase, base_cases, corrected_cases
+from brain_tumor.learning.retraining.labelled_cases import (
+    LabelledCase,
+    LeftOut,
+    base_cases,
+    corrected_cases,
+)
 from brain_tumor.learning.retraining.loop import Schedule, StepReport, fine_tune
 from brain_tumor.learning.retraining.segmentation_tuner import SegmentationTuner
 from brain_tumor.learning.retraining.tuner import Examples, FineTuner, Scorer

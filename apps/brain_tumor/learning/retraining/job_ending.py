@@ -5,21 +5,26 @@ A candidate that became active just before the process was killed is finished, n
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from brain_tumor.bundles import read_bundle
-from brain_tumor.classification.fingerprint import embedding_sha256
+from brain_tumor.classification.model.network import embedding_sha256
 from brain_tumor.concepts.head import MADE_FOR
-from brain_tumor.errors import TumorLensError
+from brain_tumor.errors import NotFoundError, TumorLensError
 from brain_tumor.learning.gate.promotion import GateReport, promote_if_accepted
-from brain_tumor.learning.job_ledger import PROMOTED, note_promotion
-from brain_tumor.learning.job_processes import update
-from brain_tumor.learning.registry.registry import ModelRegistry, VersionState
+from brain_tumor.learning.ledger.database import LEDGER_ENV, LEDGER_FILE, LedgerDatabase, ledger_url
+from brain_tumor.learning.ledger.ledger import Ledger
+from brain_tumor.learning.registry.registry import ModelRegistry, VersionRecord, VersionState
 from brain_tumor.learning.retraining.job_folder import (
     TYPED_MODEL,
     JobFolder,
     JobStatus,
     TrainingRequest,
+    update,
 )
 
 SYMPTOM_MODEL = "concepts"
@@ -108,3 +113,61 @@ def symptoms_switched_off(registry: ModelRegistry) -> str:
 
 def _who(request: TrainingRequest) -> str:
     return request.requested_by or "training"
+
+
+PROMOTED = "promoted"
+
+
+def confirmed_cases(request: TrainingRequest) -> set[str]:
+    """Names of the held-out corrections that somebody other than the annotator has reviewed.
+
+    Raises:
+        StorageError: If the ledger cannot be read.
+    """
+    held_out = {c.submission: c.name for c in request.corrections if c.held_out}
+    with _ledger(request) as ledger:
+        if ledger is None:
+            return set()
+        found = set()
+        for number, name in held_out.items():
+            try:
+                if ledger.submission(number).is_confirmed:
+                    found.add(name)
+            except NotFoundError:
+                continue  # of another ledger
+        return found
+
+
+def note_promotion(request: TrainingRequest, record: VersionRecord, by: str) -> None:
+    """Write down that a training's candidate became active, unless that is written already.
+
+    Args:
+        request: The training. One process at a time works on it, and no other has its candidate.
+        record: The candidate.
+        by: Who asked for the training.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    detail = {"sha256": record.sha256, "training": request.id}
+    with _ledger(request) as ledger:
+        if ledger is None:
+            return
+        for event in ledger.model_events(record.name):
+            if (event["version"], event["event"]) == (record.version, PROMOTED):
+                return
+        ledger.note_model(record.name, record.version, PROMOTED, by, detail)
+
+
+@contextmanager
+def _ledger(request: TrainingRequest) -> Iterator[Ledger | None]:
+    """Ledger beside the store of the versions, or by address; None where there is none yet."""
+    folder = Path(request.store).parent
+    if not os.environ.get(LEDGER_ENV) and not (folder / LEDGER_FILE).is_file():
+        yield None
+        return
+    ledger = Ledger(LedgerDatabase(ledger_url(os.environ, folder)))
+    try:
+        yield ledger
+    finally:
+        ledger.close()

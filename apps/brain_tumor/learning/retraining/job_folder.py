@@ -19,6 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+
 from brain_tumor.cases.files.durable import write_durably
 from brain_tumor.errors import StorageError
 
@@ -268,3 +270,19 @@ class JobFolder:
     def shall_stop(self) -> bool:
         """Whether somebody asked to stop."""
         return (self.path / "stop").exists()
+
+
+def is_parallel() -> bool:
+    """Whether several processes train together."""
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
+def is_first() -> bool:
+    """Whether this process writes for all of them."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def update(job: JobFolder, message: str | None = None, **changes: object) -> None:
+    """Change the progress of a job, from one process only."""
+    if is_first():
+        job.update(message, **changes)

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,13 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_tumor.cases.case import Case
+from brain_tumor.cases.files.durable import file_sha256
 from brain_tumor.cases.files.readers import read_labelmap
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import resolve_case
 from brain_tumor.cases.study_layout import REFERENCE_SUFFIXES, find_reference, told_patients
-from brain_tumor.errors import FileFormatError, GeometryError, InputError, StorageError
+from brain_tumor.errors import (
+    FileFormatError,
+    GeometryError,
+    InputError,
+    NotFoundError,
+    StorageError,
+    TumorLensError,
+)
 from brain_tumor.labels import Label, LabelArray, TumorType
-from brain_tumor.learning.corrected_volumes import CorrectedVolumes
 from brain_tumor.learning.gate.promotion import Source
 from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.learning.registry.reloading import active_segmenter
@@ -316,3 +324,66 @@ def _base(name: str, patient: str, load: Load, kind: TumorType | None) -> Labell
     held_out = patient_fold(patient) == HELD_OUT_FOLD
     groups = {} if kind is None else {"type": kind.value}
     return LabelledCase(f"base-{name}", f"base-{patient}", Source.BASE, held_out, load, groups)
+
+
+class CorrectedVolumes:
+    """Tells the cases of a replay folder that are corrected ones.
+
+    Args:
+        request: Names the corrections.
+    """
+
+    def __init__(self, request: TrainingRequest) -> None:
+        cases = {correction.case_id for correction in request.corrections}
+        volumes = (find_reference(Path(request.studies), case) for case in cases)
+        self._volumes = [path for path in volumes if path is not None]
+        self._sizes = {path.stat().st_size for path in self._volumes}
+        self._patients = {correction.patient for correction in request.corrections}
+
+    def holds(self, volume: Path | None, patient: str) -> bool:
+        """Whether a volume, or its patient, is corrected.
+
+        Args:
+            volume: Reference volume; None where there is none.
+            patient: As the folder's index tells it; empty if it does not.
+        """
+        if patient and patient in self._patients:
+            return True
+        if volume is None or volume.stat().st_size not in self._sizes:
+            return False  # files of different size differ: most are never read
+        return file_sha256(volume) in self._digests
+
+    @cached_property
+    def _digests(self) -> set[str]:
+        return {file_sha256(path) for path in self._volumes}
+
+
+class LeftOut:
+    """Reasons, by name of the case."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+
+    def load(self, one: LabelledCase) -> tuple[Case, Truth] | None:
+        """Read a case; None, and noted, if it cannot be read.
+
+        Raises:
+            ModelError: If the outline is a model's, and the model is damaged.
+        """
+        if one.name in self._reasons:
+            return None
+        try:
+            return one.load()
+        except (InputError, NotFoundError, StorageError, OSError) as error:
+            self.note(one, error)
+            return None
+
+    def note(self, one: LabelledCase, error: TumorLensError | OSError) -> None:
+        """Leave a case out."""
+        told = error.message if isinstance(error, TumorLensError) else error.strerror
+        self._reasons[one.name] = told or type(error).__name__
+
+    def of(self, cases: list[LabelledCase]) -> list[str]:
+        """Which of some cases are left out, each with its reason."""
+        names = [one.name for one in cases if one.name in self._reasons]
+        return [f"{name} ({self._reasons[name]})" for name in names]

@@ -28,6 +28,7 @@ from brain_tumor.learning.retraining.tuner import (
     write_example,
 )
 from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.subregions.networks import network_from_metadata
 from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
@@ -36,7 +37,6 @@ from brain_tumor.segmentation.training.subregions.augmentation import (
     random_contrast,
     random_crop,
 )
-from brain_tumor.segmentation.training.validation import region_dice
 
 CROP_SHAPE = (64, 64, 64)
 REPLAY_WEIGHT = 1.0

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from brain_tumor.errors import InputError
 from brain_tumor.learning.gate.promotion import CaseScore
-from brain_tumor.learning.left_out import LeftOut
-from brain_tumor.learning.retraining.labelled_cases import LabelledCase, groups_of
+from brain_tumor.learning.retraining.labelled_cases import LabelledCase, LeftOut, groups_of
 from brain_tumor.learning.retraining.tuner import Scorer
 
 

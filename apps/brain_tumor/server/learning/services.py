@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.cases.checksums import file_sha256
+from brain_tumor.cases.files.durable import file_sha256
 from brain_tumor.cases.study_layout import PATIENT_KEY, clean_patient
 from brain_tumor.errors import ConflictError, InputError
 from brain_tumor.learning.ledger.database import LedgerDatabase, ledger_url

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from brain_tumor.learning.corrected_masks import corrected_masks
-from brain_tumor.learning.corrected_types import corrected_types
-from brain_tumor.learning.ledger.ledger import CaseRef, Kind, Ledger, Part, Submission
+from brain_tumor.learning.ledger.ledger import (
+    CaseRef,
+    Kind,
+    Ledger,
+    Part,
+    Submission,
+    corrected_masks,
+    corrected_types,
+)
 from brain_tumor.learning.retraining.job_folder import TYPED_MODEL, Correction
 from brain_tumor.server.datastore.history import HISTORY_FOLDER, LabelEvent, LabelVersion
 from brain_tumor.server.datastore.store import StudyDatastore

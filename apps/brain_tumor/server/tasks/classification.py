@@ -14,8 +14,8 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.classification.report import classification_section
 from brain_tumor.explanation.analyst import Analyst
-from brain_tumor.explanation.second_reader import TypeReading
 from brain_tumor.explanation.sections import second_reader_section
+from brain_tumor.explanation.type_reader import TypeReading
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
 from brain_tumor.server.http.replies import FilePart

@@ -26,8 +26,8 @@ from brain_tumor.explanation.rationale.providers.registry import (
     provider_of_environment,
 )
 from brain_tumor.explanation.rationale.rationale import Rationale
-from brain_tumor.explanation.second_reader import TypeReading
 from brain_tumor.explanation.sections import PART, explanation_sections
+from brain_tumor.explanation.type_reader import TypeReading
 from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, duration_s
 from brain_tumor.server.http.replies import FilePart

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from brain_tumor.classification.evaluation.case_study import pool_cases, study_cases
-from brain_tumor.classification.pooling import pool_slices
+from brain_tumor.classification.model.calibration import pool_slices
 from brain_tumor.classification.predictions import Predictions, Reading
 from brain_tumor.segmentation.data.cheng_slices import CHENG_PIXEL_MM
 

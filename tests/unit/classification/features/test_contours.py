@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from brain_tumor.classification.features.contours import longest_contour
-from brain_tumor.classification.features.grid import Places, sample
-from brain_tumor.classification.order_statistics import median, quantile
+from brain_tumor.classification.features.grid import Places, median, quantile, sample
 from scipy import ndimage
 from skimage.measure import find_contours
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from brain_tumor.classification.agreement import NO_EVIDENCE, outline_agreement
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.model.network import HybridNetwork, NetworkArguments
+from brain_tumor.classification.model.plausibility import NO_EVIDENCE, outline_agreement
 from brain_tumor.classification.model.training_statistics import STATISTICS, read_statistics
 from brain_tumor.classification.predictions import lone_slice
 from brain_tumor.classification.training.outline_check import (

@@ -8,8 +8,10 @@ import pytest
 from brain_tumor.classification.features.measurement import Measurement
 from brain_tumor.classification.model.calibration import Calibration
 from brain_tumor.classification.result import SliceReading
-from brain_tumor.explanation.changed_measurement import probabilities_if_changed
-from brain_tumor.explanation.facts.counterfactual import find_counterfactual
+from brain_tumor.explanation.facts.counterfactual import (
+    find_counterfactual,
+    probabilities_if_changed,
+)
 from brain_tumor.explanation.facts.reference import QUANTILE_LEVELS, FeatureReference
 from brain_tumor.labels import TumorType
 

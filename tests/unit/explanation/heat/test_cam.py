@@ -7,9 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from brain_tumor.errors import InputError, ModelError
-from brain_tumor.explanation.cam_alignment import upsample
 from brain_tumor.explanation.heat.cam import CAM_RULES, grad_cam, grad_cam_plus_plus, layer_cam
-from brain_tumor.explanation.heat.capture import layer_gradients
+from brain_tumor.explanation.heat.capture import layer_gradients, upsample
 from torch import nn
 
 PICTURE = torch.tensor([[1.0, 2.0], [0.0, 3.0]])

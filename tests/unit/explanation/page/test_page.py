@@ -14,15 +14,15 @@ from brain_tumor.cases.volume import Volume
 from brain_tumor.concepts.vocabulary import read_symptoms
 from brain_tumor.errors import GeometryError, InputError, StorageError
 from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.facts.vocabulary import KOREAN_SYMPTOMS
 from brain_tumor.explanation.heat.volume import heat_volume
 from brain_tumor.explanation.page.charts import Axis, contribution_bar, probability_bar
 from brain_tumor.explanation.page.evidence import evidence_section
 from brain_tumor.explanation.page.labels import LABELS
 from brain_tumor.explanation.page.page import render_page, write_page
 from brain_tumor.explanation.page.report_view import ReportView
+from brain_tumor.explanation.page.sections import symptoms
 from brain_tumor.explanation.page.text import Texts, decimal_text, measured_text
-from brain_tumor.explanation.page_symptoms import symptoms
-from brain_tumor.explanation.symptom_words import KOREAN_SYMPTOMS
 
 from tests.helpers.page_reports import a_page_case, a_report, a_symptom
 from tests.helpers.server import REPOSITORY

@@ -15,7 +15,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
-from brain_tumor.learning.corrected_masks import corrected_masks
 from brain_tumor.learning.ledger.database import MIGRATIONS, LedgerDatabase, ledger_url
 from brain_tumor.learning.ledger.ledger import (
     CaseRef,
@@ -24,6 +23,7 @@ from brain_tumor.learning.ledger.ledger import (
     NewSubmission,
     Part,
     ReviewState,
+    corrected_masks,
     newest_masks,
     part_of_rank,
 )

@@ -10,9 +10,15 @@ from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_ma
 from brain_tumor.classification.model.outliers import OutlierModel
 from brain_tumor.classification.model.training_statistics import read_statistics
 from brain_tumor.labels import TumorType
-from brain_tumor.learning.corrected_types import corrected_types
 from brain_tumor.learning.ledger.database import LedgerDatabase
-from brain_tumor.learning.ledger.ledger import CaseRef, Kind, Ledger, NewSubmission, ReviewState
+from brain_tumor.learning.ledger.ledger import (
+    CaseRef,
+    Kind,
+    Ledger,
+    NewSubmission,
+    ReviewState,
+    corrected_types,
+)
 from brain_tumor.learning.registry.registry import CARD, ModelRegistry
 from brain_tumor.learning.retraining.job import run_job
 from brain_tumor.learning.retraining.job_folder import JobStatus

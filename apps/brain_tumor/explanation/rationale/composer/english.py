@@ -12,11 +12,14 @@ from brain_tumor.explanation.facts.model import (
     UndeterminedReason,
 )
 from brain_tumor.explanation.facts.numbers import number_text
-from brain_tumor.explanation.facts.vocabulary import TYPE_WORDS, feature_words, reason_words
-from brain_tumor.explanation.phrasebook import Phrasebook
+from brain_tumor.explanation.facts.vocabulary import (
+    TYPE_WORDS,
+    feature_words,
+    reason_words,
+    symptom_words,
+)
 from brain_tumor.explanation.rationale import claims as c
-from brain_tumor.explanation.rationale.statements import Form, Statement, claims_of
-from brain_tumor.explanation.symptom_words import symptom_words
+from brain_tumor.explanation.rationale.statements import Form, Phrasebook, Statement, claims_of
 from brain_tumor.labels import TumorType
 
 POINTING = (

@@ -18,11 +18,10 @@ from brain_tumor.explanation.facts.vocabulary import (
     TYPE_WORDS,
     feature_words,
     reason_words,
+    symptom_words,
 )
-from brain_tumor.explanation.phrasebook import Phrasebook
 from brain_tumor.explanation.rationale import claims as c
-from brain_tumor.explanation.rationale.statements import Form, Statement, claims_of
-from brain_tumor.explanation.symptom_words import symptom_words
+from brain_tumor.explanation.rationale.statements import Form, Phrasebook, Statement, claims_of
 from brain_tumor.labels import TumorType
 
 SIDES = {Side.LEFT: "왼쪽", Side.RIGHT: "오른쪽", Side.MIDLINE: "정중선"}

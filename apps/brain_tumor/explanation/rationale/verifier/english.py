@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from re import Match
 
-from brain_tumor.explanation import rules_shared as shared
-from brain_tumor.explanation import rules_symptoms
 from brain_tumor.explanation.facts.model import LOCATION, OUT_OF_DISTRIBUTION, Side
 from brain_tumor.explanation.rationale import claims as c
+from brain_tumor.explanation.rationale.verifier import reading as shared
 from brain_tumor.explanation.rationale.verifier.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
 
@@ -295,5 +294,5 @@ RULES: tuple[Rule, ...] = (
     rule(r"of {N} most similar training patients", shared.similar_total),
     rule(r"{N} had {C}", shared.similar),
     rule(r"all {N} most similar training patients had {C}", shared.all_similar),
-    *rules_symptoms.ENGLISH,
+    *shared.ENGLISH_SYMPTOM_RULES,
 )

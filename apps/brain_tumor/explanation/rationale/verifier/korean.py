@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from re import Match
 
-from brain_tumor.explanation import rules_shared as shared
-from brain_tumor.explanation import rules_symptoms
 from brain_tumor.explanation.facts.model import LOCATION, OUT_OF_DISTRIBUTION, Side
 from brain_tumor.explanation.rationale import claims as c
+from brain_tumor.explanation.rationale.verifier import reading as shared
 from brain_tumor.explanation.rationale.verifier.reading import Handler, Reading, Rule, rule
 from brain_tumor.labels import TumorType
 
@@ -219,5 +218,5 @@ RULES: tuple[Rule, ...] = (
     rule(r"가장 비슷한 학습 환자 {N}명 중", shared.similar_total),
     rule(r"{N}명은 {C}(?:이었습니다)?", shared.similar),
     rule(r"가장 비슷한 학습 환자 {N}명은 모두 {C}이었습니다", shared.all_similar),
-    *rules_symptoms.KOREAN,
+    *shared.KOREAN_SYMPTOM_RULES,
 )

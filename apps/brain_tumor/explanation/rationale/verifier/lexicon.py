@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from brain_tumor.classification.features.feature_table import FEATURES
-from brain_tumor.explanation.facts.model import LOCATION, Facts, Language, Side
+from brain_tumor.explanation.facts.model import LOCATION, Facts, Language, Side, SymptomFact
 from brain_tumor.explanation.facts.numbers import WrittenNumber
 from brain_tumor.explanation.facts.vocabulary import (
     FEATURE_WORDS,
@@ -22,9 +22,8 @@ from brain_tumor.explanation.facts.vocabulary import (
     REGION_WORDS,
     TYPE_WORDS,
     reason_words,
+    symptom_words,
 )
-from brain_tumor.explanation.symptom_facts import SymptomFact
-from brain_tumor.explanation.symptom_words import symptom_words
 
 LONGEST_SENTENCE = 600
 

@@ -9,10 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from re import Match
 from typing import TypeVar
 
+from brain_tumor.explanation.facts.model import OUT_OF_DISTRIBUTION
 from brain_tumor.explanation.facts.numbers import WrittenNumber, number_text
-from brain_tumor.explanation.rationale.claims import Claim, NotMeasuredClaim, SupportClaim
+from brain_tumor.explanation.rationale import claims as c
+from brain_tumor.explanation.rationale.claims import (
+    Claim,
+    NotMeasuredClaim,
+    SupportClaim,
+    SymptomClaim,
+    SymptomConflictClaim,
+)
 from brain_tumor.explanation.rationale.verifier.lexicon import MarkedText
 from brain_tumor.labels import TumorType
 
@@ -208,3 +217,160 @@ def _ends_at_word(text: str, end: int) -> bool:
     if end == 0 or end >= len(text):
         return end > 0
     return not (text[end - 1].isalnum() and text[end].isalnum())
+
+
+def value(reading: Reading, m: Match[str]) -> bool:
+    """A measured number."""
+    reading.mention(m["f"])
+    return reading.add(c.ValueClaim(m["f"], reading.number(m["n"])))
+
+
+def mention(reading: Reading, m: Match[str]) -> bool:
+    """A finding is named; what follows is about it."""
+    reading.mention(m["f"])
+    return True
+
+
+def tumor_type(strength: int) -> Handler:
+    """A type, as sure as the words say."""
+
+    def handler(reading: Reading, m: Match[str]) -> bool:
+        reading.tumor = TumorType(m["c"])
+        return reading.add(c.TypeClaim(reading.tumor, strength))
+
+    return handler
+
+
+def undetermined(reading: Reading, _: Match[str]) -> bool:
+    """No type is given."""
+    return reading.add(c.UndeterminedClaim())
+
+
+def distance(reading: Reading, m: Match[str]) -> bool:
+    """Distance from the training images."""
+    return reading.add(c.ValueClaim(OUT_OF_DISTRIBUTION, reading.number(m["n"])))
+
+
+def limit(reading: Reading, m: Match[str]) -> bool:
+    """Distance from which on an image counts as unlike them."""
+    return reading.add(c.OutsideLimitClaim(reading.number(m["n"])))
+
+
+def above_limit(reading: Reading, m: Match[str]) -> bool:
+    """The same limit, of a distance named before."""
+    if reading.subject != OUT_OF_DISTRIBUTION:
+        return False
+    return reading.add(c.OutsideLimitClaim(reading.number(m["n"])))
+
+
+def not_measured(reading: Reading, _: Match[str]) -> bool:
+    """What was named could not be measured."""
+    if not reading.open_mentions:
+        return False
+    return reading.add(*(c.NotMeasuredClaim(name) for name in reading.open_mentions))
+
+
+def missing_reason(reading: Reading, m: Match[str]) -> bool:
+    """Why it could not."""
+    return reading.give_reason(reading.marked.missing_reasons[int(m["m"])])
+
+
+def none_made(reading: Reading, m: Match[str]) -> bool:
+    """None of the measurements was made."""
+    total = reading.count(m["n"])
+    return total is not None and reading.add(c.ThinEvidenceClaim(0, total))
+
+
+def view(reading: Reading, m: Match[str]) -> bool:
+    """A property of the view, not of the tumour."""
+    return reading.add(c.ViewClaim(m["f"]))
+
+
+def similar_total(reading: Reading, m: Match[str]) -> bool:
+    """How many similar patients are counted."""
+    reading.total = reading.count(m["n"])
+    return reading.total is not None
+
+
+def similar(reading: Reading, m: Match[str]) -> bool:
+    """How many of them had a type."""
+    count = reading.count(m["n"])
+    if count is None or reading.total is None:
+        return False
+    return reading.add(c.SimilarClaim(reading.total, count, TumorType(m["c"])))
+
+
+def all_similar(reading: Reading, m: Match[str]) -> bool:
+    """All of them had one type."""
+    total = reading.count(m["n"])
+    return total is not None and reading.add(c.SimilarClaim(total, total, TumorType(m["c"])))
+
+
+def _symptom(*, seen: bool | None, agrees: bool | None = None) -> Handler:
+    """A symptom that is (or is not) seen; the group `agrees` says that measurements agree."""
+
+    def handler(reading: Reading, m: Match[str]) -> bool:
+        agree = True if m.groupdict().get("agrees") else agrees
+        return _note(reading, m, seen, agree)
+
+    return handler
+
+
+def _again(reading: Reading, m: Match[str]) -> bool:
+    """A further symptom of a list."""
+    last = reading.last(SymptomClaim)
+    return last is not None and last.seen is True and _note(reading, m, True, last.agrees)
+
+
+def _note(reading: Reading, m: Match[str], seen: bool | None, agrees: bool | None) -> bool:
+    found = reading.marked.symptoms[int(m["y"])]
+    reading.subject = found.id
+    groups = m.groupdict()
+    tumor, number = groups.get("c"), groups.get("n")
+    return reading.add(
+        SymptomClaim(
+            found.id,
+            found.text,
+            found.feature,
+            seen,
+            agrees,
+            reading.number(number) if number else None,
+            TumorType(tumor) if tumor else None,
+        )
+    )
+
+
+def _conflict(reading: Reading, _: Match[str]) -> bool:
+    return reading.add(SymptomConflictClaim())
+
+
+_ITEM = r"{Y}(?: \( (?:symptom of {C} , )?score {N} \))?"
+_KOREAN_ITEM = r"{Y}(?: \( (?:{C}의 소견 , )?점수 {N} \))?"
+
+ENGLISH_SYMPTOM_RULES: tuple[Rule, ...] = (
+    rule(
+        r"second reader sees(?: (?:this|these) visual symptoms?)?"
+        r"(?P<agrees> , and measurements? agrees?)?(?: :)? " + _ITEM,
+        _symptom(seen=True),
+    ),
+    rule(_ITEM, _again),
+    rule(r"{Y} has score of {N}", _symptom(seen=None)),
+    rule(r"second reader and measurements contradict each other", _conflict),
+    rule(
+        r"{Y} is seen(?: \( score {N} \))? , but (?:its )?measurement denies it",
+        _symptom(seen=True, agrees=False),
+    ),
+    rule(
+        r"{Y} is measured , but not seen(?: \( score {N} \))?", _symptom(seen=False, agrees=False)
+    ),
+)
+KOREAN_SYMPTOM_RULES: tuple[Rule, ...] = (
+    rule(
+        r"두 번째 판독기가 본 다음 영상 소견은 (?P<agrees>측정값과 일치합니다) : " + _KOREAN_ITEM,
+        _symptom(seen=True),
+    ),
+    rule(_KOREAN_ITEM, _again),
+    rule(r"두 번째 판독기와 측정값이 서로 어긋납니다", _conflict),
+    rule(r"{Y} \( 보이지만 측정값은 그렇지 않음 , 점수 {N} \)", _symptom(seen=True, agrees=False)),
+    rule(r"{Y} \( 측정값은 그렇지만 보이지 않음 , 점수 {N} \)", _symptom(seen=False, agrees=False)),
+)

@@ -28,6 +28,7 @@ from brain_tumor.segmentation.data.brats import Cube, load_cubes, load_masks, lo
 from brain_tumor.segmentation.data.folds import fold_name, patient_fold
 from brain_tumor.segmentation.hardware import bf16_autocast
 from brain_tumor.segmentation.learning_curve import LOG
+from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.losses import CrossEntropy, dice_cross_entropy
 from brain_tumor.segmentation.subregions.networks import DEFAULT_CHANNELS, build_unet
 from brain_tumor.segmentation.training.precision import run_wide_layers_in_float32
@@ -50,7 +51,6 @@ from brain_tumor.segmentation.training.subregions.phantom_hosts import (
     make_phantom_hosts,
 )
 from brain_tumor.segmentation.training.subregions.remnants import add_remnants
-from brain_tumor.segmentation.training.validation import region_dice
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 import pytest
 from brain_tumor.classification.features.feature_table import FEATURE_IDS, FEATURES
-from brain_tumor.explanation.facts.model import HeatFacts, Language, UndeterminedReason
+from brain_tumor.explanation.facts.model import HeatFacts, Language, SymptomFact, UndeterminedReason
 from brain_tumor.explanation.facts.numbers import WrittenNumber, number_text, written
 from brain_tumor.explanation.facts.vocabulary import FEATURE_WORDS, REASON_WORDS
 from brain_tumor.explanation.rationale.composer.composer import compose, variants
@@ -8,7 +8,6 @@ from brain_tumor.explanation.rationale.composer.english import ENGLISH
 from brain_tumor.explanation.rationale.composer.korean import KOREAN, with_particle
 from brain_tumor.explanation.rationale.plan import plan_statements
 from brain_tumor.explanation.rationale.statements import Form, Kind
-from brain_tumor.explanation.symptom_facts import SymptomFact
 from brain_tumor.labels import TumorType
 
 from tests.helpers.fact_sheets import (
