@@ -19,13 +19,13 @@ from collections import Counter
 import psutil
 from brain_tumor.explanation.facts.model import Facts, Language
 from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers.base import TextProvider
 from brain_tumor.explanation.rationale.providers.embedded import (
     TIMEOUT_S,
     EmbeddedProvider,
     embedded_model_file,
 )
 from brain_tumor.explanation.rationale.providers.endpoint import EndpointProvider
-from brain_tumor.explanation.rationale.providers.registry import TextProvider
 from brain_tumor.explanation.rationale.rationale import explain_in_words
 from brain_tumor.explanation.rationale.verifier.verifier import parse
 

@@ -456,7 +456,7 @@ def _train(arguments: argparse.Namespace) -> None:
         )
     elif arguments.model == "classification":
         from brain_tumor.classification.training.run import train_classification
-        from brain_tumor.explanation.type_reader import write_references
+        from brain_tumor.explanation.training.references import write_references
 
         written = train_classification(
             arguments.data,

@@ -15,7 +15,8 @@ from brain_tumor.explanation.heat.fusion import fuse_slices
 from brain_tumor.explanation.heat.methods import HeatMethod
 from brain_tumor.explanation.rationale import rationale
 from brain_tumor.explanation.rationale.composer.composer import compose
-from brain_tumor.explanation.rationale.providers.registry import ComposerProvider, ProviderError
+from brain_tumor.explanation.rationale.providers.base import ProviderError
+from brain_tumor.explanation.rationale.providers.registry import ComposerProvider
 from brain_tumor.labels import label_names
 from brain_tumor.server.http.validation import Parameter
 from brain_tumor.server.tasks import explanation as explanation_task

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.heat.methods import HeatMethod
-from brain_tumor.explanation.rationale.providers.registry import COMPOSER
+from brain_tumor.explanation.rationale.providers.base import COMPOSER
 from brain_tumor.labels import Region, TumorType
 
 PREDICTION, RUNNER_UP = "prediction", "runner_up"

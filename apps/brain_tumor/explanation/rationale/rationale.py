@@ -11,12 +11,8 @@ from typing import Any
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Facts, Language
 from brain_tumor.explanation.rationale.composer.composer import compose
-from brain_tumor.explanation.rationale.providers.registry import (
-    COMPOSER,
-    ProviderError,
-    TextProvider,
-    provider_of_environment,
-)
+from brain_tumor.explanation.rationale.providers.base import COMPOSER, ProviderError, TextProvider
+from brain_tumor.explanation.rationale.providers.registry import provider_of_environment
 from brain_tumor.explanation.rationale.verifier.verifier import (
     CheckedSentence,
     VerifiedText,

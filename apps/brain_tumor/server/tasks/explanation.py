@@ -19,8 +19,8 @@ from brain_tumor.explanation.analyst import Analyst, Explanation, in_words_of
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.heat.methods import HeatMethod
 from brain_tumor.explanation.options import PREDICTION, TARGETS, ExplanationOptions
+from brain_tumor.explanation.rationale.providers.base import COMPOSER
 from brain_tumor.explanation.rationale.providers.registry import (
-    COMPOSER,
     ProviderSettings,
     available_providers,
     provider_of_environment,

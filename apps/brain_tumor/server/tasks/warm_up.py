@@ -10,10 +10,9 @@ import numpy as np
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
+from brain_tumor.explanation.rationale.providers.base import EMBEDDED, ProviderError
 from brain_tumor.explanation.rationale.providers.embedded import EmbeddedProvider
 from brain_tumor.explanation.rationale.providers.registry import (
-    EMBEDDED,
-    ProviderError,
     ProviderSettings,
     available_providers,
     provider_of_environment,

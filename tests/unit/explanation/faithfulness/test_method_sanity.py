@@ -10,10 +10,10 @@ from brain_tumor.explanation.faithfulness.method_sanity import (
     SANITY,
     UNMEASURED,
     MethodSanity,
-    measure_sanity,
     read_sanity,
 )
 from brain_tumor.explanation.heat.methods import ClassTarget, HeatMethod
+from brain_tumor.explanation.training.sanity import measure_sanity
 from torch import nn
 
 INSANE = MethodSanity({HeatMethod.GRADCAM_PLUS_PLUS: -0.62, HeatMethod.GRADCAM: 0.1})

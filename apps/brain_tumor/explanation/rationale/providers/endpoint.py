@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Facts, Language
+from brain_tumor.explanation.rationale.providers.base import ENDPOINT, ProviderError
 from brain_tumor.explanation.rationale.providers.prompts import messages, split_sentences
-from brain_tumor.explanation.rationale.providers.registry import ENDPOINT, ProviderError
 
 TIMEOUT_S = 20.0
 MOST_TOKENS = 900

@@ -1,8 +1,4 @@
-"""Providers of text behind one protocol. A language model may choose, order and phrase facts.
-
-Whatever a provider returns goes through the verifier. Prompts hold sentences made of facts, never
-the scan, a file name, a case id or anything else about the patient.
-"""
+"""Which providers of text are set up, and the one that a request names."""
 
 from __future__ import annotations
 
@@ -10,54 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
 
-from brain_tumor.errors import InputError, TumorLensError
+from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Facts, Language
 from brain_tumor.explanation.rationale.composer.composer import compose
-
-COMPOSER = "composer"
-EMBEDDED = "smollm2"
-ENDPOINT = "endpoint"
-FOLDER = "transformers"
-
-
-class ProviderError(TumorLensError, RuntimeError):
-    """A provider that is not installed, cannot be reached, or takes too long."""
-
-    code = "provider"
-    default_remedy = "Use the provider 'composer', which is always there."
-
-
-class TextProvider(Protocol):
-    """Who phrases a rationale."""
-
-    @property
-    def name(self) -> str:
-        """Name in requests and replies."""
-
-    def phrase(self, facts: Facts, language: Language) -> Sequence[str]:
-        """Sentences on the facts.
-
-        Raises:
-            ProviderError: If there are none.
-        """
-
-
-@runtime_checkable
-class ChatProvider(Protocol):
-    """A provider that answers any question, not only with sentences on facts."""
-
-    @property
-    def name(self) -> str:
-        """Name in requests and replies."""
-
-    def chat(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Answer to the messages of a chat.
-
-        Raises:
-            ProviderError: If there is none.
-        """
+from brain_tumor.explanation.rationale.providers.base import (
+    COMPOSER,
+    EMBEDDED,
+    ENDPOINT,
+    FOLDER,
+    ChatProvider,
+    TextProvider,
+)
 
 
 class ComposerProvider:

@@ -10,8 +10,8 @@ from typing import Any
 
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Facts, Language
+from brain_tumor.explanation.rationale.providers.base import FOLDER, ProviderError
 from brain_tumor.explanation.rationale.providers.prompts import messages, split_sentences
-from brain_tumor.explanation.rationale.providers.registry import FOLDER, ProviderError
 
 TIMEOUT_S = 60.0
 MOST_TOKENS = 600

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import Language
+from brain_tumor.explanation.rationale.providers.base import ProviderError
 from brain_tumor.explanation.rationale.providers.embedded import (
     EmbeddedProvider,
     distinct_openings,
@@ -18,7 +19,6 @@ from brain_tumor.explanation.rationale.providers.embedded import (
 )
 from brain_tumor.explanation.rationale.providers.endpoint import EndpointProvider
 from brain_tumor.explanation.rationale.providers.prompts import choices, messages, split_sentences
-from brain_tumor.explanation.rationale.providers.registry import ProviderError
 from brain_tumor.explanation.rationale.providers.transformers_folder import FolderProvider
 from brain_tumor.explanation.rationale.rationale import explain_in_words
 from brain_tumor.explanation.rationale.statements import Form
