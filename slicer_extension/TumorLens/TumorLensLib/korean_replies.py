@@ -90,6 +90,12 @@ REPLIES: dict[str, str] = {
         "flair와 t2가 모두 없어 부종의 범위는 추측입니다"
     ),
     "No tumour was found": "종양이 발견되지 않았습니다",
+    "No tumour was found; the probability that there is one is {share}": (
+        "종양이 발견되지 않았습니다. 종양이 있을 확률은 {share}입니다"
+    ),
+    "Whether there is a tumour at all is doubtful (probability {share}); look at the whole scan": (
+        "종양이 있는지 자체가 불확실합니다(확률 {share}). 영상 전체를 확인하십시오"
+    ),
     "The tumour found is smaller than {ml} mL; check it": (
         "발견된 종양이 {ml} mL보다 작습니다. 확인하십시오"
     ),
