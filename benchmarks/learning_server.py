@@ -63,7 +63,7 @@ class LearningServer:
             "PUT",
             f"/datastore/label?image={case}",
             files={"label": ("label.nii.gz", label)},
-            data={"params": json.dumps({"client_id": CLIENT})},
+            data={"params": json.dumps({"client_id": CLIENT, "numbering": "tumorlens"})},
         )
 
     def trained(self, patience_s: float = TRAIN_PATIENCE_S) -> dict[str, Any]:

@@ -184,5 +184,6 @@ def check_scheme(labelmap: IntegerArray) -> LabelScheme:
     raise LabelError(
         f"labelmap holds the values {sorted(found)}; expected a subset of {{1, 2, 3}} or only 4 "
         f"({names})",
-        remedy="Export the segments with these values and submit again.",
+        remedy="Export the segments with these values and submit again; values of BraTS (1, 2, 4) "
+        'are converted if the params hold "numbering": "brats".',
     )

@@ -1,7 +1,14 @@
+import nrrd
 import numpy as np
 import pytest
 from brain_tumor.cases.files.readers import read_labelmap
-from brain_tumor.errors import FileFormatError, GeometryError, LabelError, VolumeError
+from brain_tumor.errors import (
+    FileFormatError,
+    GeometryError,
+    InputError,
+    LabelError,
+    VolumeError,
+)
 from brain_tumor.server.datastore.label_check import accept_label, renumber
 
 from tests.helpers.server import AFFINE, SHAPE, a_phantom, expected_labels, write_label
@@ -53,7 +60,7 @@ def shifted(mm):
         (expected_labels(), shifted(2.0), GeometryError, "2.00 mm away"),
         (expected_labels()[::-1].copy(), np.eye(4), GeometryError, "mm away"),
         (expected_labels() + 4, AFFINE, LabelError, r"\[4, 5, 6, 7\]"),
-        (np.full(SHAPE, 300, np.int16), AFFINE, LabelError, "300"),
+        (np.full(SHAPE, 300, np.int16), AFFINE, LabelError, "above 255"),
         (np.full(SHAPE, 0.5, np.float32), AFFINE, LabelError, "fractions"),
         (np.full(SHAPE, np.nan, np.float32), AFFINE, LabelError, "NaN"),
         (np.zeros((4, 5), np.uint8), AFFINE, VolumeError, "dimensions"),
@@ -138,3 +145,78 @@ def test_a_segment_that_is_no_label_is_refused_if_it_has_voxels():
     assert renumber(a_line(0, 1), names).ravel().tolist() == [0, 1]
     with pytest.raises(LabelError, match="my notes"):
         renumber(a_line(0, 1, 2), names)
+
+
+def stored(tmp_path, accepted):
+    path = tmp_path / f"stored{accepted.suffix}"
+    path.write_bytes(accepted.content)
+    return read_labelmap(path)
+
+
+def segmentation(path, array, affine):
+    """A .seg.nrrd that numbers oedema 1, enhancing tumour 2 and necrotic core 3."""
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    header = {"space": "LPS", "space directions": lps[:3, :3].T, "space origin": lps[:3, 3]}
+    for n, (name, value) in enumerate((("edema", 1), ("enhancing tumor", 2), ("necrosis", 3))):
+        header |= {f"Segment{n}_Name": name, f"Segment{n}_LabelValue": str(value)}
+    nrrd.write(str(path), np.choose(array, [0, 3, 1, 2]).astype(np.uint8), header)
+    return path
+
+
+def test_a_cropped_segmentation_is_padded_to_its_volume(tmp_path, image):
+    box = (slice(2, 11), slice(1, 12), slice(3, 10))
+    cropped = AFFINE.copy()
+    cropped[:3, 3] += AFFINE[:3, :3] @ [2, 1, 3]
+    path = segmentation(tmp_path / "l.nrrd", expected_labels()[box], cropped)
+    labels, affine = stored(tmp_path, accept_label(path, image, {}))
+    np.testing.assert_array_equal(labels, expected_labels())
+    np.testing.assert_allclose(affine, AFFINE, atol=1e-4)
+
+
+def test_a_larger_segmentation_is_cropped_unless_voxels_would_be_lost(tmp_path, image):
+    wide = AFFINE.copy()
+    wide[:3, 3] -= AFFINE[:3, :3] @ [2, 2, 2]
+    array = np.pad(expected_labels(), 2)
+    path = segmentation(tmp_path / "l.nrrd", array, wide)
+    np.testing.assert_array_equal(
+        stored(tmp_path, accept_label(path, image, {}))[0], expected_labels()
+    )
+    array[0, 0, :3] = 1
+    with pytest.raises(GeometryError, match="3 voxels outside its volume"):
+        accept_label(segmentation(tmp_path / "m.nrrd", array, wide), image, {})
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (2, 0, 1)])
+def test_a_label_in_another_axis_order_is_turned_without_loss(tmp_path, image, axes):
+    turned = np.eye(4)[[*axes, 3]].T
+    turned[:, 0] *= -1  # the first new axis runs backwards
+    turned[axes[0], 3] = SHAPE[axes[0]] - 1
+    labels = expected_labels().transpose(axes)[::-1]
+    path = write_label(tmp_path / "label.nii.gz", np.ascontiguousarray(labels), AFFINE @ turned)
+    found, affine = stored(tmp_path, accept_label(path, image, {}))
+    np.testing.assert_array_equal(found, expected_labels())
+    np.testing.assert_allclose(affine, AFFINE, atol=1e-4)
+
+
+def test_brats_numbers_are_converted_when_the_request_says_so(tmp_path, image):
+    brats = expected_labels()
+    brats[brats == 3] = 4
+    path = write_label(tmp_path / "label.nii.gz", brats)
+    with pytest.raises(LabelError, match=r"\[1, 2, 4\]") as refused:
+        accept_label(path, image, {})
+    assert '"numbering": "brats"' in refused.value.remedy
+    found, _ = stored(tmp_path, accept_label(path, image, {"numbering": "brats"}))
+    np.testing.assert_array_equal(found, expected_labels())
+    with pytest.raises(InputError, match="numbering is 'mine'"):
+        accept_label(path, image, {"numbering": "mine"})
+
+
+def test_four_alone_is_asked_about(tmp_path, image):
+    path = write_label(tmp_path / "label.nii.gz", (expected_labels() == 3).astype(np.uint8) * 4)
+    with pytest.raises(LabelError, match="only the value 4"):
+        accept_label(path, image, {})
+    found, _ = stored(tmp_path, accept_label(path, image, {"numbering": "brats"}))
+    assert set(np.unique(found)) == {0, 3}
+    for told in ({"numbering": "tumorlens"}, {"proposed_by": {"name": "tumor_core"}}):
+        assert accept_label(path, image, told).scheme == "core"
+    assert accept_label(path, image, info(("tumour core", 4))).scheme == "core"

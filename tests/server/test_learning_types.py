@@ -111,7 +111,7 @@ def outline(client, tmp_path, number):
     reply = client.put(
         f"/datastore/label?image={case.case_id}",
         files={"label": ("l.nii.gz", path.read_bytes())},
-        data={"params": json.dumps({"client_id": "anna"})},
+        data={"params": json.dumps({"client_id": "anna", "numbering": "tumorlens"})},
     )
     assert reply.status_code == 200, reply.text
 

@@ -163,7 +163,8 @@ class Client:
         self, case: str, label: VolumeData, params: Mapping[str, Any], tag: str = "final"
     ) -> dict[str, Any]:
         """Submit a labelmap; the reply means that it is on the server's disk."""
-        fields = {"params": json.dumps({"client_id": self.client_id, **params})}
+        told = {"client_id": self.client_id, "numbering": "tumorlens", **params}
+        fields = {"params": json.dumps(told)}
         body, kind = multipart.encode(fields, [Part("label", write_nrrd(label), "label.nrrd")])
         query = {"image": case, "tag": tag}
         content, _ = self._request("PUT", "/datastore/label", query, body, kind, SLOW_S)

@@ -17,6 +17,20 @@ ERRORS: dict[str, str] = {
     "Use that address, or start the server with --allowed-host NAME": (
         "그 주소를 사용하거나 --allowed-host 이름으로 서버를 시작하십시오"
     ),
+    "label has {count} voxels outside its volume; expected none": (
+        "레이블의 복셀 {count}개가 볼륨 밖에 있습니다. 없어야 합니다"
+    ),
+    "labelmap holds only the value 4, which is the undivided tumour core here and the enhancing "
+    "tumour in BraTS; expected to know which": (
+        "레이블맵에 값 4만 있습니다. 여기서는 나누지 않은 종양 중심이고 BraTS에서는 조영증강 "
+        "종양이므로 어느 것인지 알아야 합니다"
+    ),
+    'Send "numbering": "tumorlens" or "numbering": "brats" in params': (
+        'params에 "numbering": "tumorlens" 또는 "numbering": "brats"를 보내십시오'
+    ),
+    "numbering is {value}; expected one of {names}": (
+        "numbering이 {value}입니다. 다음 중 하나여야 합니다: {names}"
+    ),
     "this server needs its token; the request carries another or none": (
         "이 서버에는 토큰이 필요합니다. 요청의 토큰이 다르거나 없습니다"
     ),

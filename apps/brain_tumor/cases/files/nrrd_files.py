@@ -20,6 +20,7 @@ import nrrd
 import numpy as np
 import numpy.typing as npt
 
+from brain_tumor.cases.files.segmentations import merged, segments_of
 from brain_tumor.cases.files.stored import (
     StoredVolume,
     about,
@@ -34,6 +35,7 @@ from brain_tumor.cases.files.stored import (
 )
 from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import FileFormatError, InputError, VolumeError
+from brain_tumor.labels import LabelArray
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -118,6 +120,36 @@ def read_nrrd(path: Path) -> StoredVolume:
             )
         shape = squeeze_to_3d(tuple(sizes[axis] for axis in spatial))
         return StoredVolume(array.reshape(shape, order="F"), affine, doubts)
+
+
+def read_segmentation(path: Path) -> tuple[LabelArray, Affine] | None:
+    """Labelmap of a segmentation of 3D Slicer; None if the header describes no segments.
+
+    Raises:
+        FileFormatError: If the file is no NRRD, damaged or cut short.
+        VolumeError: If the image is not 3-D, or not layers of 3-D.
+        LabelError: If segments cannot be told or overlap.
+    """
+    with about(path.name):
+        content = read_bytes(path)
+        header = parse_nrrd_header(content)
+        segments = segments_of(header.pairs)
+        if not segments:
+            return None
+        sizes = tuple(int(n) for n in header.fields["sizes"])
+        check_size(sizes)
+        array = _read_data(header, content).reshape(sizes, order="F")
+        try:
+            spatial, affine, _ = _nrrd_geometry(header.fields, sizes)
+        except InputError:
+            raise
+        except _DAMAGES as error:
+            raise FileFormatError(f"NRRD header is damaged ({type(error).__name__})") from error
+        others = [axis for axis in range(len(sizes)) if axis not in spatial]
+        if len(others) > 1 or len(spatial) != 3:
+            raise VolumeError(f"segmentation of {sizes} is no volume, and no layers of one")
+        layers = array.transpose([*others, *spatial]) if others else array[None]
+        return merged(layers, segments), affine
 
 
 def parse_nrrd_header(content: bytes) -> NrrdHeader:

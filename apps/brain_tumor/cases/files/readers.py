@@ -17,7 +17,7 @@ from brain_tumor.cases.files.dicom_scan import find_series
 from brain_tumor.cases.files.dicom_series import DicomSeries, read_series
 from brain_tumor.cases.files.meta_image import read_meta_image
 from brain_tumor.cases.files.nifti_files import read_nifti, read_nifti_channels
-from brain_tumor.cases.files.nrrd_files import read_nrrd
+from brain_tumor.cases.files.nrrd_files import read_nrrd, read_segmentation
 from brain_tumor.cases.files.stored import StoredVolume, about, check_growth, check_size
 from brain_tumor.cases.grid.mending import on_perpendicular_axes, size_doubts, with_background
 from brain_tumor.cases.volume import Affine, ScalarArray, Volume, check_affine
@@ -145,8 +145,39 @@ def read_channels(path: Path, count: int) -> list[ReadVolume]:
         return [_checked(stored, held) for stored in channels]
 
 
+@dataclass(frozen=True, eq=False)
+class ReadLabel:
+    """A labelmap as it was read.
+
+    Attributes:
+        values: Labels, uint8, shape (I, J, K).
+        affine: Voxel to RAS+ mm.
+        is_named: True if the file names its segments; then the values are this project's already.
+    """
+
+    values: LabelArray
+    affine: Affine
+    is_named: bool = False
+
+
+def read_label(path: Path) -> ReadLabel:
+    """Read a labelmap, or a segmentation of 3D Slicer by the names of its segments.
+
+    Raises:
+        LabelError: If segments have names of no label or overlap; else as `read_labelmap`.
+    """
+    if volume_suffix(path) == ".nrrd":
+        segmented = read_segmentation(path)
+        if segmented is not None:
+            check_affine(segmented[1])
+            return ReadLabel(*segmented, is_named=True)
+    return ReadLabel(*_read_plain_labelmap(path))
+
+
 def read_labelmap(path: Path) -> tuple[LabelArray, Affine]:
     """Read a labelmap; which label values are allowed is not decided here.
+
+    Segments that a header names have this project's values; see `read_label`.
 
     Args:
         path: NIfTI, NRRD or MetaImage file.
@@ -160,6 +191,11 @@ def read_labelmap(path: Path) -> tuple[LabelArray, Affine]:
         GeometryError: If affine or voxel size are unusable.
         LabelError: If a value is not a whole number from 0 to 255.
     """
+    read = read_label(path)
+    return read.values, read.affine
+
+
+def _read_plain_labelmap(path: Path) -> tuple[LabelArray, Affine]:
     stored = _read_stored(path)
     with about(path.name):
         affine = np.asarray(stored.affine, dtype=np.float64)

@@ -47,7 +47,7 @@ def resample_array(
     mapping = np.linalg.inv(np.asarray(affine, np.float64)) @ np.asarray(target_affine, np.float64)
     whole = np.rint(mapping)
     deviation = apply_affine(mapping - whole, corner_indices(shape))
-    if np.abs(deviation).max() < _EXACT_TOLERANCE_VOXELS and _is_signed_permutation(whole):
+    if np.abs(deviation).max() < _EXACT_TOLERANCE_VOXELS and is_signed_permutation(whole):
         return _move_voxels(array, whole.astype(int), shape, fill)
     return _interpolate(array, mapping, shape, order, fill)
 
@@ -61,7 +61,8 @@ def resample_to(
     )
 
 
-def _is_signed_permutation(whole: npt.NDArray[np.float64]) -> bool:
+def is_signed_permutation(whole: npt.NDArray[np.float64]) -> bool:
+    """True if a 4x4 matrix only swaps and flips axes, and moves the origin."""
     matrix = np.abs(whole[:3, :3])
     return bool((matrix.sum(axis=0) == 1).all() and (matrix.sum(axis=1) == 1).all())
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from brain_tumor.cases.files.readers import read_labelmap, read_volume
+from brain_tumor.cases.files.readers import ReadLabel, read_label, read_volume
 from brain_tumor.cases.files.writers import encode_labelmap
 from brain_tumor.cases.grid.geometry import GRID_TOLERANCE_MM
 from brain_tumor.cases.grid.grids import Shape, corners_mm
+from brain_tumor.cases.grid.resampling import is_signed_permutation, resample_array
 from brain_tumor.cases.volume import Affine
-from brain_tumor.errors import GeometryError, LabelError
-from brain_tumor.labels import LabelArray, check_scheme, label_names
+from brain_tumor.errors import GeometryError, InputError, LabelError
+from brain_tumor.labels import Label, LabelArray, check_scheme, from_brats, label_names
 from brain_tumor.server.datastore.store import AcceptedLabel
 from brain_tumor.server.http.validation import volume_suffix
+
+NUMBERINGS: Mapping[str, int | None] = MappingProxyType(
+    {"tumorlens": None, "brats": 2020, "brats2013": 2013, "brats2023": 2023}
+)
+"""What `numbering` of a request may be, and the BraTS edition it means."""
+CORE_MODEL = "tumor_core"
 
 
 def accept_label(label: Path, image: Path, info: Mapping[str, Any]) -> AcceptedLabel:
@@ -26,7 +34,8 @@ def accept_label(label: Path, image: Path, info: Mapping[str, Any]) -> AcceptedL
     Args:
         label: Label file.
         image: Reference volume of the case.
-        info: What the client sent along; `label_info` says which segment has which value.
+        info: What the client sent along; `label_info` says which segment has which value, and
+            `numbering` whose values they are.
 
     Returns:
         The bytes to store: those uploaded, unless segments had to be renumbered.
@@ -36,14 +45,55 @@ def accept_label(label: Path, image: Path, info: Mapping[str, Any]) -> AcceptedL
         GeometryError: If it lies on another grid.
         LabelError: If its values or segment names are of no scheme.
     """
-    labelmap, affine = read_labelmap(label)
-    _check_grid(labelmap.shape, affine, image)
+    numbering = numbering_of(info)
+    read = read_label(label)
+    values, affine = _on_grid_of(image, read)
     suffix = volume_suffix(label.name, "label")
-    values = renumber(labelmap, info.get("label_info"))
+    if not read.is_named:
+        values = _numbered_here(values, numbering, info)
     scheme = check_scheme(values)
-    if values is labelmap:
+    if values is read.values and not read.is_named:
         return AcceptedLabel(label.read_bytes(), suffix, scheme)
     return AcceptedLabel(encode_labelmap(values, affine, suffix), suffix, scheme)
+
+
+def numbering_of(info: Mapping[str, Any]) -> str | None:
+    """What a request says about the meaning of its values.
+
+    Raises:
+        InputError: If it says something else than one of `NUMBERINGS`.
+    """
+    told = info.get("numbering")
+    if told is not None and told not in NUMBERINGS:
+        raise InputError(f"numbering is {told!r:.40}; expected one of {sorted(NUMBERINGS)}")
+    return told
+
+
+def _numbered_here(
+    labelmap: LabelArray, numbering: str | None, info: Mapping[str, Any]
+) -> LabelArray:
+    """Labelmap with this server's values.
+
+    Raises:
+        LabelError: If nothing tells what the values mean.
+    """
+    year = NUMBERINGS.get(numbering or "")
+    if year is not None:
+        converted = from_brats(labelmap, year=year)
+        return labelmap if np.array_equal(converted, labelmap) else converted
+    values = renumber(labelmap, info.get("label_info"))
+    params = info.get("params")
+    own = isinstance(params, Mapping) and params.get("label_names")  # what this server proposed
+    is_told = numbering or info.get("label_info") or info.get("label_names") or own
+    proposal = info.get("proposed_by")
+    is_core_model = isinstance(proposal, Mapping) and proposal.get("name") == CORE_MODEL
+    if not (is_told or is_core_model) and set(np.unique(values)) == {0, int(Label.CORE)}:
+        raise LabelError(
+            "labelmap holds only the value 4, which is the undivided tumour core here and the "
+            "enhancing tumour in BraTS; expected to know which",
+            remedy='Send "numbering": "tumorlens" or "numbering": "brats" in params.',
+        )
+    return values
 
 
 def accept_image(image: Path) -> None:
@@ -122,15 +172,48 @@ def _numbered(names: list[str], indices: list[Any]) -> dict[int, str]:
     return dict(zip(whole, names, strict=True))
 
 
-def _check_grid(shape: tuple[int, ...], affine: Affine, image: Path) -> None:
-    """Refuse a label on another grid than its volume.
+def _on_grid_of(image: Path, read: ReadLabel) -> tuple[LabelArray, Affine]:
+    """Label on the grid of its volume: as it is, turned, or (a segmentation) padded and cropped.
 
     Raises:
-        GeometryError: If shapes differ or a corner is further away than the tolerance.
+        GeometryError: If it lies on another grid, or voxels would be lost.
     """
     status = image.stat()
     expected, expected_affine = _grid_of(image, status.st_mtime_ns, status.st_size)
-    check_grid(shape, affine, expected, expected_affine)
+    values, affine = read.values, read.affine
+    moved = moved_to_grid(values, affine, expected, expected_affine)
+    is_whole = sorted(values.shape) == sorted(expected)
+    if moved is None or (values.shape == expected and np.array_equal(moved, values)):
+        check_grid(values.shape, affine, expected, expected_affine)
+        return values, affine
+    if not (is_whole or read.is_named):
+        check_grid(values.shape, affine, expected, expected_affine)
+    lost = int(np.count_nonzero(values)) - int(np.count_nonzero(moved))
+    if lost:
+        raise GeometryError(
+            f"label has {lost} voxels outside its volume; expected none",
+            remedy="Export the label with the volume of this case as its reference.",
+        )
+    return moved, expected_affine
+
+
+def moved_to_grid(
+    values: LabelArray, affine: Affine, shape: Shape, target: Affine
+) -> LabelArray | None:
+    """Label on another grid whose axes run along its own, by whole voxels.
+
+    Returns:
+        None if the grids differ otherwise; then voxels would have to be interpolated.
+    """
+    mapping = np.linalg.inv(affine) @ target
+    whole = np.rint(mapping)
+    if not is_signed_permutation(whole):
+        return None
+    snapped = affine @ whole
+    distance_mm = np.linalg.norm(corners_mm(shape, snapped) - corners_mm(shape, target), axis=1)
+    if float(distance_mm.max()) > GRID_TOLERANCE_MM:
+        return None
+    return resample_array(values, affine, shape, snapped, order=0)
 
 
 def check_grid(

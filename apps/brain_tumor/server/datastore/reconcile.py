@@ -157,6 +157,7 @@ def _enter_label(
     if version is None:
         new = NewVersion(event=LabelEvent.FOUND)
         version = history.stage(change.batch, label, content, suffix, new)
+    logger.info("found labels/%s/%s%s", tag, image, suffix)
     change.note_label(version, suffix)
 
 

@@ -403,7 +403,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         image = self.require_image(image_id)
         plain = merged_info({}, info or {}, f"the label of case '{image_id}'")
         before = image.stat()
-        accepted = self._check_label(label, image, plain)
+        held = self.get_image_info(image_id).get("proposed_by")
+        accepted = self._check_label(label, image, {**plain, "proposed_by": held})
         with self._index.mutex:
             self._check_unchanged(image_id, image, before)
             if base_version is not None:
