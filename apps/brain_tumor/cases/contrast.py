@@ -13,7 +13,7 @@ from brain_tumor.cases.grid.resampling import resample_to
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import InputError
 
-BRIGHTER = 0.25
+BRIGHTER = 0.4
 """By how much an enhancing voxel exceeds the other image, as a share of the median brightness."""
 MIN_ENHANCING_SHARE = 0.002
 """Share of the head that vessels, mucosa and tumour fill at least."""

@@ -114,7 +114,7 @@ def imported_at(studies: Path, case_id: str, file: Exported) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mishaps=steps)
 def test_each_slice_is_imported_in_its_place_or_named(mishaps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
