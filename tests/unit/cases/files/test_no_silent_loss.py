@@ -129,8 +129,11 @@ def test_each_slice_is_imported_in_its_place_or_named(mishaps: list[tuple[str, i
         else:
             text = " ".join(" ".join((r.message, *r.warnings, *r.notes)) for r in reports)
         stored = [r.case_id for r in reports if r.sequences]
+        assert stored or text.strip() or not files
+        if not stored:  # the case is refused as a whole, with the reason
+            return
         for file in files:
             is_named = file.path.name in text or f"series {file.series} (" in text
             is_named = is_named or f"{file.path.parent.name}/" in text
             is_there = any(imported_at(studies, case_id, file) for case_id in stored)
-            assert is_there or is_named or "every DICOM file" in text, (file, mishaps, text)
+            assert is_there or is_named, (file, mishaps, text)
