@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import BusyError, NotFoundError
 from brain_tumor.learning.acquisition import CaseScores, combined_scores
+from brain_tumor.learning.retraining.job import run_job
 from brain_tumor.learning.retraining.job_folder import (
     Correction,
     JobFolder,
@@ -144,6 +146,73 @@ class TestJobs:
         assert jobs.wait(DEADLINE_S)
         assert (job.progress().status, job.progress().starts) == (JobStatus.DONE, 2)
         assert not jobs.recover()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from brain_tumor.learning.retraining.job_folder import JobFolder, JobStatus
+job = JobFolder(Path(sys.argv[1]))
+with job.worked_on() as is_ours:
+    assert is_ours
+    print("works", flush=True)
+    sys.stdin.readline()
+    job.update("over", status=JobStatus.DONE)
+"""
+
+
+@pytest.fixture
+def an_orphan(tmp_path):
+    """A job that a process works on which no server watches any more."""
+    job = JobFolder(tmp_path / "training" / "20260101-000000")
+    job.create(replace(REQUEST, id="20260101-000000"))
+    job.update(status=JobStatus.RUNNING, starts=1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(job.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"works\n"
+    yield job, process
+    process.kill()
+    process.communicate()
+
+
+class TestOrphans:
+    def test_a_training_that_outlived_its_server_is_adopted_not_doubled(self, an_orphan, jobs_that):
+        job, process = an_orphan
+        assert job.worker == process.pid
+        jobs = jobs_that("fails")  # what a second process would do
+        assert jobs.recover()
+        assert jobs.is_running
+        with pytest.raises(BusyError):
+            jobs.start(REQUEST)
+        process.communicate(b"\n")
+        assert jobs.wait(DEADLINE_S)
+        assert (job.progress().status, job.progress().details) == (JobStatus.DONE, ("over",))
+
+    def test_an_orphan_that_is_killed_is_taken_up_again(self, an_orphan, jobs_that):
+        job, process = an_orphan
+        jobs = jobs_that("ends")
+        assert jobs.recover()
+        process.kill()
+        assert jobs.wait(DEADLINE_S)
+        assert job.progress().status is JobStatus.DONE
+        assert job.progress().starts == 2
+
+    def test_a_server_that_stops_interrupts_the_orphan_too(self, an_orphan, jobs_that):
+        _, process = an_orphan
+        jobs = jobs_that("ends")
+        assert jobs.recover()
+        jobs.close()
+        assert process.wait(DEADLINE_S) == -15
+
+    def test_a_second_process_on_one_job_leaves_it_alone(self, an_orphan):
+        job, _ = an_orphan
+        before = job.progress()
+        with pytest.raises(BusyError, match="another process works on"):
+            run_job(job.path)
+        assert job.progress() == before
 
 
 def submit(client, tmp_path, image, who="anna"):

@@ -23,16 +23,16 @@ from statistics import fmean
 
 import torch
 import torch.distributed as dist
-from filelock import FileLock
 from torch import nn
 
-from brain_tumor.errors import InputError, TumorLensError
+from brain_tumor.errors import BusyError, InputError, TumorLensError
 from brain_tumor.learning.gate.promotion import judge
 from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.learning.retraining.candidates import data_fingerprint, write_candidate
 from brain_tumor.learning.retraining.core_tuner import CoreTuner
 from brain_tumor.learning.retraining.job_ending import confirmed_cases, finish_switched, keep, stop
 from brain_tumor.learning.retraining.job_folder import (
+    BUSY_CODE,
     TYPED_MODEL,
     Correction,
     JobFolder,
@@ -83,9 +83,12 @@ def run_job(path: Path) -> JobStatus:
 
     Raises:
         StorageError: If the folder cannot be used.
+        BusyError: If another process works on the job.
     """
     job = JobFolder(path)
-    with FileLock(job.lock) if is_first() else nullcontext():
+    with job.worked_on() if is_first() else nullcontext(True) as is_ours:
+        if not is_ours:
+            raise BusyError(f"another process works on training {path.name}")
         if job.progress().is_over:
             return job.progress().status
         before = job.progress()
@@ -313,6 +316,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         dist.init_process_group("gloo")
     try:
         status = run_job(Path(arguments[0]))
+    except BusyError as error:
+        logger.warning("%s", error.message)
+        return BUSY_CODE
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -2,6 +2,7 @@
 
 job.json         the request, written once
 progress.json    state, replaced whole
+job.lock         held by the process that works on the job; its number is in job.pid
 stop             there is one when somebody asked to stop
 prepared/        examples on disk, so that memory stays small and a resumed run is quick
 checkpoint.pt    everything that a resumed run needs
@@ -11,20 +12,25 @@ candidate/       the finished bundle
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from filelock import FileLock, Timeout
 
 from brain_tumor.cases.files.durable import write_durably
 from brain_tumor.errors import StorageError
 
 MAX_DETAILS = 20
+BUSY_CODE = 75
+"""A worker ends with it when another process works on its job already."""
 TYPED_MODEL = "classification"
 """The model that learns from types; all others learn from masks."""
 
@@ -204,6 +210,45 @@ class JobFolder:
     def lock(self) -> Path:
         """Held by the process that works on the job."""
         return self.path / "job.lock"
+
+    @property
+    def worker(self) -> int | None:
+        """Process that works on the job now, whoever started it; None if none does."""
+        lock = FileLock(self.lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return self._noted_worker()
+        except OSError:  # no folder any more
+            return None
+        lock.release()
+        return None
+
+    @contextmanager
+    def worked_on(self) -> Iterator[bool]:
+        """Hold the job for the length of a block; False if another process works on it."""
+        lock = FileLock(self.lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            self._pid.write_text(str(os.getpid()), encoding="ascii")
+            yield True
+        finally:
+            lock.release()
+
+    @property
+    def _pid(self) -> Path:
+        return self.path / "job.pid"
+
+    def _noted_worker(self) -> int:
+        """Process id of who holds the lock; 0 in the moment before it is noted."""
+        try:
+            return int(self._pid.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
 
     def create(self, request: TrainingRequest) -> None:
         """Write a request down.

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from brain_tumor.errors import BusyError, NotFoundError, StorageError
 from brain_tumor.learning.retraining.job_folder import (
+    BUSY_CODE,
     JobFolder,
     JobStatus,
     Progress,
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 MAX_STARTS = 4
 STOP_GRACE_S = 60.0
 STOP_PATIENCE_S = 5.0
+ORPHAN_POLL_S = 0.5
 KEPT_JOBS = 50
 
 Command = Callable[[Path], list[str]]
@@ -38,6 +41,45 @@ Command = Callable[[Path], list[str]]
 def training_command(folder: Path) -> list[str]:
     """Command of the process that works on a job."""
     return [sys.executable, "-m", "brain_tumor.learning.retraining.job", str(folder)]
+
+
+class Orphan:
+    """A worker that another server process started, watched through the lock that it holds.
+
+    Args:
+        job: What it works on.
+    """
+
+    def __init__(self, job: JobFolder) -> None:
+        self._job = job
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 if it works no more."""
+        return self._job.worker or 0
+
+    def poll(self) -> int | None:
+        """None while it works, else `BUSY_CODE`: how it ended stands in the progress alone."""
+        return None if self._job.worker is not None else BUSY_CODE
+
+    def wait(self) -> int:
+        """Wait until it works no more."""
+        while self.poll() is None:
+            time.sleep(ORPHAN_POLL_S)
+        return BUSY_CODE
+
+    def send_signal(self, number: int) -> None:
+        """Signal it, if it works."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+Worker = subprocess.Popen[bytes] | Orphan
 
 
 class TrainingJobs:
@@ -52,7 +94,7 @@ class TrainingJobs:
         self._folder = folder
         self._command = command
         self._mutex = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Worker | None = None
         self._watcher: threading.Thread | None = None
         self._is_closing = False
         self._requests: dict[Path, TrainingRequest] = {}
@@ -198,7 +240,11 @@ class TrainingJobs:
         self._watcher.start()
         atexit.register(self.close)
 
-    def _spawn(self, job: JobFolder) -> subprocess.Popen[bytes]:
+    def _spawn(self, job: JobFolder) -> Worker:
+        """Worker of a job: the one that works on it already, else a new process."""
+        if job.worker is not None:
+            logger.info("training %s is still worked on; adopted", job.path.name)
+            return Orphan(job)
         environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
         with (job.path / "job.log").open("ab") as log:
             return subprocess.Popen(
@@ -210,7 +256,7 @@ class TrainingJobs:
                 start_new_session=True,
             )
 
-    def _watch(self, job: JobFolder, process: subprocess.Popen[bytes]) -> None:
+    def _watch(self, job: JobFolder, process: Worker) -> None:
         """Wait for the process; start it again if something killed it."""
         while True:
             code = process.wait()
@@ -220,6 +266,9 @@ class TrainingJobs:
             if job.shall_stop:
                 job.update("stopped", status=JobStatus.STOPPED, ended=time.time())
                 return
+            if code == BUSY_CODE:  # another process worked on it, and may have been killed
+                process = self._process = self._spawn(job)
+                continue
             if code >= 0 or progress.starts >= MAX_STARTS:
                 message = f"the training process ended with code {code}; see job.log"
                 job.update(message, status=JobStatus.ERROR, ended=time.time())
