@@ -66,8 +66,13 @@ def by_hand(arguments: argparse.Namespace) -> ByHand:
     return ByHand(files, parse_channels(arguments.channels) if arguments.channels else ())
 
 
-def load_told_case(source: Path | None, told: ByHand) -> LoadedCase:
+def load_told_case(source: Path | None, told: ByHand, *, registration: bool = True) -> LoadedCase:
     """Case of a command, by the names of its files or as the options tell.
+
+    Args:
+        source: File or folder.
+        told: Which file is which sequence.
+        registration: Whether sequences that lie off the reference are registered to it.
 
     Raises:
         InputError: If neither tells it.
@@ -76,13 +81,13 @@ def load_told_case(source: Path | None, told: ByHand) -> LoadedCase:
     from brain_tumor.cases.loading import load_case, load_source
 
     if told:
-        return load_source(one_case_by_hand(source, told))
+        return load_source(one_case_by_hand(source, told), registration=registration)
     if source is None:
         raise InputError(
             "no case is named; expected a file or a folder, or files named by sequence",
             remedy="Name a case, or its files: --t1 FILE --t1c FILE --t2 FILE --flair FILE.",
         )
-    return load_case(source)
+    return load_case(source, registration=registration)
 
 
 @contextmanager

@@ -116,6 +116,12 @@ def build_parser() -> argparse.ArgumentParser:
         )
         infer.add_argument("--output", type=Path, required=True, metavar="DIR")
         infer.add_argument("--models", type=Path, metavar="DIR")
+        infer.add_argument(
+            "--registration",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="whether sequences that lie off the reference are registered to it",
+        )
         if depth == "segment":
             infer.add_argument(
                 "--mirrored", action="store_true", help="average with the mirror image: slower"
@@ -330,7 +336,8 @@ def _infer(arguments: argparse.Namespace) -> None:
         segmenter = load_segmenter(models)
         started = time.perf_counter()
         with unpacked(arguments.case) as source:
-            loaded = load_told_case(source, by_hand(arguments))
+            registered: bool = arguments.registration
+            loaded = load_told_case(source, by_hand(arguments), registration=registered)
         loading = time.perf_counter() - started
         progress.done()
         if arguments.depth == "segment":

@@ -15,6 +15,7 @@ SERVER, EXTENSION = ROOT / "apps" / "brain_tumor", ROOT / "slicer_extension" / "
 VALUE = "7"
 SPOKEN = {
     "cases/loading.py": ("resolve_case", "build_case"),
+    "cases/registration/fit.py": ("sentence", "_doubt"),
     "cases/files/dicom_scan.py": ("_missing_by_count",),
     "cases/files/nifti_files.py": ("_affine", "_disagreement"),
     "cases/files/stored.py": ("squeeze_doubts",),

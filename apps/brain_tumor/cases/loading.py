@@ -24,11 +24,13 @@ from brain_tumor.cases.files.readers import (
 )
 from brain_tumor.cases.grid.geometry import (
     case_on_reference_grid,
+    chosen_reference,
     corners_mm,
     covered_share,
     same_grid,
 )
 from brain_tumor.cases.grid.mending import without_outliers
+from brain_tumor.cases.registration.fit import SequenceFit, fit_sequences
 from brain_tumor.cases.sequences import Sequence, recognise_sequence, without_suffix
 from brain_tumor.cases.sources import (
     TAKEN_AS_T1C,
@@ -65,11 +67,13 @@ class LoadedCase:
         case: Sequences on the grid of the reference.
         warnings: Sentences for replies and reports; they hold no file names.
         notes: What was found and left aside; for the person at the keyboard, with file names.
+        fits: How each sequence lay on the reference; empty if it was not looked at.
     """
 
     case: Case
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fits: tuple[SequenceFit, ...] = ()
 
 
 def load_case(
@@ -80,6 +84,7 @@ def load_case(
     reference: Sequence | None = None,
     case_id: str | None = None,
     pixel_mm: float | None = None,
+    registration: bool = True,
 ) -> LoadedCase:
     """Load a case.
 
@@ -95,6 +100,7 @@ def load_case(
         case_id: Name of the case; default: the name of the file or folder. DICOM folders that
             bear the patient's name or id get the study's hash instead.
         pixel_mm: Pixel size of a picture; default: its longer side is taken as 240 mm.
+        registration: Whether sequences that lie off the reference are registered to it.
 
     Returns:
         The case on the reference grid, with warnings.
@@ -106,12 +112,19 @@ def load_case(
         SequenceError: If sequences are missing, doubled or not recognised.
     """
     if sequences is None and channels is None and _is_imported(path):
-        return resolve_case(path.parent, without_suffix(path.name), reference=reference)
+        name = without_suffix(path.name)
+        return resolve_case(path.parent, name, reference=reference, registration=registration)
     if channels is not None:
         named = _stacked(path, channels)
     else:
         named = find_case(path) if sequences is None else case_of_named(path, sequences)
-    return load_source(named, reference=reference, case_id=case_id, pixel_mm=pixel_mm)
+    return load_source(
+        named,
+        reference=reference,
+        case_id=case_id,
+        pixel_mm=pixel_mm,
+        registration=registration,
+    )
 
 
 def load_source(
@@ -120,21 +133,29 @@ def load_source(
     reference: Sequence | None = None,
     case_id: str | None = None,
     pixel_mm: float | None = None,
+    registration: bool = True,
 ) -> LoadedCase:
     """Load a case whose sequences are known; arguments and errors as for `load_case`."""
     named, volumes = read_case(named, pixel_mm=pixel_mm)
     name = named.case_id if case_id is None else check_case_id(case_id)
-    loaded = build_case(name, volumes, reference)
-    return LoadedCase(loaded.case, named.warnings + loaded.warnings, named.notes)
+    loaded = build_case(name, volumes, reference, registration=registration)
+    return replace(loaded, warnings=named.warnings + loaded.warnings, notes=named.notes)
 
 
-def resolve_case(studies: Path, case_id: str, *, reference: Sequence | None = None) -> LoadedCase:
+def resolve_case(
+    studies: Path,
+    case_id: str,
+    *,
+    reference: Sequence | None = None,
+    registration: bool = True,
+) -> LoadedCase:
     """Load a case of a studies folder by its id.
 
     Args:
         studies: Studies folder, filled by `import_cases` or by hand.
         case_id: Name of the reference volume without its ending.
         reference: Sequence whose grid is kept; default: the reference volume's.
+        registration: Whether sequences that lie off the reference are registered to it.
 
     Returns:
         The case on the grid of its reference, with the warnings of its import.
@@ -159,9 +180,9 @@ def resolve_case(studies: Path, case_id: str, *, reference: Sequence | None = No
     if siblings.pop(held, None) is not None:
         warnings.append(f"a second {held.value} beside the reference volume is not used")
     volumes = read_sources({**siblings, held: path})
-    loaded = build_case(case_id, volumes, reference or held)
+    loaded = build_case(case_id, volumes, reference or held, registration=registration)
     new = [w for w in loaded.warnings if w not in warnings]
-    return LoadedCase(loaded.case, (*warnings, *new))
+    return replace(loaded, warnings=(*warnings, *new))
 
 
 def read_sources(
@@ -239,9 +260,19 @@ def _threads_for(ordered: Items[Sequence]) -> int:
 
 
 def build_case(
-    case_id: str, volumes: Mapping[Sequence, ReadVolume], reference: Sequence | None = None
+    case_id: str,
+    volumes: Mapping[Sequence, ReadVolume],
+    reference: Sequence | None = None,
+    *,
+    registration: bool = True,
 ) -> LoadedCase:
-    """Bring the sequences to the reference grid and say what that changed.
+    """Bring the sequences together on the reference grid and say what that changed.
+
+    Args:
+        case_id: Name of the case.
+        volumes: Each sequence on its own grid.
+        reference: Sequence whose grid is kept; default: the first of t1c, flair, t2, t1.
+        registration: Whether sequences that lie off the reference are registered to it.
 
     Raises:
         SequenceError: If there is no volume or the reference is missing.
@@ -257,6 +288,11 @@ def build_case(
                 f"{sequence.value}: {count} voxels of impossible brightness were replaced by their "
                 "surroundings"
             )
+    fits: tuple[SequenceFit, ...] = ()
+    if registration and len(grids) > 1:
+        fitted = fit_sequences(grids, chosen_reference(case_id, grids, reference))
+        grids, fits = dict(fitted.volumes), fitted.fits
+        warnings += [sentence for fit in fits if (sentence := fit.sentence) is not None]
     case = case_on_reference_grid(case_id, grids, reference)
     base = grids[case.reference]
     for sequence in case.present:
@@ -273,7 +309,7 @@ def build_case(
                     f"{case.reference.value} shows only {shown:.0%} of the height of "
                     f"{sequence.value}; slices may be missing"
                 )
-    return LoadedCase(case, tuple(warnings))
+    return LoadedCase(case, tuple(warnings), fits=fits)
 
 
 def _slab_share(base: Volume, sibling: Volume) -> float:

@@ -177,7 +177,7 @@ def import_case(found: FoundCase, studies: Path) -> ImportReport:
 def _import(source: CaseSource, studies: Path) -> ImportReport:
     case_id = check_case_id(source.case_id)
     source, volumes = read_case(source)
-    loaded = build_case(case_id, volumes)  # refuses sequences that lie apart
+    loaded = build_case(case_id, volumes, registration=False)  # refuses sequences that lie apart
     reference = loaded.case.reference
     doubts = [f"{s.value}: {w}" for s, read in volumes.items() for w in read.warnings]
     record = CaseRecord(

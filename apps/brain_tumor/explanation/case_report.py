@@ -70,6 +70,7 @@ def case_report(
             "missing": [s.value for s in case.missing],
             "reference": case.reference.value,
         },
+        "registration": [fit.to_json() for fit in loaded.fits],
         "models": [model.to_json() for model in models],
         "warnings": warnings,
         "timings_s": timings,

@@ -8,6 +8,19 @@ REPLIES: dict[str, str] = {
     "{name} was resampled to the grid of {other}": (
         "{name}을(를) {other}의 격자로 다시 표본화했습니다"
     ),
+    "{name} lay {distance} mm and {angle} degrees off {other}; it was registered to it": (
+        "{name}이(가) {other}에서 {distance} mm, {angle}도 어긋나 있어 {other}에 정합했습니다"
+    ),
+    "{name} does not lie on {other} and could not be registered to it ({reason}); it was left "
+    "out": "{name}은(는) {other}와(과) 겹치지 않고 정합할 수 없어({reason}) 제외했습니다",
+    "it would have to move by {distance} mm and {angle} degrees": (
+        "{distance} mm, {angle}도를 옮겨야 합니다"
+    ),
+    "the two do not show the same anatomy": "두 영상의 해부 구조가 다릅니다",
+    "only {share} of the brain would overlap": "뇌의 {share}만 겹칩니다",
+    "the way there and the way back disagree by {distance} mm": (
+        "양방향 결과가 {distance} mm 다릅니다"
+    ),
     "{name} covers {share} of the tissue in {other}; it is zero elsewhere": (
         "{name}은(는) {other} 조직의 {share}만 덮으며 나머지는 0입니다"
     ),

@@ -22,6 +22,7 @@ __all__ = [
     "AxisMap",
     "axis_map",
     "case_on_reference_grid",
+    "chosen_reference",
     "corners_mm",
     "covered_share",
     "grid_distance_mm",
@@ -96,6 +97,28 @@ def covered_share(reference: Volume, sibling: Volume) -> float:
     return float(np.count_nonzero(inside & tissue) / np.count_nonzero(tissue))
 
 
+def chosen_reference(
+    case_id: str, volumes: Mapping[Sequence, Volume], reference: Sequence | None = None
+) -> Sequence:
+    """Sequence whose grid is kept.
+
+    Args:
+        case_id: Name of the case, for messages.
+        volumes: Volumes by sequence.
+        reference: What was asked for; default: the first present of t1c, flair, t2, t1.
+
+    Raises:
+        SequenceError: If there is no volume or the reference is missing.
+    """
+    if not volumes:
+        raise SequenceError(f"case {case_id} has no volumes; expected at least one sequence")
+    chosen = reference or next(s for s in REFERENCE_PREFERENCE if s in volumes)
+    if chosen not in volumes:
+        present = ", ".join(s.value for s in volumes)
+        raise SequenceError(f"reference {chosen.value} is missing; case {case_id} has {present}")
+    return chosen
+
+
 def case_on_reference_grid(
     case_id: str,
     volumes: Mapping[Sequence, Volume],
@@ -117,12 +140,7 @@ def case_on_reference_grid(
         SequenceError: If there is no volume or the reference is missing.
         GeometryError: If a sibling covers less than half of the reference's tissue.
     """
-    if not volumes:
-        raise SequenceError(f"case {case_id} has no volumes; expected at least one sequence")
-    chosen = reference or next(s for s in REFERENCE_PREFERENCE if s in volumes)
-    if chosen not in volumes:
-        present = ", ".join(s.value for s in volumes)
-        raise SequenceError(f"reference {chosen.value} is missing; case {case_id} has {present}")
+    chosen = chosen_reference(case_id, volumes, reference)
     base = volumes[chosen]
     aligned: dict[Sequence, Volume] = {}
     for sequence in Sequence:

@@ -240,6 +240,13 @@ STOCK_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 servers know (the last line) have no effect."""
 
 
+REGISTRATION = "registration"
+CASE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+    {REGISTRATION: Parameter((bool,), default=True)}
+)
+"""How the case is loaded, for every task."""
+
+
 def check_params(
     params: Mapping[str, Any], allowed: Mapping[str, Parameter], what: str = "params"
 ) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class CaseScorer:
         models = self._models()
         case_input = stored_input(app.datastore(), image)
         outcome = task.outcome(case_input, task.check_options({}), background=True)
-        case = case_input.load().case
+        case = case_input.load(True).case
         scores = score_case(case, outcome.result, self._other_opinion(case), self._read_type(image))
         ref = app.learning.case_ref(image)
         app.learning.ledger.scores.add(image, ref.image_sha256, models, scores.to_json())

@@ -29,11 +29,18 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.loading import LoadedCase
+from brain_tumor.cases.registration.fit import SequenceFit
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine
 from brain_tumor.labels import LabelArray, label_names
 from brain_tumor.server.http.replies import FilePart, media_type, to_plain
-from brain_tumor.server.http.validation import STOCK_PARAMETERS, Parameter, check_params
+from brain_tumor.server.http.validation import (
+    CASE_PARAMETERS,
+    REGISTRATION,
+    STOCK_PARAMETERS,
+    Parameter,
+    check_params,
+)
 from brain_tumor.server.tasks.admission import InferenceGate
 from brain_tumor.server.tasks.cache import ByteCache
 
@@ -62,14 +69,14 @@ class CaseInput:
 
     Attributes:
         case_id: Name in the reply.
-        load: Reads the case.
+        load: Reads the case; takes whether its sequences are registered.
         fingerprint: Changes whenever the files change; None keeps nothing in the cache.
         label: Labelmap to work on, for tasks with `takes_label`.
         scribbles: What was scribbled, for the same tasks.
     """
 
     case_id: str
-    load: Callable[[], LoadedCase]
+    load: Callable[[bool], LoadedCase]
     fingerprint: Hashable | None
     label: LabelInput | None = None
     scribbles: LabelInput | None = None
@@ -98,6 +105,7 @@ class CaseSummary:
         reference: Sequence whose grid the results are on.
         affine: Voxel to RAS+ mm of that grid.
         warnings: What the reader of the files warned about.
+        fits: How each sequence lay on the reference.
     """
 
     used: tuple[Sequence, ...]
@@ -105,6 +113,7 @@ class CaseSummary:
     reference: Sequence
     affine: Affine
     warnings: tuple[str, ...]
+    fits: tuple[SequenceFit, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +208,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         Raises:
             InputError: If a key or a value is none that the task takes.
         """
-        return check_params(params, {**STOCK_PARAMETERS, **self.parameters})
+        return check_params(params, {**STOCK_PARAMETERS, **CASE_PARAMETERS, **self.parameters})
 
     def run(
         self, case_input: CaseInput, options: Mapping[str, Any], *, background: bool = False
@@ -233,6 +242,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
                 "missing": outcome.case.missing,
                 "reference": outcome.case.reference,
             },
+            "registration": [fit.to_json() for fit in outcome.case.fits],
             "models": [version.to_json() for version in self.models(outcome.result)],
             "files": [{"name": part.name, "filename": part.filename} for part in parts],
             "label_names": label_names(),
@@ -273,7 +283,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         key = self._key(case_input, options)  # before the model can change
         timings: dict[str, float] = {}
         with _stage(timings, "load"):
-            loaded = self._load(case_input)
+            loaded = self._load(case_input, registration=options[REGISTRATION])
         with _stage(timings, "compute"):
             result = self.compute(loaded.case, options)
         summary = _summary(loaded)
@@ -285,7 +295,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
 
     def warm_up(self, case: Case) -> None:
         """Pay the one-time cost of the first request before it comes."""
-        case_input = CaseInput(case.case_id, lambda: LoadedCase(case), None)
+        case_input = CaseInput(case.case_id, lambda _: LoadedCase(case), None)
         self.run(case_input, self.check_options({}), background=True)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
@@ -320,12 +330,14 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         held = self._services.cache.get(self._key(case_input, options))
         return held if isinstance(held, Outcome) else None
 
-    def _load(self, case_input: CaseInput) -> LoadedCase:
+    def _load(self, case_input: CaseInput, *, registration: bool) -> LoadedCase:
         """Case from the cache or from its files."""
         if case_input.fingerprint is None:
-            return case_input.load()
+            return case_input.load(registration)
         return self._services.cache.get_or_make(
-            ("case", case_input.fingerprint), case_input.load, _case_bytes
+            ("case", case_input.fingerprint, registration),
+            lambda: case_input.load(registration),
+            _case_bytes,
         )
 
     def _key(
@@ -334,7 +346,7 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         """Everything that a result depends on, made by the models in use or by those behind one."""
         own = tuple(
             repr(options.get(key))
-            for key, parameter in sorted(self.parameters.items())
+            for key, parameter in sorted({**CASE_PARAMETERS, **self.parameters}.items())
             if parameter.affects_result
         )
         versions = tuple((m.name, m.version, m.sha256) for m in self.models(result))
@@ -345,7 +357,7 @@ def _summary(loaded: LoadedCase) -> CaseSummary:
     """Case without its voxels."""
     case = loaded.case
     return CaseSummary(
-        case.present, case.missing, case.reference, case.affine, tuple(loaded.warnings)
+        case.present, case.missing, case.reference, case.affine, tuple(loaded.warnings), loaded.fits
     )
 
 

@@ -30,7 +30,9 @@ def stored_input(datastore: StudyDatastore, image: str) -> CaseInput:
     """
     path, root = datastore.require_image(image), datastore.root
     files = fingerprint([path, sequences_folder(root, image)])
-    return CaseInput(image, lambda: resolve_case(root, image), files)
+    return CaseInput(
+        image, lambda registered: resolve_case(root, image, registration=registered), files
+    )
 
 
 def session_input(session: SessionInfo, told: ByHand | None = None) -> CaseInput:
@@ -45,12 +47,12 @@ def session_input(session: SessionInfo, told: ByHand | None = None) -> CaseInput
     """
     image = Path(session.image)
     key = (fingerprint([image]), repr(told))
-    return CaseInput(session.name, lambda: _load(image, told), key)
+    return CaseInput(session.name, lambda r: _load(image, told, registration=r), key)
 
 
 def uploaded_input(path: Path, told: ByHand | None = None) -> CaseInput:
     """Volume that came with the request; it is used once, so nothing of it is cached."""
-    return CaseInput("upload", lambda: _load(path, told), None)
+    return CaseInput("upload", lambda r: _load(path, told, registration=r), None)
 
 
 def take_told(params: dict[str, Any]) -> ByHand | None:
@@ -82,12 +84,13 @@ def _parts(name: object, key: str) -> list[str]:
     return [check_file_name(part, key) for part in name.split("/")]
 
 
-def _load(image: Path, told: ByHand | None) -> LoadedCase:
+def _load(image: Path, told: ByHand | None, *, registration: bool) -> LoadedCase:
     if told is None:
-        return load_case(image)
+        return load_case(image, registration=registration)
     base = image if image.is_dir() else image.parent
     inside = {sequence: base / path for sequence, path in told.files.items()}
-    return load_source(one_case_by_hand(image, ByHand(inside, told.channels)))
+    named = one_case_by_hand(image, ByHand(inside, told.channels))
+    return load_source(named, registration=registration)
 
 
 def uploaded_label(path: Path) -> LabelInput:

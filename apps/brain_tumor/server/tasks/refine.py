@@ -40,7 +40,7 @@ from brain_tumor.segmentation.report import segmentation_section
 from brain_tumor.segmentation.result import SegmentationResult, region_volumes_ml
 from brain_tumor.server.datastore.label_check import check_grid
 from brain_tumor.server.http.replies import FilePart
-from brain_tumor.server.http.validation import Parameter
+from brain_tumor.server.http.validation import REGISTRATION, Parameter
 from brain_tumor.server.tasks.admission import InferenceGate
 from brain_tumor.server.tasks.base import (
     CaseInferTask,
@@ -116,12 +116,14 @@ class RefineTask(CaseInferTask[Refinement]):
         started = time.perf_counter()
         key = self._key(case_input, options)  # before the model can change
         proposal = self._segmentation.outcome(
-            case_input, self._segmentation.check_options({}), background=background
+            case_input,
+            self._segmentation.check_options({REGISTRATION: options[REGISTRATION]}),
+            background=background,
         )
         proposed = time.perf_counter()
         with self._light.admitted(queue=not background):
             begun = time.perf_counter()
-            case = self._load(case_input).case
+            case = self._load(case_input, registration=options[REGISTRATION]).case
             evidence = self._evidence(case_input, case, proposal.result)
             gathered = time.perf_counter()
             result = _correct(case, proposal.result, evidence, case_input, options)
@@ -142,7 +144,7 @@ class RefineTask(CaseInferTask[Refinement]):
     def compute(self, case: Case, options: Mapping[str, Any]) -> Refinement:
         """Correct the model's own proposal; for callers that have nothing else."""
         proposal = self._segmentation.compute(case, {})
-        case_input = CaseInput(case.case_id, lambda: LoadedCase(case), None)
+        case_input = CaseInput(case.case_id, lambda _: LoadedCase(case), None)
         return _correct(case, proposal, gather_evidence(case, proposal), case_input, options)
 
     def size_bytes(self, result: Refinement) -> int:
