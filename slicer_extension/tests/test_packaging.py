@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -193,3 +194,22 @@ def test_a_defect_that_no_longer_fits_stops_the_run_with_its_name(monkeypatch, c
     assert mutations.main([]) == 2
     assert stale.name in capsys.readouterr().err
     assert mutations.main(["no such name"]) == 2
+
+
+RICH_LABELS = {
+    *("warningsLabel", "classificationLabel", "compareLabel", "gateLabel", "volumesLabel"),
+    *("legendLabel", "uncertainLegendLabel", "curveLabel"),
+}
+"""Labels whose HTML the panel writes itself, every value escaped; the last three show pictures."""
+
+
+def test_labels_show_what_a_server_says_as_plain_text():
+    tree = ElementTree.parse(MODULE / "Resources" / "UI" / "TumorLens.ui")
+    labels = [w for w in tree.iter("widget") if w.get("class") == "QLabel"]
+    plain = {
+        label.get("name")
+        for label in labels
+        for one in label.findall("property")
+        if one.get("name") == "textFormat" and one.findtext("enum") == "Qt::PlainText"
+    }
+    assert {label.get("name") for label in labels} - plain == RICH_LABELS

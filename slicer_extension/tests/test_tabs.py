@@ -674,7 +674,7 @@ def test_a_long_case_name_does_not_push_columns_of_corrections_out_of_sight(teac
     assert cells(table)[0][6] == "train"
     width = sum(table.columnWidth(column) for column in range(7))
     assert width <= table.viewport().width
-    assert table.item(0, 1).toolTip() == server.corrections[0]["case_id"]
+    assert table.item(0, 1).toolTip() == f"<qt>{server.corrections[0]['case_id']}</qt>"
 
 
 def test_models_are_compared_promoted_and_rolled_back(teaching, server):

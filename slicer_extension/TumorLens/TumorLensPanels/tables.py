@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 
 import qt
 
@@ -39,7 +40,7 @@ def fill(
     for index, row in enumerate(rows):
         for column, cell in enumerate(row):
             item = qt.QTableWidgetItem(cell)
-            item.setToolTip(cell)
+            item.setToolTip(f"<qt>{escape(cell)}</qt>")  # as it is, also where it looks like HTML
             table.setItem(index, column, item)
     table.resizeColumnsToContents()
     if flexible is not None:
