@@ -1,6 +1,7 @@
 import nrrd
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from brain_tumor.cases.files.readers import read_labelmap
 from brain_tumor.errors import (
     FileFormatError,
@@ -9,7 +10,7 @@ from brain_tumor.errors import (
     LabelError,
     VolumeError,
 )
-from brain_tumor.server.datastore.label_check import accept_label, renumber
+from brain_tumor.server.datastore.label_check import accept_image, accept_label, renumber
 
 from tests.helpers.server import AFFINE, SHAPE, a_phantom, expected_labels, write_label
 from tests.helpers.volumes import write_nifti
@@ -220,3 +221,15 @@ def test_four_alone_is_asked_about(tmp_path, image):
     for told in ({"numbering": "tumorlens"}, {"proposed_by": {"name": "tumor_core"}}):
         assert accept_label(path, image, told).scheme == "core"
     assert accept_label(path, image, info(("tumour core", 4))).scheme == "core"
+
+
+def test_an_uploaded_volume_that_itk_could_not_open_is_stored_perpendicular(tmp_path):
+    sheared = np.diag([1.0, 1.0, 3.0, 1.0])
+    sheared[0, 2] = 1.2
+    path = write_nifti(tmp_path / "image.nii.gz", a_phantom(), sheared)
+    accepted = accept_image(path)
+    assert "perpendicular" in accepted.warnings[0]
+    (tmp_path / "stored.nii.gz").write_bytes(accepted.content)
+    assert sitk.ReadImage(str(tmp_path / "stored.nii.gz")).GetSpacing() == (1.0, 1.0, 3.0)
+    plain = write_nifti(tmp_path / "plain.nii.gz", a_phantom(), AFFINE)
+    assert accept_image(plain).content is None

@@ -20,7 +20,7 @@ _SIGNS = (
     (re.compile(r"(?<![a-z0-9])c\.\s?i\.\s?v\b\.?"), " civ "),
     (re.compile(r"(?<![a-z0-9])([ie])\.\s?v\b\.?"), r" \1v "),
     (re.compile(r"(?<![a-z0-9])k\.\s?m\b\.?"), " km "),
-    (re.compile(r"(?<![a-z0-9])w\s*[/.]\s*o(?![a-z0-9])\.?"), " without "),
+    (re.compile(r"(?<![a-z0-9])w\s*[/.]\s*o(?:ut)?(?![a-z0-9])\.?"), " without "),
     (re.compile(r"(?<![a-z0-9])w\s*/\s*wo(?![a-z0-9])"), " both "),
     (re.compile(r"(?<![a-z0-9])w\s*/"), " with "),
     (re.compile(r"(?<![a-z0-9])s\s*/\s*c(?![a-z0-9])"), " without contrast "),
@@ -34,6 +34,7 @@ _SIGNS = (
     (re.compile(rf"(?<=[\s_(])-(?:{_SIGNED})(?![a-z0-9])"), " precontrast "),
     (re.compile(r"(?<=[a-z0-9])\s*\(\+\)|(?<=[a-z0-9])\+(?![a-z0-9])|\s\+$"), " contrast "),
     (re.compile(r"(?<=t1)w?i?-(?=\s|$|\))|\(-\)"), " precontrast "),
+    (re.compile(r"(?<![a-z0-9])contrast\s+x(?![a-z0-9])"), " precontrast "),  # "조영 X"
     # words of two parts
     (re.compile(r"t2w?[\s_-]*(?:\*|star(?![a-z0-9]))"), " t2star "),
     (re.compile(r"[_\W]+"), " "),

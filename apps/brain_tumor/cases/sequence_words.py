@@ -48,7 +48,7 @@ CONTRAST = _words(
     "ce gd gad gado km kontrast kontrastmittel kontrastverstarkt contrast contrasts contraste",
     "contrasto contrastado contrastada contrasted contrastmiddel contraststof contrastvloeistof",
     "mdc mdk civ pdc enhanced enhancement enh realce rehausse rehaussee",
-    "postcontrast postcontraste postcontrasto postcon postgad postgado postgd postkm postmdc",
+    "postcontrast postcontraste postcontrasto postcon postgad postgado postgd postkm postmdc postc",
     "inj inject injected injecte injectee injektion injection inyectado inyeccion iniezione",
     "injecao injetado geinjecteerd cte contr gbca",
     "magnevist prohance multihance omniscan optimark dotarem clariscan dotagraf dotagita",
@@ -93,7 +93,7 @@ NATIVE = _words(
 
 FILLERS = _words(
     "di de del della dell d l la le les los las du des do da dos das dem den der the a any of to",
-    "van het iv ev i v via agent medium media medio mezzo produit product produto middel",
+    "van von het iv ev i v via agent medium media medio mezzo produit product produto middel",
     "administration administracion amministrazione somministrazione application applikation",
     "gabe injection injektion iniezione inyeccion injecao inj bolus vein intravenous intravenoso",
     "intraveneux endovenosa endovenoso",

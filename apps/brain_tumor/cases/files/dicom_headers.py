@@ -69,6 +69,12 @@ def is_dicom(path: Path) -> bool:
     return start[128:] == b"DICM" or _is_bare_dataset(start)
 
 
+def has_preamble(path: Path) -> bool:
+    """True if a file begins with the 128 bytes and the sign of DICOM files."""
+    with path.open("rb") as stream:
+        return stream.read(_PREAMBLE_BYTES)[128:] == b"DICM"
+
+
 def _is_bare_dataset(start: bytes) -> bool:
     if len(start) < 16 or start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return False

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional
+from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional, has_preamble
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.files.stored import StoredVolume, check_size
 from brain_tumor.cases.grid.resampling import itk
@@ -202,8 +203,9 @@ def read_series(series: DicomSeries) -> StoredVolume:
     check_size((*series.size, len(series.slices)))
     affine = series_affine(series)
     files = series.files()
+    is_classic = not any(s.is_enhanced for s in series.slices) and all(map(has_preamble, files))
     try:
-        if len(files) == len(series.slices) > 1 and not any(s.is_enhanced for s in series.slices):
+        if len(files) == len(series.slices) > 1 and is_classic:
             array = _decode_classic(files)
         else:
             frames = {path: _decode_frames(path) for path in files}
@@ -306,9 +308,28 @@ def _decode_frames(path: Path) -> npt.NDArray[Any]:
 
 
 def _decode_file(path: Path) -> npt.NDArray[Any]:
-    image = itk.ReadImage(str(path), itk.sitkFloat32, imageIO="GDCMImageIO")
+    try:
+        image = itk.ReadImage(str(path), itk.sitkFloat32, imageIO="GDCMImageIO")
+    except RuntimeError:
+        if has_preamble(path):
+            raise
+        image = _decode_bare(path)
     array: npt.NDArray[Any] = itk.GetArrayFromImage(image).T
     return array if array.ndim == 3 else array[:, :, None]
+
+
+def _decode_bare(path: Path) -> Any:
+    """Image of a file without preamble, which GDCM may not know, from a copy that has one."""
+    whole = pydicom.dcmread(path, force=True)
+    if "TransferSyntaxUID" not in whole.file_meta:
+        little = ExplicitVRLittleEndian if not whole.is_implicit_VR else ImplicitVRLittleEndian
+        whole.file_meta.TransferSyntaxUID = (
+            little if whole.is_little_endian else ExplicitVRBigEndian
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "whole.dcm"
+        whole.save_as(copy, write_like_original=False)
+        return itk.ReadImage(str(copy), itk.sitkFloat32, imageIO="GDCMImageIO")
 
 
 def _frame_slopes(header: Any) -> npt.NDArray[np.float64] | None:

@@ -39,3 +39,13 @@ def files_below(folder: Path) -> Iterator[Path]:
                     yield entry
 
     yield from walk(folder)
+
+
+def broken_links(folder: Path) -> list[Path]:
+    """Links below a folder that lead nowhere."""
+    return [
+        path
+        for here, _, names in os.walk(folder)
+        for path in (Path(here) / name for name in names)
+        if path.is_symlink() and not path.exists()
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brain_tumor.cases.files.dicom_headers import is_dicom
 from brain_tumor.cases.files.dicom_scan import DicomScan
-from brain_tumor.cases.files.folders import files_below
+from brain_tumor.cases.files.folders import broken_links, files_below
 
 UNREAD_SUFFIXES = (
     *(".mgz", ".mgh", ".mhd", ".nhdr", ".hdr", ".img", ".img.gz", ".mnc", ".par", ".rec", ".xml"),
@@ -42,6 +42,8 @@ def file_notes(folder: Path, *, is_dicom_used: bool = True) -> list[str]:
         elif not is_dicom_used and is_dicom(path):
             dicom.append(path)
     notes = [f"not used, a format that is not read: {_named(unread, folder)}"] if unread else []
+    if broken := broken_links(folder):
+        notes.append(f"not used, links that lead nowhere: {_named(broken, folder)}")
     if dicom:
         notes.append(f"not used, DICOM beside volume files: {_named(dicom, folder)}")
     return notes

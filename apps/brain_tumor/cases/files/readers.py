@@ -55,10 +55,12 @@ class ReadVolume:
     Attributes:
         volume: The volume.
         warnings: Sentences, without the file's name.
+        is_mended: True if voxels or grid are not those of the file.
     """
 
     volume: Volume
     warnings: tuple[str, ...] = ()
+    is_mended: bool = False
 
 
 def volume_suffix(path: Path) -> str | None:
@@ -310,7 +312,8 @@ def _checked(stored: StoredVolume, file_bytes: int | None = None) -> ReadVolume:
     check_affine(affine)
     array, affine, turned = on_perpendicular_axes(array, affine)
     doubts = size_doubts(array.shape, affine)
-    return ReadVolume(Volume(array, affine), (*stored.warnings, *filled, *turned, *doubts))
+    warnings = (*stored.warnings, *filled, *turned, *doubts)
+    return ReadVolume(Volume(array, affine), warnings, bool(filled or turned))
 
 
 def _as_float32(stored: StoredVolume) -> ScalarArray:

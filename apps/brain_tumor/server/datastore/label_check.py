@@ -10,15 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from brain_tumor.cases.files.readers import ReadLabel, read_label, read_volume
-from brain_tumor.cases.files.writers import encode_labelmap
+from brain_tumor.cases.files.readers import (
+    ReadLabel,
+    read_label,
+    read_volume,
+    read_volume_with_warnings,
+)
+from brain_tumor.cases.files.writers import encode_labelmap, encode_volume
 from brain_tumor.cases.grid.geometry import GRID_TOLERANCE_MM
 from brain_tumor.cases.grid.grids import Shape, corners_mm
 from brain_tumor.cases.grid.resampling import is_signed_permutation, resample_array
 from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import GeometryError, InputError, LabelError
 from brain_tumor.labels import Label, LabelArray, check_scheme, from_brats, label_names
-from brain_tumor.server.datastore.store import AcceptedLabel
+from brain_tumor.server.datastore.store import AcceptedImage, AcceptedLabel
 from brain_tumor.server.http.validation import volume_suffix
 
 NUMBERINGS: Mapping[str, int | None] = MappingProxyType(
@@ -96,13 +101,20 @@ def _numbered_here(
     return values
 
 
-def accept_image(image: Path) -> None:
+def accept_image(image: Path) -> AcceptedImage:
     """Read an uploaded volume to the end.
 
+    Returns:
+        What to store instead of the file, if other programs could not open it (a sheared grid) or
+        would stumble over it (NaN); and what its reader warns of.
+
     Raises:
-        InputError: If it is unreadable, not 3-D, empty, or holds NaN.
+        InputError: If it is unreadable, not 3-D, empty, or holds NaN inside the head.
     """
-    read_volume(image)
+    read = read_volume_with_warnings(image)
+    suffix = volume_suffix(image.name)
+    content = encode_volume(read.volume, suffix) if read.is_mended else None
+    return AcceptedImage(content, read.warnings)
 
 
 def renumber(labelmap: LabelArray, label_info: object) -> LabelArray:

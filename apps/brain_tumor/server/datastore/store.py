@@ -71,6 +71,19 @@ class AcceptedLabel:
     scheme: str
 
 
+@dataclass(frozen=True)
+class AcceptedImage:
+    """A volume file that passed the checks.
+
+    Attributes:
+        content: Bytes to store instead of the file's; None stores the file.
+        warnings: What its reader warns of.
+    """
+
+    content: bytes | None = None
+    warnings: tuple[str, ...] = ()
+
+
 class LabelCheck(Protocol):
     """Reads a label file and compares it with the volume it belongs to."""
 
@@ -85,8 +98,8 @@ class LabelCheck(Protocol):
 class ImageCheck(Protocol):
     """Reads a volume file."""
 
-    def __call__(self, image: Path) -> None:
-        """Accept a volume.
+    def __call__(self, image: Path) -> AcceptedImage | None:
+        """Accept a volume; None stores the file as it is.
 
         Raises:
             InputError: If it is unreadable or unusable.
@@ -307,9 +320,9 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         source = Path(image_filename)
         suffix = volume_suffix(source.name)
         image = check_case_id(image_id or source.name[: -len(suffix)])
-        self._check_image(source)
+        accepted = self._check_image(source) or AcceptedImage()
         with storage_errors(source.name):
-            content = source.read_bytes()
+            content = accepted.content or source.read_bytes()
         with self._index.mutex:
             self.refresh()
             held = self._datastore.objects.get(image)
@@ -330,6 +343,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
                 change.batch.write(self._root / name, content)
                 told = merged_info({}, image_info or {}, f"case '{image}'")
                 info = {**told, "ts": int(time.time()), "name": name}
+                if accepted.warnings:
+                    info["warnings"] = list(accepted.warnings)
                 change.index.objects[image] = ImageLabelModel(
                     image=DataModel(ext=suffix, info=info)
                 )

@@ -300,12 +300,13 @@ def test_two_patients_under_one_study_uid_are_two_cases(tmp_path: Path) -> None:
     assert len(find_cases(tmp_path)) == 2
 
 
-def test_files_without_preamble_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_implicit", [True, False])
+def test_files_without_preamble_are_read(tmp_path: Path, is_implicit: bool) -> None:
     paths = write_dicom_series(tmp_path, VALUES, THICK)
     for path in paths:
         header = pydicom.dcmread(path)
         stream = DicomBytesIO()
-        stream.is_little_endian = stream.is_implicit_VR = True
+        stream.is_little_endian, stream.is_implicit_VR = True, is_implicit
         write_dataset(stream, header)
         path.write_bytes(stream.getvalue())
     np.testing.assert_array_equal(read_series(find_series(tmp_path)[0]).array, VALUES)
@@ -321,6 +322,8 @@ def test_linked_folders_are_entered_and_rings_end(tmp_path: Path) -> None:
     loaded = load_case(case)
     np.testing.assert_array_equal(loaded.case.volumes[Sequence.T1C].array, VALUES)
     assert loaded.notes == ()
+    (case / "gone.dcm").symlink_to(tmp_path / "nowhere")
+    assert load_case(case).notes == ("not used, links that lead nowhere: gone.dcm",)
     write_nifti(tmp_path / "nii" / "t1c.nii.gz", VALUES)
     (tmp_path / "in2").mkdir()
     (tmp_path / "in2" / "anat").symlink_to(tmp_path / "nii")
