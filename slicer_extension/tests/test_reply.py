@@ -202,3 +202,12 @@ def test_texts_can_be_read_on_their_background(theme, background):
         assert contrast(colour) >= 4.5, colour
     assert rationale.theme_for(0.2) is DARK
     assert rationale.theme_for(0.9) is LIGHT
+
+
+def test_no_probability_is_shown_as_certain():
+    body = a_reply()
+    body["classification"]["probabilities"] = {"glioma": 0.9941, "meningioma": 0.0059}
+    html = rationale.classification_html(parse_reply(body).classification, T, LIGHT)
+    assert "&gt; 99 %" in html
+    assert "&lt; 1 %" in html
+    assert "100" not in html.replace("100 -", "")

@@ -192,7 +192,8 @@ class TumorTypeClassifier:
             fused, embedding = named.fused.float(), named.embedding.float()
             seen = maps.mask_logits[:, 0].float().numpy()
         contributions = feature_contributions(self.network, embedding, values)
-        probabilities = self.statistics.slice_calibration.probabilities(fused.numpy())
+        calibration = self.statistics.slice_calibration
+        probabilities = calibration.reported(calibration.probabilities(fused.numpy()))
         return tuple(
             SliceReading(
                 part=part,
@@ -275,7 +276,7 @@ class TumorTypeClassifier:
         prediction = None if found else TYPES[int(np.argmax(probabilities))]
         return ClassificationResult(
             prediction=prediction,
-            probabilities=_by_type(probabilities),
+            probabilities=_by_type(calibration.reported(probabilities)),
             prediction_set=chosen,
             coverage=calibration.coverage,
             reasons=tuple(found),

@@ -292,5 +292,6 @@ def fit_calibrations(
     readings = [reading.fused[chosen] for reading in (held_out.expert, held_out.own)]
     truth, patient = held_out.truth[chosen], held_out.patient[chosen]
     pooled = [pool_patients(logits, patient) for logits in readings]
-    by_case = fit_mixed_calibration([p for p, _ in pooled], truth[pooled[0][1]], coverage)
-    return fit_mixed_calibration(readings, truth, coverage), by_case
+    people = len(np.unique(patient))
+    by_case = fit_mixed_calibration([p for p, _ in pooled], truth[pooled[0][1]], coverage, people)
+    return fit_mixed_calibration(readings, truth, coverage, people), by_case

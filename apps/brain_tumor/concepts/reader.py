@@ -258,7 +258,7 @@ class ConceptReader:
                     words=tuple(words[index]),
                 )
             )
-        chances = settings.calibration.probabilities(logits)
+        chances = settings.calibration.reported(settings.calibration.probabilities(logits))
         kinds = settings.vocabulary.kinds
         probabilities = {k: float(p) for k, p in zip(kinds, chances, strict=True)}
         return ConceptReading(

@@ -19,6 +19,7 @@ from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.concepts.head import MADE_FOR
 from brain_tumor.concepts.reader import ConceptReader, ConceptReading
 from brain_tumor.errors import InputError, ModelError
+from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN
 from brain_tumor.explanation.facts.reference import FeatureReference
 from brain_tumor.explanation.facts.similar_cases import TrainingTable
 from brain_tumor.explanation.facts.vocabulary import TYPE_WORDS
@@ -140,9 +141,9 @@ def doubt_of_second_reader(second: ConceptReading, disagreement: float) -> str:
     likeliest = second.probabilities[second.prediction]
     same = math.isclose(likeliest, 1.0 - disagreement, abs_tol=1e-6)
     what = (
-        f"gives the same type only {likeliest:.0%}"
+        f"gives the same type only {_percent(likeliest)}"
         if same
-        else f"sees a {TYPE_WORDS[TumorType(second.prediction)][0]} ({likeliest:.0%})"
+        else f"sees a {TYPE_WORDS[TumorType(second.prediction)][0]} ({_percent(likeliest)})"
     )
     return (
         f"The second reader, which reads visual symptoms, {what}: the type is less certain than "
@@ -155,5 +156,10 @@ def _class_of_words(second: ConceptReading) -> str:
     likeliest = second.probabilities[second.prediction]
     return (
         "The second reader, which reads visual symptoms, names a class that was added by words and "
-        f"that the classifier does not know: '{second.prediction}' ({likeliest:.0%})."
+        f"that the classifier does not know: '{second.prediction}' ({_percent(likeliest)})."
     )
+
+
+def _percent(probability: float) -> str:
+    """A probability in per cent, never 100 %; without words, so that it needs no translation."""
+    return "> 99%" if probability > NEARLY_CERTAIN else f"{probability:.0%}"

@@ -14,6 +14,7 @@ from TumorLensLib.texts import Translator
 from TumorLensLib.training import GateReport
 
 BAR_PIXELS = 130
+NEARLY_CERTAIN = 0.99
 TOP_WORDS = 2
 """Words of a symptom in bold, at most."""
 
@@ -61,6 +62,18 @@ def number(value: float | None, unit: str = "") -> str:
         return "–"
     text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{text} {unit}" if unit and unit != "1" else text
+
+
+def probability(share: float) -> str:
+    """A probability in per cent; above 99 % and below 1 % it is told as no number.
+
+    Example:
+        >>> probability(0.874), probability(0.9941), probability(0.0042)
+        ('87 %', '> 99 %', '< 1 %')
+    """
+    if share > NEARLY_CERTAIN:
+        return "> 99 %"
+    return "< 1 %" if share < 1 - NEARLY_CERTAIN else f"{100 * share:.0f} %"
 
 
 def warnings_html(analysis: Analysis, t: Translator, theme: Theme) -> str:
@@ -126,7 +139,7 @@ def _bar(name: str, share: float, is_in_set: bool, theme: Theme) -> str:
     return (
         f"<tr><td>{label}&nbsp;</td>"
         f"<td><table cellspacing='0' cellpadding='0'><tr>{cells}</tr></table></td>"
-        f"<td align='right'>&nbsp;{100 * share:.1f} %</td></tr>"
+        f"<td align='right'>&nbsp;{escape(probability(share))}</td></tr>"
     )
 
 

@@ -95,6 +95,18 @@ def test_a_lone_slice_is_calibrated_as_a_slice_and_several_as_a_case(classifier,
     assert case.probabilities[TumorType.GLIOMA] == pytest.approx(8**0.5 / (8**0.5 + 2))
 
 
+def test_a_case_is_told_no_surer_than_its_held_out_patients_allow(classifier, a_reading):
+    counted = replace(STATISTICS, slice_calibration=Calibration(1.0, 0.95, 0.3, patients=8))
+    known = TumorTypeClassifier(
+        classifier.network, classifier.features, counted, CLASSIFIER, bf16=False
+    )
+    found = known._pool((a_reading((0.998, 0.0015, 0.0005)),), [])
+    assert found.prediction is TumorType.GLIOMA
+    assert list(found.probabilities.values()) == pytest.approx([0.9, 0.075, 0.025])
+    (read,) = known.read([a_reading().part], [known.measure(a_reading().part)])
+    assert max(read.probabilities.values()) <= 0.9
+
+
 def test_a_case_without_a_likely_type_stays_undetermined_and_names_candidates(
     classifier, a_reading
 ):

@@ -61,6 +61,11 @@ def test_a_case_without_a_type_is_not_told_that_its_type_is_uncertain():
     assert warned(None, 0.7) == ("thin",)
 
 
+def test_a_sure_second_reader_is_not_told_as_certain():
+    second = a_reading(glioma=0.002, meningioma=0.997, pituitary=0.001)
+    assert "sees a meningioma (> 99%)" in doubt_of_second_reader(second, 0.998)
+
+
 def test_a_pituitary_tumour_is_not_called_a_pituitary():
     second = a_reading(glioma=0.2, meningioma=0.1, pituitary=0.7)
     assert "sees a pituitary tumour (70%)" in doubt_of_second_reader(second, 0.8)

@@ -28,16 +28,45 @@ class Calibration:
         temperature: Logits are divided by it.
         coverage: Promised share of cases whose true class is in the prediction set.
         least_probability: A class is in the conformal set from this probability on.
+        patients: Held-out patients that it was fitted on; None where nobody counted.
     """
 
     temperature: float
     coverage: float
     least_probability: float
+    patients: int | None = None
 
     def probabilities(self, logits: Array) -> Array:
         """Calibrated probabilities, (..., classes), of logits of the same shape."""
         found: Array = softmax(np.asarray(logits, dtype=np.float64) / self.temperature, axis=-1)
         return found
+
+    def reported(self, probabilities: Array) -> Array:
+        """Probabilities as they may be told: none beyond what the held-out patients can show.
+
+        With n patients who all were right, the next one is right with 1 - 1 / (n + 2) by Laplace's
+        rule, so nobody who has seen n patients may claim more. What exceeds it goes to the other
+        classes in proportion. A calibration of unknown patients tells what it has.
+
+        Args:
+            probabilities: Calibrated, (..., classes), each row sums to 1.
+
+        Example:
+            >>> Calibration(1.0, 0.95, 0.6, patients=8).reported(np.array([0.98, 0.015, 0.005]))
+            array([0.9  , 0.075, 0.025])
+        """
+        values = np.asarray(probabilities, dtype=np.float64)
+        if self.patients is None:
+            return values
+        most = certainty_bound(self.patients)
+        top = values.argmax(axis=-1)[..., None]
+        is_top = np.arange(values.shape[-1]) == top
+        likeliest = np.take_along_axis(values, top, axis=-1)
+        rest = 1.0 - likeliest
+        even = np.full_like(values, 1.0 / (values.shape[-1] - 1))
+        shares = np.divide(values, rest, out=even, where=np.broadcast_to(rest > 0, values.shape))
+        bounded = np.where(is_top, most, (1.0 - most) * shares)
+        return np.asarray(np.where(likeliest > most, bounded, values))
 
     def prediction_set(self, probabilities: Array) -> npt.NDArray[np.bool_]:
         """Which classes are in the set, same shape; never empty.
@@ -65,13 +94,29 @@ class Calibration:
         return kept
 
 
-def fit_calibration(logits: Array, truth: Integers, coverage: float) -> Calibration:
+def certainty_bound(patients: int) -> float:
+    """Most that may be told after a number of patients: Laplace's rule of succession.
+
+    Args:
+        patients: Held out while the model was trained.
+
+    Example:
+        >>> round(certainty_bound(168), 4)
+        0.9941
+    """
+    return 1.0 - 1.0 / (patients + 2)
+
+
+def fit_calibration(
+    logits: Array, truth: Integers, coverage: float, patients: int | None = None
+) -> Calibration:
     """Temperature by likelihood, then the threshold of split-conformal prediction sets.
 
     Args:
         logits: Of held-out examples, (N, classes).
         truth: Their classes, (N,).
         coverage: Wanted share, between 0 and 1.
+        patients: Whose examples they are, as a number of people.
 
     Raises:
         InputError: If there are no examples or coverage is not between 0 and 1.
@@ -91,11 +136,12 @@ def fit_calibration(logits: Array, truth: Integers, coverage: float) -> Calibrat
     low, high = np.log(TEMPERATURES)
     temperature = float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
     true_probability = softmax(scores / temperature, axis=1)[np.arange(len(truth)), truth]
-    return Calibration(temperature, coverage, conformal_threshold(true_probability, coverage))
+    threshold = conformal_threshold(true_probability, coverage)
+    return Calibration(temperature, coverage, threshold, patients)
 
 
 def fit_mixed_calibration(
-    readings: Sequence[Array], truth: Integers, coverage: float
+    readings: Sequence[Array], truth: Integers, coverage: float, patients: int | None = None
 ) -> Calibration:
     """One calibration for examples read in several ways, each of which occurs in use.
 
@@ -104,11 +150,13 @@ def fit_mixed_calibration(
             and with a model's own.
         truth: Their classes, (N,).
         coverage: Wanted share, between 0 and 1.
+        patients: Whose examples they are, as a number of people.
 
     Raises:
         InputError: If there are no examples or coverage is not between 0 and 1.
     """
-    return fit_calibration(np.concatenate(readings), np.tile(truth, len(readings)), coverage)
+    repeated = np.tile(truth, len(readings))
+    return fit_calibration(np.concatenate(readings), repeated, coverage, patients)
 
 
 def conformal_threshold(true_probability: Array, coverage: float) -> float:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from brain_tumor.errors import ModelError
 
 STATISTICS = Path("configs/statistics.json")
 ARRAYS = Path("models/statistics.safetensors")
+METRICS = Path("metrics.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +62,22 @@ class ClassifierStatistics:
 def read_statistics(bundle: Path) -> ClassifierStatistics:
     """Read what `write` wrote.
 
+    Calibrations that do not count their patients get the number of the bundle's `metrics.json`; a
+    bundle without either has shown nothing on anybody, and its calibrations have 0.
+
     Raises:
         ModelError: If a file is missing or damaged.
     """
     try:
         plain: dict[str, Any] = json.loads((bundle / STATISTICS).read_text(encoding="utf-8"))
         arrays = load_file(bundle / ARRAYS)
+        by_slice, by_case = (
+            _counted(Calibration(**plain[name]), bundle)
+            for name in ("slice_calibration", "case_calibration")
+        )
         return ClassifierStatistics(
-            Calibration(**plain["slice_calibration"]),
-            Calibration(**plain["case_calibration"]),
+            by_slice,
+            by_case,
             OutlierModel(
                 arrays["outlier_means"].astype(np.float64),
                 arrays["outlier_precision"].astype(np.float64),
@@ -79,3 +87,15 @@ def read_statistics(bundle: Path) -> ClassifierStatistics:
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"statistics of bundle '{bundle.name}' cannot be read: {error}") from error
+
+
+def _counted(calibration: Calibration, bundle: Path) -> Calibration:
+    """Calibration with the number of its patients, by the metrics of its bundle if need be."""
+    if calibration.patients is not None:
+        return calibration
+    metrics = bundle / METRICS
+    if not metrics.is_file():
+        return replace(calibration, patients=0)
+    measured = json.loads(metrics.read_text(encoding="utf-8"))
+    count = measured.get("patients", {}).get("expert", {}).get("n", 0)
+    return replace(calibration, patients=int(count))

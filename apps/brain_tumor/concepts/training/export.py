@@ -238,6 +238,7 @@ def assemble(
             np.concatenate([logits[:, EXPERT], logits[:, OWN]]),
             np.tile(held_out.truth, 2),
             COVERAGE,
+            len(np.unique(held_out.patient)),
         ),
         disagreement_limit=disagreement_limit(held_out, OWN),
         image_width=part.known.embedding.shape[-1],

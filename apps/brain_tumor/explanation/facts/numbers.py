@@ -18,6 +18,8 @@ UNIT_FACTORS: dict[str, tuple[str, float]] = {
 """Written unit, lower case, to the unit of the facts and its factor."""
 
 RELATIVE_ROUNDING = 0.05
+NEARLY_CERTAIN = 0.99
+"""A probability above it is told as "more than 99 %": no finite number of patients shows more."""
 PERCENT_ROUNDING = 0.005
 
 

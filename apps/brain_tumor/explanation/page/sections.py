@@ -19,6 +19,7 @@ from brain_tumor.explanation.page.text import (
     measured_text,
     percent_text,
     point_text,
+    probability_text,
     unbroken,
 )
 from brain_tumor.labels import TumorType
@@ -58,7 +59,7 @@ def result_line(view: ReportView, texts: Texts) -> str:
         name = _capital(texts.tumor(view.prediction))
         if share is None:
             return name
-        return texts("result_type", type=name, probability=percent_text(share))
+        return texts("result_type", type=name, probability=probability_text(share))
     if view.is_undetermined:
         return texts("result_undetermined" if view.probabilities else "result_no_tumour")
     if view.section("segmentation"):
@@ -81,7 +82,7 @@ def undetermined(view: ReportView, texts: Texts) -> Markup | None:
     likeliest = next(iter(view.probabilities.items()), None)
     more = None
     if likeliest:
-        share = percent_text(likeliest[1])
+        share = probability_text(likeliest[1])
         more = texts("result_likeliest", type=texts.tumor(likeliest[0]), probability=share)
     return _box(texts("undetermined"), reasons, "box stop", more)
 
@@ -127,7 +128,7 @@ def classification(view: ReportView, texts: Texts) -> Markup | None:
                 "tr",
                 element("th", label, scope="row"),
                 element("td", probability_bar(share, kind), width="45%"),
-                element("td", percent_text(share), class_="number"),
+                element("td", probability_text(share), class_="number"),
             )
         )
     table = element("table", element("tbody", rows)) if rows else None

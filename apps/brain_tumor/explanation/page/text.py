@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from brain_tumor.explanation.facts.model import SIMILAR_CASES, Language
-from brain_tumor.explanation.facts.numbers import number_text, written
+from brain_tumor.explanation.facts.model import SIMILAR_CASES, Language, probability_id
+from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN, number_text, written
 from brain_tumor.explanation.facts.vocabulary import (
     FEATURE_WORDS,
     MISSING_WORDS,
@@ -25,6 +25,7 @@ from brain_tumor.labels import TumorType
 
 NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
+_PROBABILITIES = frozenset(probability_id(tumor) for tumor in TumorType)
 _UNITS = frozenset({"mm", "mm2", "1/mm", "mL", "1"})
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=mL|mm|1/mm|%)")
 _SIDES: Mapping[str, str] = MappingProxyType(
@@ -110,6 +111,8 @@ def measured_text(value: object, unit: object, feature: object = "") -> str:
         return NONE
     if feature == SIMILAR_CASES:
         return f"{number:.0f}"
+    if feature in _PROBABILITIES:
+        return probability_text(number)
     known = str(unit) if unit in _UNITS else "1"
     text = number_text(written(number, known, percent=feature in PERCENT_FEATURES))
     return text if unit in _UNITS or not unit else f"{text} {unit}"
@@ -151,6 +154,21 @@ def percent_text(value: object) -> str:
     if 0.995 <= share < 1.0:
         return "> 99 %"
     return f"{100 * share:.0f} %"
+
+
+def probability_text(value: object) -> str:
+    """A probability in per cent; above 99 % and below 1 % it is told as no number.
+
+    Example:
+        >>> probability_text(0.913), probability_text(0.994), probability_text(0.006)
+        ('91 %', '> 99 %', '< 1 %')
+    """
+    share = finite(value)
+    if share is None:
+        return NONE
+    if share > NEARLY_CERTAIN:
+        return "> 99 %"
+    return "< 1 %" if share < 1.0 - NEARLY_CERTAIN else f"{100 * share:.0f} %"
 
 
 def point_text(ras: object) -> str:

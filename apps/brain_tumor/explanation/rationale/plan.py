@@ -18,7 +18,7 @@ from brain_tumor.explanation.facts.model import (
     SymptomFact,
     UndeterminedReason,
 )
-from brain_tumor.explanation.facts.numbers import WrittenNumber, written
+from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN, WrittenNumber, written
 from brain_tumor.explanation.facts.reference import TYPICAL_RANGE
 from brain_tumor.explanation.facts.vocabulary import written_value
 from brain_tumor.explanation.heat.volume import DILATION_MM
@@ -97,6 +97,19 @@ def value_of(item: EvidenceItem, value: float | None = None) -> WrittenNumber:
     return written_value(item.feature, number, item.unit)
 
 
+def probability_claim(tumor: TumorType, probability: float) -> ProbabilityClaim:
+    """A probability as it is written: "more than 99 %" from there on.
+
+    Args:
+        tumor: Type that has it.
+        probability: 0-1.
+    """
+    if probability > NEARLY_CERTAIN:
+        most = WrittenNumber(100.0 * NEARLY_CERTAIN, 0, "%")
+        return ProbabilityClaim(tumor, most, more=True)
+    return ProbabilityClaim(tumor, written(probability, "1", percent=True))
+
+
 def comparison(item: EvidenceItem, tumor: TumorType) -> tuple[Claim, ...]:
     """Where a value lies among the training patients of a type; empty without a reference."""
     below = item.percentile.get(tumor)
@@ -143,13 +156,13 @@ def _type(facts: Facts) -> Iterator[Statement]:
         Kind.CLASS,
         (
             TypeClaim(decision.prediction, strength_of(probability)),
-            ProbabilityClaim(decision.prediction, written(probability, "1", percent=True)),
+            probability_claim(decision.prediction, probability),
         ),
     )
     second = decision.runner_up
     if second is not None and probability < CERTAIN:
-        number = written(decision.probabilities[second], "1", percent=True)
-        claims = RunnerUpClaim(second), ProbabilityClaim(second, number)
+        share = decision.probabilities[second]
+        claims = RunnerUpClaim(second), probability_claim(second, share)
         yield Statement(Form.RUNNER_UP, Kind.UNCERTAINTY, claims)
 
 

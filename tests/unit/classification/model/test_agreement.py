@@ -159,6 +159,20 @@ def test_the_limit_is_kept_in_the_bundle_and_older_bundles_have_none(tmp_path):
     assert read_statistics(tmp_path).least_agreement == 0.0
 
 
+def test_patients_are_counted_by_the_metrics_where_the_statistics_do_not_and_are_none_without(
+    tmp_path,
+):
+    statistics = a_type_reader().classifier.statistics
+    statistics.write(tmp_path)
+    assert read_statistics(tmp_path).case_calibration.patients == 0
+    metrics = {"patients": {"expert": {"n": 37}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert read_statistics(tmp_path).case_calibration.patients == 37
+    counted = replace(statistics.slice_calibration, patients=5)
+    replace(statistics, slice_calibration=counted).write(tmp_path)
+    assert read_statistics(tmp_path).slice_calibration.patients == 5
+
+
 def test_the_command_writes_the_limit_and_the_figures_of_kept_agreements(tmp_path):
     found = [Agreement(fold, EXPERT, f"{fold}", 0.8) for fold in range(2)]
     found.append(Agreement(0, MOVED, "0", 0.123456))

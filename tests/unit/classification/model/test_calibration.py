@@ -5,6 +5,7 @@ import pytest
 from brain_tumor.classification.model.calibration import (
     Calibration,
     brier_score,
+    certainty_bound,
     conformal_threshold,
     expected_calibration_error,
     fit_calibration,
@@ -48,6 +49,27 @@ class TestTemperature:
             fit_calibration(np.zeros((0, 3)), np.zeros(0, dtype=int), 0.9)
         with pytest.raises(InputError):
             fit_calibration(np.zeros((5, 3)), np.zeros(5, dtype=int), 1.0)
+
+
+class TestCertainty:
+    def test_nothing_is_told_beyond_what_the_held_out_patients_can_show(self):
+        # 8 patients: at most 1 - 1 / 10; the tenth that is left is shared 3 to 1 as before
+        shown = Calibration(1.0, 0.9, 0.3, patients=8).reported(
+            np.array([[0.98, 0.015, 0.005], [0.7, 0.2, 0.1], [1.0, 0.0, 0.0], [0.01, 0.0, 0.99]])
+        )
+        expected = [[0.9, 0.075, 0.025], [0.7, 0.2, 0.1], [0.9, 0.05, 0.05], [0.1, 0.0, 0.9]]
+        np.testing.assert_allclose(shown, expected, atol=1e-12)
+
+    def test_the_shipped_number_of_patients_bears_99_per_cent_and_a_half(self):
+        assert certainty_bound(168) == pytest.approx(1 - 1 / 170)
+        assert certainty_bound(0) == 0.5
+
+    def test_a_calibration_knows_how_many_patients_it_has_seen(self):
+        logits, truth = draw(n=60)
+        assert fit_calibration(logits, truth, 0.9, patients=12).patients == 12
+        assert fit_calibration(logits, truth, 0.9).patients is None
+        raw = np.array([0.999, 0.001, 0.0])
+        np.testing.assert_array_equal(Calibration(1.0, 0.9, 0.3).reported(raw), raw)
 
 
 class TestConformal:

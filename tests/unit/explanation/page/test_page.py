@@ -330,6 +330,20 @@ def test_korean_pages_have_korean_labels_and_names():
     assert ("html", "lang", "ko") in page.attributes
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("share", [0.9941, 1.0])
+def test_a_page_never_says_100_per_cent(language, share):
+    report = a_report()
+    rest = (1.0 - share) / 2
+    report["classification"]["probabilities"] = {
+        "glioma": share, "meningioma": rest, "pituitary": rest
+    }  # fmt: skip
+    page = shown(report, language)
+    assert page.text.count("> 99 %") >= 2
+    assert page.text.count("< 1 %") >= 2
+    assert "100 %" not in page.text
+
+
 def test_both_languages_fill_the_same_places():
     for key, (english, korean) in LABELS.items():
         places = [sorted(re.findall(r"{(\w+)}", words)) for words in (english, korean)]

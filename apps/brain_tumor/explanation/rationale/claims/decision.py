@@ -11,7 +11,7 @@ from brain_tumor.explanation.facts.model import (
     Facts,
     probability_id,
 )
-from brain_tumor.explanation.facts.numbers import WrittenNumber
+from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN, WrittenNumber
 from brain_tumor.explanation.rationale.claims.base import STRENGTHS
 from brain_tumor.labels import TumorType
 
@@ -43,10 +43,11 @@ class TypeClaim:
 
 @dataclass(frozen=True)
 class ProbabilityClaim:
-    """A type has a probability."""
+    """A type has a probability, or more than it; nothing is told as certain."""
 
     tumor: TumorType
     number: WrittenNumber
+    more: bool = False
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -58,7 +59,11 @@ class ProbabilityClaim:
         probability = (facts.decision.probabilities or {}).get(self.tumor)
         if probability is None:
             return "there are no probabilities"
-        if self.number.states(probability, "1"):
+        if self.more and self.number == WrittenNumber(100.0 * NEARLY_CERTAIN, 0, "%"):
+            holds = probability > NEARLY_CERTAIN
+        else:
+            holds = not self.more and self.number.states(probability, "1")
+        if holds and self.number.fact < 1.0:
             return ""
         return f"the probability of {self.tumor.value} is {probability:.3f}"
 

@@ -11,6 +11,7 @@ from brain_tumor.explanation.facts.model import (
     EvidenceItem,
     Facts,
     Side,
+    probability_id,
 )
 from brain_tumor.explanation.facts.numbers import WrittenNumber
 from brain_tumor.explanation.facts.reference import TYPICAL_RANGE
@@ -22,10 +23,12 @@ from brain_tumor.explanation.rationale.claims.base import (
 )
 from brain_tumor.labels import TumorType
 
+_PROBABILITIES = frozenset(probability_id(tumor) for tumor in TumorType)
+
 
 @dataclass(frozen=True)
 class ValueClaim(FeatureClaim):
-    """A fact has a value."""
+    """A fact has a value; no probability is told as certain."""
 
     number: WrittenNumber
 
@@ -33,7 +36,8 @@ class ValueClaim(FeatureClaim):
         """Why the facts do not bear it out; empty if they do."""
 
         def check(item: EvidenceItem, value: float) -> str:
-            if self.number.states(value, item.unit):
+            is_certain = self.feature in _PROBABILITIES and self.number.fact >= 1.0
+            if self.number.states(value, item.unit) and not is_certain:
                 return ""
             return f"{self.feature} is {value:.4g} {item.unit}, not {self.number.value:g} " + (
                 self.number.unit or "1"

@@ -118,12 +118,16 @@ def _type(statement: Statement) -> list[str]:
         claims_of(statement, c.TypeClaim)[0],
         claims_of(statement, c.ProbabilityClaim)[0],
     )
-    shown = number_text(probability.number)
+    shown = _probability(probability)
     pointing = POINTING[claim.strength].format(_a(claim.tumor))
     return [
         f"{pointing} (probability {shown})",
         f"{pointing}, with a probability of {shown}",
     ]
+
+
+def _probability(claim: c.ProbabilityClaim) -> str:
+    return f"{'more than ' if claim.more else ''}{number_text(claim.number)}"
 
 
 @ENGLISH.words_for(Form.RUNNER_UP)
@@ -132,7 +136,7 @@ def _runner_up(statement: Statement) -> list[str]:
         claims_of(statement, c.RunnerUpClaim)[0],
         claims_of(statement, c.ProbabilityClaim)[0],
     )
-    shown = number_text(probability.number)
+    shown = _probability(probability)
     return [
         f"the next possibility is {_a(claim.tumor)} ({shown})",
         f"{_a(claim.tumor)} is the next possibility, with {shown}",

@@ -146,16 +146,21 @@ def _volumes(statement: Statement) -> list[str]:
 @KOREAN.words_for(Form.TYPE)
 def _type(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.TypeClaim)[0]
-    shown = number_text(claims_of(statement, c.ProbabilityClaim)[0].number)
+    shown = _probability(statement)
     name = _type_name(claim.tumor)
     pointing = POINTING[claim.strength].format(_object(name) if claim.strength else name)
     return [f"{pointing}(확률 {shown})"]
 
 
+def _probability(statement: Statement) -> str:
+    claim = claims_of(statement, c.ProbabilityClaim)[0]
+    return f"{number_text(claim.number)}{' 초과' if claim.more else ''}"
+
+
 @KOREAN.words_for(Form.RUNNER_UP)
 def _runner_up(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.RunnerUpClaim)[0]
-    shown = number_text(claims_of(statement, c.ProbabilityClaim)[0].number)
+    shown = _probability(statement)
     return [f"다음으로 가능성이 있는 유형은 {_type_name(claim.tumor)}입니다({shown})"]
 
 

@@ -14,6 +14,7 @@ from brain_tumor.labels import TumorType
 _OF_TRAINING = r"(?: (?:of|in|among) training (?:patients|data))?"
 _SOURCE = r"(?:image and (?:its )?measurements|measurements|findings|image)"
 _MOST = r"most (?:probable|likely)"
+_SHARE = r"(?P<more>more than )?{N}"
 _LIST = r"(?P<list><C:\w+>(?:(?: ,)?(?: and)? <C:\w+>)*)"
 
 CONNECTORS = re.compile(
@@ -91,7 +92,8 @@ def _probability(reading: Reading, m: Match[str]) -> bool:
     reading.tumor = TumorType(tumor) if tumor else reading.tumor
     if reading.tumor is None:
         return False
-    return reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"])))
+    more = bool(m.groupdict().get("more"))
+    return reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"]), more))
 
 
 def _share_of_named(reading: Reading, m: Match[str]) -> bool:
@@ -237,13 +239,13 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(rf"{{C}} is {_MOST}(?: type)?", shared.tumor_type(0)),
     rule(r"tumour is (?:probably|most likely) {C}", shared.tumor_type(1)),
-    rule(r"(?:has )?(?:its )?probability(?: of| is)? {N}", _probability),
-    rule(r"{C} \( {N} \)", _probability),
-    rule(r"{C} (?:has|with|follows with) (?:probability of )?{N}", _probability),
-    rule(r"{N} probability of {C}", _probability),
+    rule(rf"(?:has )?(?:its )?probability(?: of| is)? {_SHARE}", _probability),
+    rule(rf"{{C}} \( {_SHARE} \)", _probability),
+    rule(rf"{{C}} (?:has|with|follows with) (?:probability of )?{_SHARE}", _probability),
+    rule(rf"{_SHARE} probability of {{C}}", _probability),
     rule(rf"next (?:possibility|{_MOST} type) is {{C}}", _second),
     rule(r"{C} is next possibility", _second),
-    rule(r"{N}", _share_of_named),
+    rule(_SHARE, _share_of_named),
     rule(rf"at {{N}} coverage(?: ,)? (?:only )?{_LIST}(?: both| all)? remains? possible", _set),
     rule(r"at {N} coverage(?: ,)? no type remains possible", _set),
     rule(rf"(?:only ){_LIST} remains possible(?: at {{N}} coverage)?", _set),

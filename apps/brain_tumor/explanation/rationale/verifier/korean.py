@@ -66,13 +66,16 @@ def _speaking(*, favours: bool) -> Handler:
 def _probability(reading: Reading, m: Match[str]) -> bool:
     if reading.tumor is None:
         return False
-    return reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"])))
+    more = bool(m["more"])
+    return reading.add(c.ProbabilityClaim(reading.tumor, reading.number(m["n"]), more))
 
 
 def _second(reading: Reading, m: Match[str]) -> bool:
     reading.tumor = TumorType(m["c"])
-    share = (c.ProbabilityClaim(reading.tumor, reading.number(m["n"])),) if m["n"] else ()
-    return reading.add(c.RunnerUpClaim(reading.tumor), *share)
+    if m["n"] is None:
+        return reading.add(c.RunnerUpClaim(reading.tumor))
+    share = c.ProbabilityClaim(reading.tumor, reading.number(m["n"]), bool(m["more"]))
+    return reading.add(c.RunnerUpClaim(reading.tumor), share)
 
 
 def _set(reading: Reading, m: Match[str]) -> bool:
@@ -175,8 +178,8 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(rf"{_SOURCE} {{C}} 쪽으로 약간 기웁니다", shared.tumor_type(0)),
     rule(r"가장 가능성이 높은 유형은 {C}입니다", shared.tumor_type(0)),
-    rule(r"확률(?:은)? {N}(?:입니다)?", _probability),
-    rule(r"다음으로 가능성이 있는 유형은 {C}입니다(?: \( {N} \))?", _second),
+    rule(r"확률(?:은)? {N}(?P<more> 초과)?(?:입니다)?", _probability),
+    rule(r"다음으로 가능성이 있는 유형은 {C}입니다(?: \( {N}(?P<more> 초과)? \))?", _second),
     rule(rf"포함률 {{N}}에서 {_LIST}{_TOPIC} 모두 가능합니다", _set),
     rule(r"포함률 {N}에서 (?P<list><C:\w+>)만 가능합니다", _set),
     rule(r"포함률 {N}에서 가능한 유형이 없습니다", _set),

@@ -76,6 +76,14 @@ def test_hedging_grows_as_the_probability_falls(probability, words):
     assert text_of(facts, Form.TYPE) == [f"Image and measurements {words}."]
 
 
+def test_beyond_99_per_cent_no_number_is_told():
+    facts = facts_of(decision=decided(G, 0.9941, 0.004, 0.0019, (G,)))
+    assert "(probability more than 99 %)" in text_of(facts, Form.TYPE)[0]
+    assert "(확률 99 % 초과)" in text_of(facts, Form.TYPE, Language.KOREAN)[0]
+    facts = facts_of(decision=decided(G, 0.99, 0.006, 0.004, (G,)))
+    assert "(probability 99 %)" in text_of(facts, Form.TYPE)[0]
+
+
 def test_the_second_type_is_named_unless_the_first_is_clear():
     doubtful = facts_of(decision=decided(G, 0.62, 0.31, 0.07, (G, M)))
     assert text_of(doubtful, Form.RUNNER_UP) == ["The next possibility is a meningioma (31 %)."]

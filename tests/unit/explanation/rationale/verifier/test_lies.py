@@ -373,6 +373,24 @@ def test_more_certainty_than_the_probability_bears_is_refused(facts, lie):
 
 
 @pytest.mark.parametrize(
+    ("probability", "text", "holds"),
+    [
+        (0.9941, "The probability of glioma is 100 %.", False),
+        (0.9999, "The probability of glioma is 100 %.", False),
+        (0.9941, "The probability of glioma is 99 %.", True),
+        (0.9941, "Glioma has a probability of more than 99 %.", True),
+        (0.9899, "Glioma has a probability of more than 99 %.", False),
+        (0.9941, "Glioma has a probability of more than 50 %.", False),
+        (0.93, "Glioma has a probability of more than 93 %.", False),
+    ],
+)
+def test_a_probability_is_never_told_as_certain(probability, text, holds):
+    rest = (1.0 - probability) / 2
+    facts = facts_of(decision=decided(G, probability, rest, rest, (G,)))
+    assert bool(verify([text], facts, Language.ENGLISH).problems) is not holds
+
+
+@pytest.mark.parametrize(
     "lie",
     [
         "Image and measurements favour a glioma only slightly.",
