@@ -392,7 +392,10 @@ def _read_type(
     from brain_tumor.explanation.facts.model import Language
     from brain_tumor.explanation.heat.methods import HeatMethod
     from brain_tumor.explanation.options import ExplanationOptions
-    from brain_tumor.explanation.rationale.providers.registry import provider_of_environment
+    from brain_tumor.explanation.rationale.providers.registry import (
+        provider_of_environment,
+        warmed_beside,
+    )
     from brain_tumor.explanation.type_reader import load_type_reader
 
     options = None
@@ -403,7 +406,7 @@ def _read_type(
             Language(arguments.language),
             arguments.provider,
         )
-        provider_of_environment(options.provider)
+        wait_for_provider = warmed_beside(provider_of_environment(options.provider))
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(segmenter, lambda: reader)
     if options is not None:
@@ -418,6 +421,7 @@ def _read_type(
     if options is None:
         return CaseResults(segmentation, read)
     composed = analyst.explain(case, segmentation, read, options)
+    wait_for_provider()
     return CaseResults(segmentation, read, in_words_of(composed, options))
 
 

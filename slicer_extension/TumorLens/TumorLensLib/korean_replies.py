@@ -4,6 +4,7 @@ The English template is the key; `{field}` stands for a value (see told.py).
 """
 
 REPLIES: dict[str, str] = {
+    "and {count} more": "외 {count}개",
     # Warnings of an analysis.
     "{name} was resampled to the grid of {other}": (
         "{name}을(를) {other}의 격자로 다시 표본화했습니다"

@@ -21,6 +21,9 @@ from brain_tumor.explanation.rationale.verifier.verifier import (
 
 logger = logging.getLogger(__name__)
 
+MOST_PROBLEMS, LONGEST_PROBLEM = 20, 300
+"""What a provider said is quoted in `checks.problems`, but not however much it said."""
+
 
 @dataclass(frozen=True)
 class Rationale:
@@ -48,7 +51,10 @@ class Rationale:
     def to_json(self) -> dict[str, Any]:
         """The rationale as in the reply."""
         text = self.text
-        problems = [f"{p.action}: '{p.text}' ({p.reason})" for p in text.problems]
+        problems = [f"{p.action}: '{_cut(p.text)}' ({_cut(p.reason)})" for p in text.problems]
+        said = [*(_cut(note) for note in self.notes), *problems]
+        if len(said) > MOST_PROBLEMS:
+            said[MOST_PROBLEMS - 1 :] = [f"and {len(said) - MOST_PROBLEMS + 1} more"]
         return {
             "language": self.language.value,
             "provider": self.provider,
@@ -67,7 +73,7 @@ class Rationale:
                 "removed": text.removed,
                 "rewritten": text.rewritten,
                 "added": text.added,
-                "problems": [*self.notes, *problems],
+                "problems": said,
             },
         }
 
@@ -142,6 +148,15 @@ def as_language(language: Language | str) -> Language:
         return Language(language)
     except ValueError as error:
         raise InputError(f"language '{language}' is not known; expected en or ko") from error
+
+
+def _cut(text: str) -> str:
+    """A text that is not longer than is worth reading."""
+    return (
+        text
+        if len(text) <= LONGEST_PROBLEM
+        else text[: LONGEST_PROBLEM - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )
 
 
 def _composed(facts: Facts, language: Language) -> list[str]:

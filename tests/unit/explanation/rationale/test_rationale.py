@@ -10,6 +10,7 @@ from brain_tumor.explanation.rationale.providers.registry import (
     ProviderSettings,
     available_providers,
     make_provider,
+    warmed_beside,
 )
 from brain_tumor.explanation.rationale.rationale import explain_in_words
 
@@ -140,3 +141,33 @@ def test_a_key_is_not_shown_with_the_settings():
 
 def test_the_composer_is_a_provider_like_others():
     assert ComposerProvider().phrase(facts_of(), Language.ENGLISH) == composed()
+
+
+def test_what_a_provider_raved_is_quoted_only_so_far():
+    raving = Provider(*(f"Surgery is advised {number} {'x' * 5000}." for number in range(60)))
+    problems = explain_in_words(facts_of(), "en", raving).to_json()["checks"]["problems"]
+    # one note that nothing could be kept, and 60 sentences: 19 are quoted, 42 counted
+    assert len(problems) == 20
+    assert problems[-1] == "and 42 more"
+    assert max(map(len, problems)) <= 2 * 300 + len("rewritten: '' ()")
+    assert problems[1].startswith("removed: 'Surgery is advised 0 xxx")
+    assert "\N{HORIZONTAL ELLIPSIS}" in problems[1]
+
+
+class SlowProvider(Provider):
+    def __init__(self, *texts):
+        super().__init__(*texts)
+        self.told = []
+
+    def warm_up(self):
+        self.told.append("warm")
+        if self._texts:
+            raise ProviderError("it has no weights")
+
+
+def test_a_provider_that_is_slow_to_start_is_warm_before_it_is_asked(caplog):
+    quick, slow, broken = Provider(), SlowProvider(), SlowProvider("text")
+    for provider in (quick, slow, broken):
+        warmed_beside(provider)()
+    assert (slow.told, broken.told) == (["warm"], ["warm"])
+    assert "not warm: it has no weights" in caplog.text

@@ -60,3 +60,19 @@ class ChatProvider(Protocol):
         Raises:
             ProviderError: If there is none.
         """
+
+
+@runtime_checkable
+class SlowStarter(Protocol):
+    """A provider whose first answer would be late."""
+
+    @property
+    def name(self) -> str:
+        """Name in requests and replies."""
+
+    def warm_up(self) -> None:
+        """Get ready.
+
+        Raises:
+            ProviderError: If it cannot be started.
+        """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,8 +18,12 @@ from brain_tumor.explanation.rationale.providers.base import (
     ENDPOINT,
     FOLDER,
     ChatProvider,
+    ProviderError,
+    SlowStarter,
     TextProvider,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class ComposerProvider:
@@ -100,6 +106,30 @@ def provider_of_environment(name: str) -> TextProvider:
         InputError: If the name is not known, or what it needs is missing or unusable.
     """
     return make_provider(name, ProviderSettings.from_environment(os.environ))
+
+
+def warmed_beside(provider: TextProvider) -> Callable[[], None]:
+    """Start a provider that is slow to start while the caller does other work.
+
+    Args:
+        provider: Any; one that is quick to start is left alone.
+
+    Returns:
+        Waits until it is ready; to be called before it is asked. One that cannot be started is a
+        line in the log, because asking it tells why.
+    """
+    if not isinstance(provider, SlowStarter):
+        return lambda: None
+    starting = threading.Thread(target=_warm_up, args=(provider,), name="warm-up", daemon=True)
+    starting.start()
+    return starting.join
+
+
+def _warm_up(provider: SlowStarter) -> None:
+    try:
+        provider.warm_up()
+    except ProviderError as error:
+        logger.warning("provider %s is not warm: %s", provider.name, error.message)
 
 
 def chat_provider_of_environment(name: str) -> ChatProvider:
