@@ -35,7 +35,8 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.classification.case_slices import tumour_slices
-from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
+from brain_tumor.classification.classifier import TumorTypeClassifier
+from brain_tumor.classification.pieces import tumour_mask
 from brain_tumor.classification.report import classification_section
 from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from PIL import Image

@@ -159,6 +159,11 @@ class FakeServer:
                     "coverage": 0.9,
                     "reasons": [],
                     "out_of_distribution": {"score": 1.3, "threshold": 4.2, "is_out": False},
+                    "scope": {
+                        "known": ["glioma", "meningioma", "pituitary"],
+                        "not_known": ["metastasis"],
+                        "note": "Only three types are known.",
+                    },
                     "slices": [],
                 },
                 "heatmap": {
@@ -231,6 +236,7 @@ class FakeServer:
                             ),
                             "evidence": ["e1"],
                             "kind": "finding",
+                            "part": "summary",
                         },
                         {
                             "id": "s2",
@@ -241,6 +247,7 @@ class FakeServer:
                             ),
                             "evidence": ["e2"],
                             "kind": "uncertainty",
+                            "part": "detail",
                         },
                     ],
                     "checks": {

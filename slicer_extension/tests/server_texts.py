@@ -22,7 +22,8 @@ SPOKEN = {
     "cases/grid/mending.py": ("with_background", "on_perpendicular_axes", "size_doubts"),
     "segmentation/subregions/inference.py": ("_warnings",),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
-    "classification/classifier.py": ("_pool", "_standing_reasons", "_unsure"),
+    "classification/classifier.py": ("_pool", "_unfit", "_standing_reasons", "_unsure"),
+    "classification/contradictions.py": ("contradictions",),
     "explanation/faithfulness/report.py": (
         "_place_reasons",
         "_curve_reasons",
@@ -60,6 +61,7 @@ CONSTANTS = {
     "cases/loading.py": ("ANOTHER_SERIES",),
     "cases/files/nrrd_files.py": ("_NO_ORIENTATION",),
     "classification/classifier.py": ("NO_HEAD",),
+    "classification/scope.py": ("SCOPE_NOTE",),
     "explanation/type_reader.py": ("NO_SYMPTOMS",),
     "server/learning/strategies.py": ("DESCRIPTIONS",),
     "server/routes/work.py": ("IDLE",),

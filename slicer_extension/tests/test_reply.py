@@ -121,7 +121,9 @@ def test_a_set_of_one_type_is_said_in_its_own_words():
     body = a_reply()
     body["classification"]["prediction_set"] = ["glioma"]
     html = rationale.classification_html(parse_reply(body).classification, T, LIGHT)
-    assert "The other types are ruled out (90 % of such sets hold the right type)." in html
+    assert (
+        "Of these three, the others are ruled out (90 % of such sets hold the right type)." in html
+    )
 
 
 def test_sentences_link_to_their_evidence_and_evidence_to_its_place():
@@ -211,3 +213,38 @@ def test_no_probability_is_shown_as_certain():
     assert "&gt; 99 %" in html
     assert "&lt; 1 %" in html
     assert "100" not in html.replace("100 -", "")
+
+
+def test_beside_the_type_stands_what_the_model_does_not_know():
+    note = (
+        "Only glioma, meningioma and pituitary tumour are known; probabilities are among these "
+        "three. Metastasis, lymphoma, abscess, schwannoma, demyelination and other lesions are "
+        "not among them."
+    )
+    body = a_reply()
+    body["classification"]["scope"] = {"known": [], "not_known": [], "note": note}
+    found = parse_reply(body).classification
+    assert note in rationale.classification_html(found, T, LIGHT)
+    korean = rationale.classification_html(found, Translator("ko"), LIGHT)
+    assert "전이, 림프종, 농양, 신경초종, 탈수초 병변" in korean
+    del body["classification"]["scope"]
+    assert parse_reply(body).classification.scope == ""
+
+
+def test_the_summary_is_shown_and_the_rest_behind_a_link():
+    sentences = parse_reply(a_reply()).sentences
+    assert [s.is_summary for s in sentences] == [True, False]
+    closed = rationale.folded_html(sentences, T, LIGHT, is_open=False)
+    assert "A ring of enhancement" in closed
+    assert "No dural tail" not in closed
+    assert "<a href='fold:'" in closed
+    assert "Show 1 more sentences" in closed
+    opened = rationale.folded_html(sentences, Translator("ko"), LIGHT, is_open=True)
+    assert "No dural tail" in opened
+    assert "자세한 내용 숨기기" in opened
+    older = a_reply()
+    for sentence in older["rationale"]["sentences"]:
+        del sentence["part"]
+    whole = rationale.folded_html(parse_reply(older).sentences, T, LIGHT, is_open=False)
+    assert "No dural tail" in whole
+    assert "fold:" not in whole

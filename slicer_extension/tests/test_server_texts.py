@@ -53,7 +53,7 @@ def test_measurements_places_and_missing_values_are_named_as_the_server_names_th
     assert missing == korean_measurements.MISSING
     sides = {"left": "왼쪽", "right": "오른쪽", "midline": "정중선"}
     regions = server_texts.pairs("explanation/facts/vocabulary.py", "REGION_WORDS")
-    assert len(regions) == 8
+    assert len(regions) == 14
     assert {**regions, **sides} == korean_measurements.PLACES
 
 

@@ -14,9 +14,9 @@ import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.case import Case
 from brain_tumor.classification.case_slices import tumour_slices
-from brain_tumor.classification.classifier import tumour_mask
 from brain_tumor.classification.features.features import slice_features
 from brain_tumor.classification.model.network import NetworkArguments
+from brain_tumor.classification.pieces import tumour_mask
 from brain_tumor.explanation.type_reader import PATIENTS, REFERENCE
 from brain_tumor.labels import TYPES, LabelArray, TumorType
 from brain_tumor.learning.registry.registry import CARD

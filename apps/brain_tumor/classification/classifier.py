@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 
 from brain_tumor.bundles import Bundle, ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
@@ -24,6 +23,7 @@ from brain_tumor.classification.case_slices import (
     stack_patches,
     tumour_slices,
 )
+from brain_tumor.classification.contradictions import contradictions
 from brain_tumor.classification.features.case_shape import CaseShape, case_shape
 from brain_tumor.classification.features.feature_table import FEATURES
 from brain_tumor.classification.features.features import (
@@ -32,7 +32,7 @@ from brain_tumor.classification.features.features import (
     slice_features,
 )
 from brain_tumor.classification.features.measurement import missing
-from brain_tumor.classification.features.outline import MIN_PIXELS, MaskArray
+from brain_tumor.classification.features.outline import MIN_PIXELS
 from brain_tumor.classification.model.calibration import Calibration, pool_slices
 from brain_tumor.classification.model.network import (
     HybridNetwork,
@@ -44,23 +44,24 @@ from brain_tumor.classification.model.training_statistics import (
     ClassifierStatistics,
     read_statistics,
 )
+from brain_tumor.classification.pieces import MANY_PIECES, believed_pieces, tumour_mask
 from brain_tumor.classification.result import (
     ClassificationResult,
     OutlierScore,
     Probabilities,
     SliceReading,
 )
-from brain_tumor.labels import TYPES, LabelArray, Region, TumorType, region_mask
+from brain_tumor.labels import TYPES, LabelArray, TumorType
 from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
+from brain_tumor.segmentation.result import ClassProbabilities
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 
 logger = logging.getLogger(__name__)
 
 PATH_STEPS = 16
-LEAST_PIECE_ML = 0.3
-LEAST_PIECE_MM2 = 50.0
-"""For a lone slice, whose header may say anything of its thickness: 0.3 mL at 6 mm."""
-MANY_PIECES = 3
+SLAB_MM, THIN_MM = 16.0, 3.0
+"""A volume of several slices thinner than `THIN_MM` that covers less than `SLAB_MM` is a thin slab:
+its slices are one picture, not a case. Thick slices whose header claims 1 mm are more than that."""
 NO_HEAD = "The picture does not look like an MRI of a head."
 HEAD_SHARE = 0.5
 FLAIR_FEATURES = frozenset({"oedema_extent_mm", "oedema_ratio"})
@@ -130,17 +131,28 @@ class TumorTypeClassifier:
         """Model behind this classifier; part of every cache key."""
         return self._version
 
-    def classify(self, case: Case, labelmap: LabelArray) -> ClassificationResult:
+    def classify(
+        self,
+        case: Case,
+        labelmap: LabelArray,
+        outlined: ClassProbabilities | None = None,
+    ) -> ClassificationResult:
         """Tumour type of a case.
 
         Args:
-            case: Case; T1c is read. Without one the reference is read and the type stays
-                undetermined.
+            case: Case; T1c is read. Without one, or of a slab of a few thin slices, nothing is
+                read, and the type stays open.
             labelmap: Outline of the tumour on the reference grid.
+            outlined: What the segmenter thought, so that specks are not counted as tumours; None
+                for an outline of other origin.
         """
         started = time.perf_counter()
         sequence = Sequence.T1C if Sequence.T1C in case.volumes else case.reference
         mask = tumour_mask(labelmap)
+        unfit = _unfit(case, sequence) if mask.any() else None
+        if unfit is not None:
+            shape = case_shape(mask, case.spacing_mm)
+            return self._nothing(unfit, shape, time.perf_counter() - started)
         parts = tumour_slices(case.volumes[sequence], mask, case.volumes.get(Sequence.FLAIR))
         if not parts:
             reason = TOO_SMALL if mask.any() else NO_TUMOUR
@@ -151,7 +163,8 @@ class TumorTypeClassifier:
         measured = time.perf_counter()
         readings = self.read(parts, features)
         finished = time.perf_counter()
-        result = self._pool(readings, _standing_reasons(case, sequence, mask))
+        pieces = believed_pieces(case, labelmap, outlined)
+        result = self._pool(readings, _standing_reasons(pieces))
         shape = case_shape(mask, case.spacing_mm)
         shaped = time.perf_counter()
         timings = {
@@ -161,7 +174,14 @@ class TumorTypeClassifier:
             "shape": shaped - finished,
             "total": shaped - started,
         }
-        return replace(result, shape=shape, timings_s=timings)
+        against = contradictions(result.prediction, readings, pieces)
+        return replace(
+            result,
+            pieces=pieces,
+            shape=shape,
+            warnings=(*result.warnings, *against),
+            timings_s=timings,
+        )
 
     def measure(self, part: CaseSlice) -> FeatureVector:
         """Measured features of a slice; a slice too small to be measured misses all of them."""
@@ -301,12 +321,6 @@ class TumorTypeClassifier:
         )
 
 
-def tumour_mask(labelmap: LabelArray) -> MaskArray:
-    """Tumour core of a labelmap, or the whole tumour where no core was told apart."""
-    core = region_mask(labelmap, Region.TC)
-    return core if core.any() else region_mask(labelmap, Region.WT)
-
-
 def pool_logits(readings: Items[SliceReading]) -> npt.NDArray[np.float64]:
     """Pooled logits of the slices of a case, (3,); see `pool_slices`."""
     return pool_slices(
@@ -351,29 +365,39 @@ def feature_contributions(
     return shares.permute(1, 2, 0).detach().numpy()
 
 
-def _standing_reasons(case: Case, sequence: Sequence, mask: MaskArray) -> list[str]:
-    """Reasons that do not depend on what the network says."""
-    reasons = []
+def _unfit(case: Case, sequence: Sequence) -> str | None:
+    """Why a case is not read at all: the network has learnt nothing of such pictures."""
     if sequence is not Sequence.T1C:
-        reasons.append(
+        return (
             "The case has no contrast-enhanced T1 volume; the type is learned on such volumes only."
         )
-    pieces = _large_pieces(mask, case.spacing_mm)
-    if pieces >= MANY_PIECES:
-        reasons.append(
-            f"There are {pieces} separate tumours; metastases, which the model does not know, "
-            "cannot be excluded."
+    slab = _slab_mm(case)
+    if slab is not None:
+        return (
+            f"The volume is a thin slab of {slab:.0f} mm; it shows too little of the head to tell "
+            "a type."
         )
-    return reasons
+    return None
 
 
-def _large_pieces(mask: MaskArray, spacing_mm: tuple[float, float, float]) -> int:
-    """Separate tumours that are no specks; voxels that touch at a corner belong together."""
-    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
-    voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    inside = [mm for mm, length in zip(spacing_mm, mask.shape, strict=True) if length > 1]
-    least = LEAST_PIECE_MM2 if len(inside) < 3 else 1000.0 * LEAST_PIECE_ML
-    return int(np.count_nonzero(voxels * np.prod(inside) >= least))
+def _standing_reasons(pieces: int) -> list[str]:
+    """Reasons that do not depend on what the network says."""
+    if pieces < MANY_PIECES:
+        return []
+    return [
+        f"There are {pieces} separate tumours; metastases, which the model does not know, cannot "
+        "be excluded."
+    ]
+
+
+def _slab_mm(case: Case) -> float | None:
+    """Thickness of a thin slab; None if the case is a lone slice, a thick stack or a head."""
+    thin = [
+        length * mm
+        for length, mm in zip(case.shape, case.spacing_mm, strict=True)
+        if length > 1 and mm < THIN_MM and length * mm < SLAB_MM
+    ]
+    return min(thin) if thin else None
 
 
 def _unsure(

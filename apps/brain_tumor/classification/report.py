@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from brain_tumor.classification.result import UNDETERMINED, ClassificationResult, Probabilities
+from brain_tumor.classification.scope import scope_section
 
 
 def classification_section(result: ClassificationResult) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def classification_section(result: ClassificationResult) -> dict[str, Any]:
         }
         if outlier
         else None,
+        "scope": scope_section(),
         "shape": result.shape.to_json() if result.shape else None,
         "slices": [
             {

@@ -79,6 +79,7 @@ class ClassificationResult:
         timings_s: Seconds per stage.
         warnings: Sentences that a reader must see first.
         shape: Of the tumour in space; None if it was not asked for.
+        pieces: Separate tumours that are believed; see `pieces`.
     """
 
     prediction: TumorType | None
@@ -92,6 +93,7 @@ class ClassificationResult:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     shape: CaseShape | None = None
+    pieces: int = 0
 
     @property
     def likeliest(self) -> TumorType | None:

@@ -106,7 +106,7 @@ class Analyst:
                 convinced, the warnings of the classification say so.
         """
         reader = self._reader()
-        found = reader.classifier.classify(case, segmentation.labelmap)
+        found = reader.classifier.classify(case, segmentation.labelmap, segmentation.probabilities)
         if not second_reader:
             return TypeReading(found)
         second = None if reader.symptoms is None else reader.symptoms.read_case(found)

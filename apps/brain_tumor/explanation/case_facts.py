@@ -13,9 +13,9 @@ from brain_tumor.cases.grid.preprocessing import foreground_mask
 from brain_tumor.classification.classifier import (
     FLAIR_FEATURES,
     TumorTypeClassifier,
-    tumour_mask,
 )
 from brain_tumor.classification.features.case_shape import largest_piece
+from brain_tumor.classification.pieces import tumour_mask
 from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.explanation.facts.atlas import BrainAtlas
 from brain_tumor.explanation.facts.counterfactual import (
@@ -71,7 +71,13 @@ def case_facts(
     )
     if main is None:
         nothing = CaseMeasurements(
-            {}, {}, reader.reference, decision, volumes_ml=segmentation.volumes_ml
+            {},
+            {},
+            reader.reference,
+            decision,
+            place=_place(case, segmentation, atlas),
+            volumes_ml=segmentation.volumes_ml,
+            shape=classification.shape,
         )
         return build_facts(nothing)
     classifier = reader.classifier
@@ -93,6 +99,7 @@ def case_facts(
             place=_place(case, segmentation, atlas),
             volumes_ml=segmentation.volumes_ml,
             shape=classification.shape,
+            pieces=classification.pieces,
             heat=heat_facts,
             heat_near=near if heat_facts is not None else None,
             counterfactual=find_counterfactual(

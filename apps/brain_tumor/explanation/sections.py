@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS
+from brain_tumor.classification.scope import NOT_KNOWN
 from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.explanation.analyst import Explanation
+from brain_tumor.explanation.facts.differential import lookalikes
 from brain_tumor.explanation.facts.model import Facts
 from brain_tumor.explanation.heat.volume import peak_ras
 
@@ -14,7 +16,7 @@ PART = "heatmap"
 
 
 def explanation_sections(explanation: Explanation) -> dict[str, Any]:
-    """Sections heatmap, evidence, rationale, counterfactual, similar_cases, and symptoms."""
+    """Sections from heatmap to similar_cases, and those of the symptoms."""
     facts = explanation.facts
     words = symptom_sections(explanation.symptoms, facts)
     return {
@@ -22,6 +24,7 @@ def explanation_sections(explanation: Explanation) -> dict[str, Any]:
         "heatmap": heatmap_section(explanation),
         "evidence": [item.to_json() for item in facts.evidence],
         "rationale": explanation.rationale.to_json(),
+        "differential": differential_section(facts),
         "counterfactual": _counterfactual(facts),
         "similar_cases": [
             {
@@ -33,6 +36,19 @@ def explanation_sections(explanation: Explanation) -> dict[str, Any]:
             for other in facts.similar
         ],
     }
+
+
+def differential_section(facts: Facts) -> list[dict[str, Any]]:
+    """What else looks so, finding by finding, with the source that says it."""
+    return [
+        {
+            "finding": row.english,
+            "looks_like": [NOT_KNOWN[name] for name in row.looks_like],
+            "source": row.source,
+            "evidence": list(facts.evidence_ids(*row.features)),
+        }
+        for row in lookalikes(facts)
+    ]
 
 
 def symptom_sections(reading: ConceptReading | None, facts: Facts) -> dict[str, Any]:

@@ -238,8 +238,10 @@ KOREAN: dict[str, str] = {
     "Cannot be ruled out: {types} ({share} % of such sets hold the right type).": (
         "배제할 수 없는 유형: {types} (이런 집합의 {share}%에 올바른 유형이 들어 있습니다)."
     ),
-    "The other types are ruled out ({share} % of such sets hold the right type).": (
-        "다른 유형은 배제됩니다 (이런 집합의 {share}%에 올바른 유형이 들어 있습니다)."
+    "Show {count} more sentences": "문장 {count}개 더 보기",
+    "Hide the details": "자세한 내용 숨기기",
+    "Of these three, the others are ruled out ({share} % of such sets hold the right type).": (
+        "세 유형 가운데 나머지는 배제됩니다 (이런 집합의 {share}%에 올바른 유형이 들어 있습니다)."
     ),
     "Cannot be ruled out: {types}.": "배제할 수 없는 유형: {types}.",
     "This measurement has no place in the image.": "이 측정값은 영상에서 위치가 없습니다.",

@@ -5,6 +5,23 @@ The English template is the key; `{field}` stands for a value (see told.py).
 
 REPLIES: dict[str, str] = {
     "and {count} more": "외 {count}개",
+    "The tumour lies {mm} mm from the dura, where meningiomas are rare; lymphoma and metastasis, "
+    "which the model does not know, cannot be excluded": (
+        "종양이 경막에서 {mm} mm 떨어져 있어 수막종은 드뭅니다. 모델이 모르는 림프종과 전이를 "
+        "배제할 수 없습니다"
+    ),
+    "The tumour lies {mm} mm from the sella, where pituitary tumours are rare": (
+        "종양이 터키안에서 {mm} mm 떨어져 있어 뇌하수체 종양은 드뭅니다"
+    ),
+    "The volume is a thin slab of {mm} mm; it shows too little of the head to tell a type": (
+        "볼륨이 {mm} mm 두께의 얇은 판이어서 머리를 너무 적게 보여 주므로 유형을 말할 수 없습니다"
+    ),
+    "Only glioma, meningioma and pituitary tumour are known; probabilities are among these three. "
+    "Metastasis, lymphoma, abscess, schwannoma, demyelination and other lesions are not among "
+    "them": (
+        "교종, 수막종, 뇌하수체 종양만 알며 확률은 이 세 유형 사이의 것입니다. 전이, 림프종, 농양, "
+        "신경초종, 탈수초 병변 등은 여기에 없습니다"
+    ),
     # Warnings of an analysis.
     "{name} was resampled to the grid of {other}": (
         "{name}을(를) {other}의 격자로 다시 표본화했습니다"

@@ -15,6 +15,8 @@ from TumorLensLib.training import GateReport
 
 BAR_PIXELS = 130
 NEARLY_CERTAIN = 0.99
+FOLD = "fold:"
+"""Link that shows or hides the sentences that are not in the summary."""
 TOP_WORDS = 2
 """Words of a symptom in bold, at most."""
 
@@ -103,6 +105,8 @@ def classification_html(found: Classification | None, t: Translator, theme: Them
         return _faint(t("This server does not offer a tumour type."), theme)
     title = t(found.prediction)
     lines = [f"<b style='font-size:large'>{escape(title)}</b>"]
+    if found.scope:
+        lines.append(_faint(escape(t.told(found.scope)), theme))
     if found.probabilities:
         ranked = sorted(found.probabilities.items(), key=lambda item: -item[1])
         rows = "".join(
@@ -113,7 +117,8 @@ def classification_html(found: Classification | None, t: Translator, theme: Them
         names = ", ".join(escape(t(name)) for name in found.prediction_set)
         if found.coverage is not None and len(found.prediction_set) == 1:
             note = t(
-                "The other types are ruled out ({share} % of such sets hold the right type).",
+                "Of these three, the others are ruled out ({share} % of such sets hold the right "
+                "type).",
                 share=f"{100 * found.coverage:.0f}",
             )
         elif found.coverage is not None:
@@ -141,6 +146,27 @@ def _bar(name: str, share: float, is_in_set: bool, theme: Theme) -> str:
         f"<td><table cellspacing='0' cellpadding='0'><tr>{cells}</tr></table></td>"
         f"<td align='right'>&nbsp;{escape(probability(share))}</td></tr>"
     )
+
+
+def folded_html(
+    sentences: Iterable[Sentence], t: Translator, theme: Theme, *, is_open: bool
+) -> str:
+    """The summary of a rationale, and the other sentences behind a link.
+
+    Args:
+        sentences: Of the reply.
+        t: Words of the panel.
+        theme: Colours.
+        is_open: Whether the others are shown.
+    """
+    listed = list(sentences)
+    rest = [sentence for sentence in listed if not sentence.is_summary]
+    html = sentences_html([s for s in listed if s.is_summary], theme)
+    if not rest:
+        return html
+    words = t("Hide the details") if is_open else t("Show {count} more sentences", count=len(rest))
+    html += f"<p><a href='{FOLD}' style='color:{theme.link}'>{escape(words)}</a></p>"
+    return html + (sentences_html(rest, theme) if is_open else "")
 
 
 def sentences_html(sentences: Iterable[Sentence], theme: Theme) -> str:

@@ -47,12 +47,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the rationale with the evidence it names."""
+    """A sentence of the rationale with the evidence it names; the summary is read first."""
 
     id: str
     text: str
     evidence: tuple[str, ...]
     kind: str
+    is_summary: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Classification:
         coverage: Share of cases whose set holds the truth.
         reasons: Why it is undetermined.
         is_out_of_distribution: Whether the case is unlike those the model learned from.
+        scope: Sentence on the types that can be named; empty from a server that does not tell.
     """
 
     prediction: str
@@ -74,6 +76,7 @@ class Classification:
     coverage: float | None
     reasons: tuple[str, ...]
     is_out_of_distribution: bool
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ def parse_reply(params: Mapping[str, Any]) -> Analysis:
                 str(item.get("text", "")),
                 _texts(item, "evidence"),
                 str(item.get("kind", "")),
+                item.get("part") != "detail",
             )
             for i, item in enumerate(_mappings(rationale, "sentences"), 1)
         ),
@@ -231,6 +235,7 @@ def _classification(section: Mapping[str, Any]) -> Classification | None:
         coverage=_number(section, "coverage"),
         reasons=_texts(section, "reasons"),
         is_out_of_distribution=bool(_mapping(section, "out_of_distribution").get("is_out")),
+        scope=str(_mapping(section, "scope").get("note") or ""),
     )
 
 

@@ -21,6 +21,7 @@ class QuestionPanel(Panel):
     def setup(self) -> None:
         """Connect signals."""
         ui = self.ui
+        self._is_open = False
         ui.rationaleView.openLinks = False
         ui.rationaleView.visible = False
         ui.explainButton.toggled.connect(self.on_explain)
@@ -58,6 +59,10 @@ class QuestionPanel(Panel):
     def on_link(self, url: qt.QUrl) -> None:
         """A piece of evidence was clicked: go there and draw it."""
         target = url.toString()
+        if target == rationale.FOLD:
+            self._is_open = not self._is_open
+            self.render()
+            return
         analysis = self.workspace.analysis
         if analysis is None or not target.startswith(LINK):
             return
@@ -130,7 +135,7 @@ class QuestionPanel(Panel):
         if not shown:
             return
         parts = [
-            rationale.sentences_html(analysis.sentences, theme)
+            rationale.folded_html(analysis.sentences, t, theme, is_open=self._is_open)
             or self.t("This server does not offer a written explanation."),
             rationale.evidence_html(analysis.evidence, t, theme) if analysis.evidence else "",
             rationale.more_html(analysis, t, theme),
@@ -147,6 +152,7 @@ class QuestionPanel(Panel):
         """Another case: its explanation is hidden until it is asked for."""
         if self.workspace.analysis is None:
             self.workspace.evidence.clear()
+        self._is_open = False
         self.ui.explainButton.checked = False
         self.render()
 

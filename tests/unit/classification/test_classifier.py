@@ -14,6 +14,7 @@ from brain_tumor.classification.classifier import (
     TOO_SMALL,
     TumorTypeClassifier,
     _standing_reasons,
+    _unfit,
     pool_logits,
 )
 from brain_tumor.classification.features.features import FeatureVector
@@ -169,39 +170,40 @@ def a_case(shape, spacing_mm, sequence=Sequence.T1C):
     return Case("c", sequence, {sequence: Volume(np.zeros(shape, dtype=np.float32), affine)})
 
 
-@pytest.mark.parametrize("thickness_mm", [1.0, 6.0])
-def test_three_pieces_of_a_lone_slice_count_whatever_its_header_says_of_its_thickness(thickness_mm):
-    mask = np.zeros((64, 64, 1), dtype=bool)
-    for corner in (4, 24, 44):
-        mask[corner : corner + 8, corner : corner + 8] = True  # 64 mm2 each
-    case = a_case(mask.shape, (1.0, 1.0, thickness_mm))
-    (reason,) = _standing_reasons(case, Sequence.T1C, mask)
-    assert reason.startswith("There are 3 separate tumours")
-    mask[4:8, 4:12] = False  # 32 mm2 are left
-    assert _standing_reasons(case, Sequence.T1C, mask) == []
-
-
-def test_pieces_of_a_volume_count_from_three_tenths_of_a_millilitre():
-    mask = np.zeros((40, 40, 40), dtype=bool)
-    for corner in (2, 15, 28):
-        mask[corner : corner + 7, 2:9, 2:9] = True  # 343 mm3
-    case = a_case(mask.shape, (1.0, 1.0, 1.0))
-    assert len(_standing_reasons(case, Sequence.T1C, mask)) == 1
-    mask[2:9, 2:9, 2] = False  # 294 mm3
-    assert _standing_reasons(case, Sequence.T1C, mask) == []
-
-
-def test_pieces_that_touch_at_a_corner_are_one_tumour():
-    mask = np.zeros((40, 40, 40), dtype=bool)
-    for corner in (2, 9, 16):
-        mask[(slice(corner, corner + 7),) * 3] = True
-    assert _standing_reasons(a_case(mask.shape, (1.0, 1.0, 1.0)), Sequence.T1C, mask) == []
-
-
 def test_without_contrast_the_reason_says_so():
-    mask = np.ones((8, 8, 8), dtype=bool)
-    (reason,) = _standing_reasons(a_case(mask.shape, (1.0,) * 3, Sequence.T2), Sequence.T2, mask)
+    reason = _unfit(a_case((40, 40, 40), (1.0,) * 3, Sequence.T2), Sequence.T2)
     assert reason.startswith("The case has no contrast-enhanced T1 volume")
+
+
+def test_without_contrast_nothing_is_read_so_no_probability_is_told(classifier):
+    labelmap = np.zeros((64, 64, 40), dtype=np.uint8)
+    labelmap[20:40, 20:40, 10:30] = 3
+    found = classifier.classify(a_case(labelmap.shape, (1.0,) * 3, Sequence.FLAIR), labelmap)
+    assert (found.prediction, found.probabilities, found.slices) == (None, None, ())
+    assert found.reasons[0].startswith("The case has no contrast-enhanced T1 volume")
+    assert found.shape is not None
+
+
+def test_three_tumours_are_a_reason_by_rule():
+    assert _standing_reasons(2) == []
+    (reason,) = _standing_reasons(3)
+    assert reason.startswith("There are 3 separate tumours; metastases")
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "slab"),
+    [
+        ((256, 256, 5), (1.0, 1.0, 1.0), "a thin slab of 5 mm"),
+        ((12, 256, 256), (1.2, 1.0, 1.0), "a thin slab of 14 mm"),
+        ((256, 256, 24), (1.0, 1.0, 1.0), ""),  # thick slices whose header claims 1 mm
+        ((256, 256, 3), (1.0, 1.0, 5.0), ""),
+        ((256, 256, 1), (1.0, 1.0, 1.0), ""),
+    ],
+)
+def test_a_few_thin_slices_tell_no_type_thick_ones_and_a_lone_one_may(shape, spacing_mm, slab):
+    reason = _unfit(a_case(shape, spacing_mm), Sequence.T1C)
+    assert (reason is None) is not bool(slab)
+    assert slab in (reason or "")
 
 
 @pytest.mark.parametrize(("pixels", "reason"), [(0, NO_TUMOUR), (8, TOO_SMALL)])

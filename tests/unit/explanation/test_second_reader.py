@@ -18,7 +18,7 @@ class Says:
     def __init__(self, prediction, second):
         self.prediction, self.second, self.asked = prediction, second, 0
 
-    def classify(self, case, labelmap):
+    def classify(self, case, labelmap, outlined):
         shares = {TumorType.GLIOMA: 0.9, TumorType.MENINGIOMA: 0.1, TumorType.PITUITARY: 0.0}
         return ClassificationResult(
             prediction=self.prediction,
@@ -41,7 +41,7 @@ def read(says, **options):
     analyst = Analyst(
         None, lambda: TypeReader(says, None, None, symptoms=says, warnings=(NO_SYMPTOMS,))
     )
-    return analyst.read_type(None, SimpleNamespace(labelmap=None), **options)
+    return analyst.read_type(None, SimpleNamespace(labelmap=None, probabilities=None), **options)
 
 
 def warned(prediction, disagreement, **added):

@@ -16,6 +16,7 @@ from brain_tumor.explanation.facts.model import (
     LOCATION,
     OUT_OF_DISTRIBUTION,
     PREDICTION,
+    SEPARATE_TUMOURS,
     SIMILAR_CASES,
     SPHERICITY,
     SURFACE,
@@ -60,6 +61,7 @@ class CaseMeasurements:
         counterfactual: Outcome of the search, or None if it was not made.
         similar: Nearest training patients, nearest first.
         symptoms: Of the second reader; empty without one.
+        pieces: Separate tumours; None if they were not counted.
     """
 
     measurements: Mapping[str, Measurement]
@@ -75,6 +77,7 @@ class CaseMeasurements:
     counterfactual: CounterfactualSearch | None = None
     similar: Sequence[SimilarCase] = ()
     symptoms: Sequence[SymptomFact] = ()
+    pieces: int | None = None
 
 
 def build_facts(case: CaseMeasurements) -> Facts:
@@ -120,12 +123,14 @@ def _place_items(case: CaseMeasurements) -> list[EvidenceItem]:
                 ras=place.centroid_ras,
                 extent_mm=place.extent_mm,
                 side=place.side,
-                region=place.region,
+                region=place.named,
             )
         )
     for name, region in _VOLUME_OF.items():
         if region in case.volumes_ml:
             items.append(_plain(name, case.volumes_ml[region], "mL"))
+    if case.pieces:
+        items.append(_plain(SEPARATE_TUMOURS, float(case.pieces), "1"))
     return [*items, *_shape_items(case.shape)]
 
 
@@ -168,7 +173,7 @@ def _feature_item(
         side = side_of(ras[0], case.place.midline_x_mm if case.place else None)
     elif measurement.measured and case.place is not None:
         ras, extent = case.place.centroid_ras, case.place.extent_mm
-        side, region = case.place.side, case.place.region
+        side, region = case.place.side, case.place.named
     value = measurement.value if measurement.measured else None
     contributions = dict(case.contributions.get(name, {}))
     if not all(math.isfinite(c) for c in contributions.values()):

@@ -20,6 +20,10 @@ MIDLINE_MM = 5.0
 to a few millimetres, and structures of the midline are about this wide."""
 LEAST_WIDTH_MM = 100.0
 """A head or brain that is narrower than this was not imaged from side to side."""
+LEAST_LENGTH_MM = 100.0
+"""A head or brain shorter than this in any direction was not imaged as a whole."""
+UPPER_MM = 70.0
+"""Half of a brain lies above this depth below the top of the head."""
 LEAST_REGION_SHARE = 0.5
 LEAST_LABELLED_SHARE = 0.3
 MOST_POINTS = 4000
@@ -36,6 +40,7 @@ class TumourPlace:
         region: Region with its side, "left temporal lobe", or None if it is not known.
         midline_x_mm: RAS x of the middle of the head, or None if it is not known.
         reason: Why the region is not known; empty if it is.
+        part: Part of a head that was imaged as a whole, "upper front of the head"; None otherwise.
     """
 
     centroid_ras: PointMm
@@ -44,6 +49,15 @@ class TumourPlace:
     region: str | None = None
     midline_x_mm: float | None = None
     reason: str = ""
+    part: str | None = None
+
+    @property
+    def named(self) -> str | None:
+        """Region, or else the part of the head with its side; None if neither is known."""
+        if self.region is not None or self.part is None:
+            return self.region
+        prefix = f"{self.side.value} " if self.side in {Side.LEFT, Side.RIGHT} else ""
+        return prefix + self.part if self.side is not None else self.part
 
 
 def points_ras(mask: npt.NDArray[np.generic], affine: FloatArray) -> FloatArray:
@@ -63,6 +77,31 @@ def midline_x_mm(head_mask: npt.NDArray[np.generic], affine: FloatArray) -> floa
     scaled = affine @ np.diag([*steps, 1.0])
     low, high = np.percentile(points_ras(thin, scaled)[:, 0], [0.5, 99.5])
     return 0.5 * float(low + high) if high - low >= LEAST_WIDTH_MM else None
+
+
+def part_of_head(
+    point: PointMm, head_mask: npt.NDArray[np.generic], affine: FloatArray
+) -> str | None:
+    """Third from front to back and half from top to bottom, in words; None for a part of a head.
+
+    Args:
+        point: RAS mm.
+        head_mask: Head or skull-stripped brain, shape (I, J, K).
+        affine: 4x4, voxel to RAS mm.
+    """
+    mask = np.asarray(head_mask) != 0
+    steps = tuple(max(1, n // 64) for n in mask.shape)
+    thin = mask[:: steps[0], :: steps[1], :: steps[2]]
+    if not thin.any():
+        return None
+    inside = points_ras(thin, affine @ np.diag([*steps, 1.0]))
+    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
+    if (high - low).min() < LEAST_LENGTH_MM:
+        return None
+    forward = (point[1] - low[1]) / (high[1] - low[1])
+    third = "front" if forward > 2 / 3 else "back" if forward < 1 / 3 else "middle"
+    half = "upper" if high[2] - point[2] < UPPER_MM else "lower"
+    return f"{half} {third} of the head"
 
 
 def side_of(x_mm: float, midline: float | None) -> Side | None:
@@ -130,7 +169,8 @@ def tumour_place(
             region, reason = _region(points, alignment, atlas, side)
         else:
             reason = alignment
-    return TumourPlace((x, y, z), largest_extent_mm(points), side, region, middle, reason)
+    part = part_of_head((x, y, z), head_mask, affine) if head_mask is not None else None
+    return TumourPlace((x, y, z), largest_extent_mm(points), side, region, middle, reason, part)
 
 
 def _region(

@@ -23,6 +23,7 @@ PREDICTION = "prediction"
 OUT_OF_DISTRIBUTION = "out_of_distribution"
 HEAT_INSIDE = "heat_inside_share"
 SIMILAR_CASES = "similar_cases"
+SEPARATE_TUMOURS = "separate_tumours"
 SURFACE, SPHERICITY, DIAMETER_3D = "surface_mm2", "sphericity", "longest_diameter_3d_mm"
 VOLUMES = ("volume_wt_ml", "volume_tc_ml", "volume_et_ml")
 
@@ -68,6 +69,7 @@ class UndeterminedReason(StrEnum):
     THIN_EVIDENCE = "thin_evidence"
     PLANES_DISAGREE = "planes_disagree"
     NO_CONTRAST = "no_contrast"
+    THIN_SLAB = "thin_slab"
     MANY_TUMOURS = "many_tumours"
     NO_HEAD = "no_head"
     OUTLINE_ELSEWHERE = "outline_elsewhere"

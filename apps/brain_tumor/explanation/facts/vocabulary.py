@@ -16,6 +16,7 @@ from brain_tumor.explanation.facts.model import (
     LOCATION,
     OUT_OF_DISTRIBUTION,
     PREDICTION,
+    SEPARATE_TUMOURS,
     SIMILAR_CASES,
     SPHERICITY,
     SURFACE,
@@ -107,6 +108,7 @@ FEATURE_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "volume_wt_ml": ("volume of the whole tumour with oedema", "부종을 포함한 종양 전체 부피"),
         "volume_tc_ml": ("volume of the tumour core", "종양 핵심부 부피"),
         "volume_et_ml": ("volume of the enhancing tumour", "조영증강 종양 부피"),
+        SEPARATE_TUMOURS: ("number of separate tumours", "서로 떨어진 종양의 수"),
         SURFACE: ("surface of the tumour", "종양 표면적"),
         SPHERICITY: ("sphericity of the tumour", "종양 구형도"),
         DIAMETER_3D: ("longest diameter of the tumour in space", "종양의 3차원 최대 지름"),
@@ -165,8 +167,31 @@ REGION_WORDS: Mapping[str, str] = MappingProxyType(
         "thalamus": "시상",
         "brainstem": "뇌간",
         "corpus callosum": "뇌량",
+        "upper front of the head": "머리 앞쪽 위",
+        "upper middle of the head": "머리 가운데 위",
+        "upper back of the head": "머리 뒤쪽 위",
+        "lower front of the head": "머리 앞쪽 아래",
+        "lower middle of the head": "머리 가운데 아래",
+        "lower back of the head": "머리 뒤쪽 아래",
     }
 )
+"""Regions of the atlas; where it cannot be used, parts of a head that was imaged as a whole."""
+
+LESION_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "metastasis": ("metastasis", "전이"),
+        "lymphoma": ("lymphoma", "림프종"),
+        "abscess": ("abscess", "농양"),
+        "schwannoma": ("schwannoma", "신경초종"),
+        "craniopharyngioma": ("craniopharyngioma", "두개인두종"),
+        "rathke_cleft_cyst": ("Rathke cleft cyst", "라트케 열 낭종"),
+        "solitary_fibrous_tumour": ("solitary fibrous tumour", "고립성 섬유종양"),
+        "demyelination": ("demyelination", "탈수초 병변"),
+        "encephalitis": ("encephalitis", "뇌염"),
+        "infarct": ("infarct", "뇌경색"),
+    }
+)
+"""Lesions that are not among the types (`classification.scope.NOT_KNOWN`), English and Korean."""
 
 REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -203,6 +228,10 @@ REASON_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "there is no contrast-enhanced T1 volume, on which alone types are learned",
             "유형 학습의 바탕인 조영증강 T1 영상이 없습니다",
         ),
+        UndeterminedReason.THIN_SLAB: (
+            "the volume is a thin slab, which shows too little of the head",
+            "볼륨이 얇은 판이어서 머리를 너무 적게 보여 줍니다",
+        ),
         UndeterminedReason.MANY_TUMOURS: (
             "there are several separate tumours, and metastases are not among the known types",
             "서로 떨어진 종양이 여럿이며 전이는 알려진 유형에 없습니다",
@@ -226,6 +255,7 @@ _CLASSIFIER_REASONS: tuple[tuple[str, UndeterminedReason], ...] = (
     (r"The tumour looks unlike the training cases", UndeterminedReason.OUT_OF_DISTRIBUTION),
     (r"The case has no contrast-enhanced T1", UndeterminedReason.NO_CONTRAST),
     (r"The outline does not lie where the network sees", UndeterminedReason.OUTLINE_ELSEWHERE),
+    (r"The volume is a thin slab", UndeterminedReason.THIN_SLAB),
     (r"There are \d+ separate tumours", UndeterminedReason.MANY_TUMOURS),
     (r"At \d+% coverage .* cannot be told apart", UndeterminedReason.AMBIGUOUS),
     (r"No type is likely enough", UndeterminedReason.LOW_PROBABILITY),

@@ -126,6 +126,13 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "prediction_set_only": ("Prediction set: {types}.", "예측 집합: {types}."),
         "empty_set": ("empty", "비어 있음"),
+        "scope": (
+            "Only glioma, meningioma and pituitary tumour are known; probabilities are among these "
+            "three. Metastasis, lymphoma, abscess, schwannoma, demyelination and other lesions are "
+            "not among them.",
+            "교종, 수막종, 뇌하수체 종양만 알며 확률은 이 세 유형 사이의 것입니다. 전이, 림프종, "
+            "농양, 신경초종, 탈수초 병변 등은 여기에 없습니다.",
+        ),
         "calibrated": (
             "Probabilities are calibrated on training patients.",
             "확률은 학습 환자에서 보정되었습니다.",
@@ -144,6 +151,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "slices": ("Read from {count} slices ({planes}).", "단면 {count}개에서 판독 ({planes})."),
         "rationale": ("Rationale", "판정 근거"),
+        "more_sentences": ("All the rest: {count} sentences", "나머지 문장 {count}개"),
         "no_sentences": (
             "There is nothing to say with certainty.",
             "확실하게 말할 수 있는 것이 없습니다.",

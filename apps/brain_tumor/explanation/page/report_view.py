@@ -111,6 +111,13 @@ class ReportView:
         return bool(self.section("classification")) and self.prediction is None
 
     @property
+    def has_no_tumour(self) -> bool:
+        """Whether no type is given because there is no tumour."""
+        found = self.section("classification")
+        reasons = texts_of(found.get("reasons"))
+        return not self.probabilities and any(r.lower().startswith("no tumour") for r in reasons)
+
+    @property
     def heat_region(self) -> str | None:
         """Region whose outline the heatmap explains, or None if it explains a type."""
         given = self.section("heatmap").get("target")

@@ -48,6 +48,7 @@ def header(view: ReportView, case_id: str, texts: Texts) -> Markup:
         ),
         element("h1", texts("title", case=case_id)),
         element("p", result_line(view, texts), class_="result"),
+        element("p", texts("scope"), class_="quiet") if view.section("classification") else None,
         element("p", "; ".join(line), class_="quiet") if line else None,
     )
 
@@ -61,7 +62,7 @@ def result_line(view: ReportView, texts: Texts) -> str:
             return name
         return texts("result_type", type=name, probability=probability_text(share))
     if view.is_undetermined:
-        return texts("result_undetermined" if view.probabilities else "result_no_tumour")
+        return texts("result_no_tumour" if view.has_no_tumour else "result_undetermined")
     if view.section("segmentation"):
         return texts("result_segmented")
     return texts("result_none")
@@ -218,9 +219,15 @@ def rationale(view: ReportView, texts: Texts) -> Markup | None:
     found = view.section("rationale")
     if not found:
         return None
-    lines = [_sentence(view, number, s, texts) for number, s in enumerate(view.sentences, start=1)]
-    body = (
-        element("ol", lines, class_="sentences") if lines else element("p", texts("no_sentences"))
+    lines = [
+        (str(s.get("part")) != "detail", _sentence(view, number, s, texts))
+        for number, s in enumerate(view.sentences, start=1)
+    ]
+    first, rest = ([line for is_first, line in lines if is_first is kind] for kind in (True, False))
+    body = joined(
+        element("ol", first, class_="sentences") if first else None,
+        element("p", texts("no_sentences")) if not lines else None,
+        _details(rest, len(first), texts) if rest else None,
     )
     checks = mapping(found.get("checks"))
     foot = []
@@ -236,6 +243,16 @@ def rationale(view: ReportView, texts: Texts) -> Markup | None:
         body,
         element("p", " ".join(foot), class_="quiet") if foot else None,
         element("ul", (element("li", p) for p in problems), class_="quiet") if problems else None,
+    )
+
+
+def _details(lines: list[Markup], before: int, texts: Texts) -> Markup:
+    """The other sentences, folded."""
+    return element(
+        "details",
+        element("summary", texts("more_sentences", count=len(lines))),
+        element("ol", lines, class_="sentences", start=str(before + 1)),
+        class_="more",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from brain_tumor.classification.features.feature_table import FEATURE_IDS
+from brain_tumor.explanation.facts.differential import lookalikes
 from brain_tumor.explanation.facts.feature_families import family_of, is_inside, is_view
 from brain_tumor.explanation.facts.model import (
     CLEAR_CONTRIBUTION,
@@ -13,18 +14,13 @@ from brain_tumor.explanation.facts.model import (
     OUT_OF_DISTRIBUTION,
     THIN_SHARE,
     VOLUMES,
-    EvidenceItem,
     Facts,
     SymptomFact,
     UndeterminedReason,
 )
 from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN, WrittenNumber, written
-from brain_tumor.explanation.facts.reference import TYPICAL_RANGE
-from brain_tumor.explanation.facts.vocabulary import written_value
 from brain_tumor.explanation.heat.volume import DILATION_MM
 from brain_tumor.explanation.rationale.claims import (
-    NEARLY_ALL,
-    RANK_STEP,
     Claim,
     CounterfactualClaim,
     FaithfulnessClaim,
@@ -33,14 +29,15 @@ from brain_tumor.explanation.rationale.claims import (
     HeatPeakClaim,
     HeatPeakNearClaim,
     HeatShareClaim,
+    LookalikeClaim,
     NoCounterfactualClaim,
     NotMeasuredClaim,
     OutsideClaim,
     OutsideLimitClaim,
     PlaceClaim,
     ProbabilityClaim,
-    RankClaim,
     RunnerUpClaim,
+    ScopeClaim,
     SetClaim,
     SimilarClaim,
     SupportClaim,
@@ -48,53 +45,69 @@ from brain_tumor.explanation.rationale.claims import (
     SymptomConflictClaim,
     ThinEvidenceClaim,
     TypeClaim,
-    TypicalClaim,
     UndeterminedClaim,
     UnknownPlaceClaim,
     ValueClaim,
     ViewClaim,
     strength_of,
 )
+from brain_tumor.explanation.rationale.findings import (
+    comparison,
+    discriminating,
+    finding_statements,
+    leading_finding,
+    ranked_items,
+    tells_apart,
+    value_of,
+)
 from brain_tumor.explanation.rationale.statements import Form, Kind, Statement
 from brain_tumor.labels import TumorType
 
-MOST_FOR, MOST_AGAINST, MOST_NEUTRAL = 3, 2, 2
+MOST_NEUTRAL = 2
+MOST_LOOKALIKES = 2
+COMMON_LESIONS = ("metastasis", "lymphoma", "abscess")
+WHOLE_VOLUME, CORE_VOLUME = VOLUMES[:2]
 MOST_MISSING_FEATURES = 3
 MOST_MISSING_REASONS = 2
+IN_WORDS = family_of("lateral_offset_mm") | family_of("depth_below_top_mm")
+"""Measurements of the place by a mirror plane or landmarks; where the side is known from the whole
+volume, the place is told in words, and nobody misses them."""
 CERTAIN = 0.9
 """From this probability on the second type is not named."""
-NOTHING_READ = frozenset({UndeterminedReason.NO_TUMOUR, UndeterminedReason.TOO_SMALL})
+NOTHING_READ = frozenset(
+    {
+        UndeterminedReason.NO_TUMOUR,
+        UndeterminedReason.TOO_SMALL,
+        UndeterminedReason.NO_CONTRAST,
+        UndeterminedReason.THIN_SLAB,
+    }
+)
 """Reasons with which there are no slices, so that nothing was measured."""
 
 
 def plan_statements(facts: Facts) -> tuple[Statement, ...]:
-    """Everything worth saying, in the order in which it reads best."""
+    """Everything worth saying, in the order in which it reads best.
+
+    First come at most three sentences for who reads no more: what and where, which type and how
+    sure, what else it could be.
+    """
     return tuple(_plan(facts))
 
 
 def _plan(facts: Facts) -> Iterator[Statement]:
     yield from _place(facts)
     yield from _type(facts)
+    others = tuple(_else(facts))
+    yield from others[:1]
     yield from _findings(facts)
+    yield from others[1:]
+    yield from _volumes(facts)
     yield from _heat(facts)
     yield from symptom_statements(facts)
     yield from _uncertainty(facts)
     yield from _counterfactual(facts)
     yield from _similar(facts)
     yield from _missing(facts)
-
-
-def value_of(item: EvidenceItem, value: float | None = None) -> WrittenNumber:
-    """A value of an item as it is written; the measured one unless another is given.
-
-    Args:
-        item: Measured item.
-        value: Another value of the same feature.
-    """
-    number = item.value if value is None else value
-    if number is None:
-        raise ValueError(f"{item.feature} has no value")
-    return written_value(item.feature, number, item.unit)
 
 
 def probability_claim(tumor: TumorType, probability: float) -> ProbabilityClaim:
@@ -110,129 +123,88 @@ def probability_claim(tumor: TumorType, probability: float) -> ProbabilityClaim:
     return ProbabilityClaim(tumor, written(probability, "1", percent=True))
 
 
-def comparison(item: EvidenceItem, tumor: TumorType) -> tuple[Claim, ...]:
-    """Where a value lies among the training patients of a type; empty without a reference."""
-    below = item.percentile.get(tumor)
-    if below is None or not item.measured:
-        return ()
-    if TYPICAL_RANGE[0] <= below <= TYPICAL_RANGE[1]:
-        return (TypicalClaim(item.feature, tumor),)
-    higher = below > 0.5
-    share = below if higher else 1.0 - below
-    stepped = None
-    if share < NEARLY_ALL:
-        stepped = round(RANK_STEP * int((share + 1e-9) / RANK_STEP), 2)
-    return (RankClaim(item.feature, higher, stepped, tumor),)
-
-
 def _place(facts: Facts) -> Iterator[Statement]:
+    """Where the tumour lies and how large it is, in one sentence."""
     item = facts.item(LOCATION)
-    if item is not None:
-        region = (item.region or "").removeprefix("left ").removeprefix("right ") or None
-        claims: list[Claim] = []
-        if item.side is not None or region:
-            claims.append(PlaceClaim(item.side, region))
-        if item.measured:
-            claims.append(ValueClaim(LOCATION, value_of(item)))
-        if claims:
-            yield Statement(Form.PLACE, Kind.LOCATION, tuple(claims))
+    if item is None:
+        return
+    region = (item.region or "").removeprefix("left ").removeprefix("right ") or None
+    claims: list[Claim] = []
+    if item.side is not None or region:
+        claims.append(PlaceClaim(item.side, region))
+    if item.measured:
+        claims.append(ValueClaim(LOCATION, value_of(item)))
+        for name in (CORE_VOLUME, WHOLE_VOLUME):
+            volume = facts.item(name)
+            if volume is not None and volume.value:
+                claims.append(ValueClaim(name, value_of(volume)))
+    if claims:
+        yield Statement(Form.PLACE, Kind.LOCATION, tuple(claims))
+
+
+def _volumes(facts: Facts) -> Iterator[Statement]:
     if UndeterminedReason.NO_TUMOUR in facts.decision.reasons:
         return
     volumes = [facts.item(name) for name in VOLUMES]
     found = tuple(ValueClaim(v.feature, value_of(v)) for v in volumes if v and v.measured)
-    if found:
+    if found and (len(found) > 2 or facts.item(LOCATION) is None):
         yield Statement(Form.VOLUMES, Kind.LOCATION, found, required=False)
 
 
 def _type(facts: Facts) -> Iterator[Statement]:
+    """Which type, how sure, and the finding that tells it from another one."""
     decision = facts.decision
     if decision.prediction is None or decision.probabilities is None:
         reasons = (UndeterminedClaim((reason,)) for reason in decision.reasons)
         yield Statement(Form.UNDETERMINED, Kind.UNCERTAINTY, (UndeterminedClaim(), *reasons))
         return
     probability = decision.probabilities[decision.prediction]
-    yield Statement(
-        Form.TYPE,
-        Kind.CLASS,
-        (
-            TypeClaim(decision.prediction, strength_of(probability)),
-            probability_claim(decision.prediction, probability),
-        ),
-    )
-    second = decision.runner_up
-    if second is not None and probability < CERTAIN:
-        share = decision.probabilities[second]
-        claims = RunnerUpClaim(second), probability_claim(second, share)
-        yield Statement(Form.RUNNER_UP, Kind.UNCERTAINTY, claims)
-
-
-def _ranked_items(facts: Facts) -> list[EvidenceItem]:
-    """Measured features by falling weight, one of each family, without those of the view."""
-    judged = facts.decision.prediction or next(iter(facts.decision.ranked), None)
-    found = [
-        item
-        for item in facts.evidence
-        if item.feature in FEATURE_IDS and item.measured and not is_view(item.feature)
+    claims: list[Claim] = [
+        TypeClaim(decision.prediction, strength_of(probability)),
+        probability_claim(decision.prediction, probability),
+        ScopeClaim(),
     ]
-    if judged is not None:
-        found.sort(key=lambda item: -abs(item.contributions.get(judged, 0.0)))
-    chosen: list[EvidenceItem] = []
-    said: set[str] = set()
-    for item in found:
-        if item.feature not in said:
-            said |= family_of(item.feature)
-            chosen.append(item)
-    return chosen
+    essential = len(claims)
+    leading = leading_finding(facts)
+    if leading is not None:
+        claims.append(ValueClaim(leading.feature, value_of(leading)))
+        claims += discriminating(leading, decision.prediction, decision.runner_up)
+        claims.append(SupportClaim(leading.feature, decision.prediction, favours=True))
+    yield Statement(Form.TYPE, Kind.CLASS, tuple(claims), essential=essential)
+
+
+def _else(facts: Facts) -> Iterator[Statement]:
+    """What else it could be: the second type, and what is not among the types."""
+    decision = facts.decision
+    if NOTHING_READ.intersection(decision.reasons):
+        return
+    claims: list[Claim] = []
+    found, second = decision.probabilities or {}, decision.runner_up
+    if second is not None and found[decision.ranked[0]] < CERTAIN:
+        claims += [RunnerUpClaim(second), probability_claim(second, found[second])]
+    rows = lookalikes(facts)
+    if rows:
+        claims.append(LookalikeClaim(rows[0].id, frozenset(rows[0].looks_like)))
+        yield Statement(Form.LOOKALIKE, Kind.UNCERTAINTY, tuple(claims))
+    else:
+        claims.append(ScopeClaim(frozenset(COMMON_LESIONS)))
+        yield Statement(Form.SCOPE, Kind.UNCERTAINTY, tuple(claims))
+    for row in rows[1:MOST_LOOKALIKES]:
+        more = (LookalikeClaim(row.id, frozenset(row.looks_like)),)
+        yield Statement(Form.LOOKALIKE, Kind.UNCERTAINTY, more, detail=True)
 
 
 def _findings(facts: Facts) -> Iterator[Statement]:
     decision = facts.decision
-    predicted = decision.prediction
-    if predicted is None:
-        if not decision.is_out and not NOTHING_READ.intersection(decision.reasons):
-            for item in _ranked_items(facts)[:MOST_NEUTRAL]:
-                ranks = [c for tumor in decision.ranked[:2] for c in comparison(item, tumor)]
-                claims = (ValueClaim(item.feature, value_of(item)), *ranks)
-                yield Statement(Form.FINDING_NEUTRAL, Kind.FINDING, claims, required=False)
-        return
-    items = _ranked_items(facts)
-    for item in [i for i in items if i.contributions.get(predicted, 0.0) >= CLEAR_CONTRIBUTION][
-        :MOST_FOR
-    ]:
-        yield _finding_for(item, predicted, decision.runner_up)
-    for item in [i for i in items if i.contributions.get(predicted, 0.0) <= -CLEAR_CONTRIBUTION][
-        :MOST_AGAINST
-    ]:
-        yield _finding_against(item, predicted)
-
-
-def _finding_for(item: EvidenceItem, predicted: TumorType, second: TumorType | None) -> Statement:
-    """A finding for the predicted type; a conflict if the value is at home with another type."""
-    value = ValueClaim(item.feature, value_of(item))
-    support = SupportClaim(item.feature, predicted, favours=True)
-    own = comparison(item, predicted)
-    other = second
-    if other is None or item.contributions.get(other, 0.0) >= 0.0:
-        other = min(item.contributions, key=lambda tumor: item.contributions[tumor])
-    other = other if other is not predicted else second
-    others = comparison(item, other) if other else ()
-    strange = bool(own) and isinstance(own[0], RankClaim)
-    if strange and others and isinstance(others[0], TypicalClaim):
-        return Statement(Form.ATYPICAL, Kind.CONFLICT, (value, support, *others, *own))
-    claims: tuple[Claim, ...] = (value, *others, *own, support)
-    return Statement(Form.FINDING, Kind.FINDING, claims, required=False)
-
-
-def _finding_against(item: EvidenceItem, predicted: TumorType) -> Statement:
-    claims: list[Claim] = [ValueClaim(item.feature, value_of(item))]
-    claims += comparison(item, predicted)
-    supported = item.supports
-    if supported is not None and supported is not predicted:
-        claims += comparison(item, supported)
-    claims.append(SupportClaim(item.feature, predicted, favours=False))
-    if supported is not None and supported is not predicted:
-        claims.append(SupportClaim(item.feature, supported, favours=True))
-    return Statement(Form.FINDING_AGAINST, Kind.FINDING, tuple(claims))
+    if decision.prediction is not None:
+        leading = leading_finding(facts)
+        yield from finding_statements(facts, () if leading is None else (leading.feature,))
+    elif not decision.is_out and not NOTHING_READ.intersection(decision.reasons):
+        told = [item for item in ranked_items(facts) if tells_apart(item, decision.ranked[:2])]
+        for item in told[:MOST_NEUTRAL]:
+            ranks = [c for tumor in decision.ranked[:2] for c in comparison(item, tumor)]
+            claims = (ValueClaim(item.feature, value_of(item)), *ranks)
+            yield Statement(Form.FINDING_NEUTRAL, Kind.FINDING, claims, required=False)
 
 
 def _heat(facts: Facts) -> Iterator[Statement]:
@@ -254,7 +226,7 @@ def _heat(facts: Facts) -> Iterator[Statement]:
     predicted = facts.decision.prediction
     if predicted is None or heat.target is not predicted:
         return
-    for item in [i for i in _ranked_items(facts) if i.heat is not None and is_inside(i.feature)]:
+    for item in [i for i in ranked_items(facts) if i.heat is not None and is_inside(i.feature)]:
         favours = item.contributions.get(predicted, 0.0) >= CLEAR_CONTRIBUTION
         if favours and item.heat is not None and item.heat < LOW_HEAT:
             near = HeatNearClaim(
@@ -269,10 +241,10 @@ def _uncertainty(facts: Facts) -> Iterator[Statement]:
     decision = facts.decision
     if NOTHING_READ.intersection(decision.reasons):
         return
-    if decision.coverage is not None:
+    if decision.coverage is not None and _set_decides_with(facts):
         coverage = written(decision.coverage, "1", percent=True)
         claim = SetClaim(frozenset(decision.prediction_set), coverage)
-        yield Statement(Form.SET, Kind.UNCERTAINTY, (claim,))
+        yield Statement(Form.SET, Kind.UNCERTAINTY, (ScopeClaim(), claim))
     outside = facts.item(OUT_OF_DISTRIBUTION)
     if decision.is_out and outside is not None and decision.ood_threshold is not None:
         said = UndeterminedReason.OUT_OF_DISTRIBUTION in decision.reasons
@@ -286,12 +258,17 @@ def _uncertainty(facts: Facts) -> Iterator[Statement]:
         if is_view(item.feature) and item.measured and decision.prediction is not None:
             weight = max((abs(c) for c in item.contributions.values()), default=0.0)
             best = max(
-                (abs(c) for i in _ranked_items(facts)[:1] for c in i.contributions.values()),
+                (abs(c) for i in ranked_items(facts)[:1] for c in i.contributions.values()),
                 default=0.0,
             )
             if weight >= CLEAR_CONTRIBUTION and weight >= 0.5 * best:
                 yield Statement(Form.VIEW, Kind.UNCERTAINTY, (ViewClaim(item.feature),))
                 break
+
+
+def _set_decides_with(facts: Facts) -> bool:
+    """Whether the set agrees with the decision: one type in it, and none told, would mislead."""
+    return facts.decision.prediction is not None or len(facts.decision.prediction_set) != 1
 
 
 def _counterfactual(facts: Facts) -> Iterator[Statement]:
@@ -333,7 +310,10 @@ def _missing(facts: Facts) -> Iterator[Statement]:
         thin = (ThinEvidenceClaim(made, total),)
         yield Statement(Form.THIN, Kind.UNCERTAINTY, thin)
     by_reason: dict[str, list[str]] = {}
+    told = IN_WORDS if place is not None and place.side is not None else frozenset()
     for item in facts.evidence:
+        if item.feature in told:
+            continue
         if item.feature in FEATURE_IDS and not item.measured and not is_view(item.feature):
             members = by_reason.setdefault(item.reason, [])
             if not any(item.feature in family_of(other) for other in members):

@@ -64,6 +64,7 @@ class Rationale:
                     "text": sentence.text,
                     "evidence": list(sentence.evidence),
                     "kind": sentence.kind.value,
+                    "part": "summary" if sentence.is_summary else "detail",
                 }
                 for number, sentence in enumerate(text.sentences, start=1)
             ],

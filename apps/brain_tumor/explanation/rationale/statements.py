@@ -29,7 +29,6 @@ class Form(StrEnum):
     PLACE = "place"
     VOLUMES = "volumes"
     TYPE = "type"
-    RUNNER_UP = "runner_up"
     UNDETERMINED = "undetermined"
     FINDING = "finding"
     FINDING_AGAINST = "finding_against"
@@ -50,6 +49,12 @@ class Form(StrEnum):
     SIMILAR = "similar"
     SYMPTOMS = "symptoms"
     SYMPTOM_CONFLICT = "symptom_conflict"
+    LOOKALIKE = "lookalike"
+    SCOPE = "scope"
+
+
+SUMMARY = frozenset({Form.PLACE, Form.TYPE, Form.UNDETERMINED, Form.LOOKALIKE, Form.SCOPE})
+"""What is said first: what and where, which type and how sure, what else it could be."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,26 @@ class Statement:
         claims: What it asserts.
         required: Whether leaving it out would mislead: the decision, what speaks against it,
             every uncertainty and conflict.
+        essential: How many of the claims, from the first, may not be left out; all if None.
+        detail: Whether it is told among the details although its form is one of the summary.
     """
 
     form: Form
     kind: Kind
     claims: tuple[Claim, ...]
     required: bool = True
+    essential: int | None = None
+    detail: bool = False
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether it is one of the sentences that are read first."""
+        return self.form in SUMMARY and not self.detail
+
+    @property
+    def essential_claims(self) -> tuple[Claim, ...]:
+        """Claims without which the statement has not been made."""
+        return self.claims[: self.essential]
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from brain_tumor.classification.case_slices import (
     stack_patches,
     tumour_slices,
 )
-from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
+from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.features.features import FeatureVector
 from brain_tumor.classification.model.network import (
     HybridNetwork,
@@ -40,6 +40,7 @@ from brain_tumor.classification.model.network import (
 )
 from brain_tumor.classification.model.outliers import OutlierModel
 from brain_tumor.classification.model.training_statistics import read_statistics
+from brain_tumor.classification.pieces import tumour_mask
 from brain_tumor.classification.training.train import (
     BRANCH_LOSS_CHANCE,
     DEEP_WEIGHT,

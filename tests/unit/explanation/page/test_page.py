@@ -344,6 +344,52 @@ def test_a_page_never_says_100_per_cent(language, share):
     assert "100 %" not in page.text
 
 
+def test_a_tumour_without_t1c_is_not_called_none():
+    report = a_report()
+    report["classification"] |= {
+        "prediction": "undetermined",
+        "probabilities": None,
+        "reasons": ["The case has no contrast-enhanced T1 volume."],
+    }
+    page = shown(report)
+    assert "Tumour type undetermined" in page.text
+    assert "No tumour found" not in page.text
+    report["classification"]["reasons"] = ["No tumour was found, so there is nothing to classify."]
+    assert "No tumour found" in shown(report).text
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_summary_stands_first_and_the_rest_is_folded(language):
+    report = a_report()
+    sentences = report["rationale"]["sentences"]
+    for number, sentence in enumerate(sentences):
+        sentence["part"] = "detail" if number else "summary"
+    page = shown(report, language)
+    fold = {"en": "All the rest: ", "ko": "나머지 문장 "}[language]
+    folded = page.text.index(fold)
+    assert page.text.index(sentences[0]["text"][:20]) < folded
+    assert all(page.text.index(s["text"][:20]) > folded for s in sentences[1:])
+    for sentence in sentences:
+        del sentence["part"]
+    assert {"en": "All the rest: ", "ko": "나머지 문장 "}[language] not in shown(
+        report, language
+    ).text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "probabilities are among these three. Metastasis, lymphoma, abscess"),
+        ("ko", "확률은 이 세 유형 사이의 것입니다. 전이, 림프종, 농양"),
+    ],
+)
+def test_beside_the_type_stands_what_the_model_does_not_know(language, words):
+    assert words in shown(a_report(), language).text
+    untyped = a_report()
+    del untyped["classification"]
+    assert words not in shown(untyped, language).text
+
+
 def test_both_languages_fill_the_same_places():
     for key, (english, korean) in LABELS.items():
         places = [sorted(re.findall(r"{(\w+)}", words)) for words in (english, korean)]

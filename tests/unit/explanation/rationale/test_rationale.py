@@ -55,9 +55,11 @@ def test_the_rationale_is_serialised_as_the_contract_says():
     first = document["sentences"][0]
     assert first == {
         "id": "s1",
-        "text": "종양은 왼쪽 측두엽에 있으며 최대 크기는 42 mm입니다.",
-        "evidence": ["e1"],
+        "text": "종양은 왼쪽 측두엽에 있으며 최대 크기는 42 mm입니다"
+        "(핵심부 31 mL, 부종 포함 61 mL).",
+        "evidence": ["e1", "e3", "e2"],
         "kind": "location",
+        "part": "summary",
     }
     checks = document["checks"]
     assert checks["claims"] == checks["supported"] > 20

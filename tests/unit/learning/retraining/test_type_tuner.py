@@ -6,9 +6,10 @@ import torch
 from brain_tumor.bundles import WEIGHTS, read_bundle
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.classification.case_slices import tumour_slices
-from brain_tumor.classification.classifier import TumorTypeClassifier, tumour_mask
+from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.model.outliers import OutlierModel
 from brain_tumor.classification.model.training_statistics import read_statistics
+from brain_tumor.classification.pieces import tumour_mask
 from brain_tumor.labels import TumorType
 from brain_tumor.learning.ledger.database import LedgerDatabase
 from brain_tumor.learning.ledger.ledger import (

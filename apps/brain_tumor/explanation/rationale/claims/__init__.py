@@ -42,6 +42,7 @@ from brain_tumor.explanation.rationale.claims.heat import (
     HeatPeakNearClaim,
     HeatShareClaim,
 )
+from brain_tumor.explanation.rationale.claims.scope import LookalikeClaim, ScopeClaim
 from brain_tumor.explanation.rationale.claims.symptoms import SymptomClaim, SymptomConflictClaim
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "HeatPeakClaim",
     "HeatPeakNearClaim",
     "HeatShareClaim",
+    "LookalikeClaim",
     "NoCounterfactualClaim",
     "NotMeasuredClaim",
     "OutsideClaim",
@@ -64,6 +66,7 @@ __all__ = [
     "ProbabilityClaim",
     "RankClaim",
     "RunnerUpClaim",
+    "ScopeClaim",
     "SetClaim",
     "SimilarClaim",
     "SupportClaim",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from brain_tumor.explanation.facts.differential import lookalike
 from brain_tumor.explanation.facts.model import (
     LOCATION,
     OUT_OF_DISTRIBUTION,
@@ -13,6 +14,7 @@ from brain_tumor.explanation.facts.model import (
 )
 from brain_tumor.explanation.facts.numbers import number_text
 from brain_tumor.explanation.facts.vocabulary import (
+    LESION_WORDS,
     TYPE_WORDS,
     feature_words,
     reason_words,
@@ -23,10 +25,10 @@ from brain_tumor.explanation.rationale.statements import Form, Phrasebook, State
 from brain_tumor.labels import TumorType
 
 POINTING = (
-    "Image and measurements favour {} only slightly",
-    "Image and measurements suggest {}, without certainty",
-    "Image and measurements point to {}",
-    "Image and measurements point clearly to {}",
+    "image and measurements favour {} only slightly",
+    "image and measurements suggest {}, without certainty",
+    "image and measurements point to {}",
+    "image and measurements point clearly to {}",
 )
 
 ENGLISH = Phrasebook()
@@ -84,12 +86,24 @@ def _place(statement: Statement) -> list[str]:
     extent = next((v for v in claims_of(statement, c.ValueClaim) if v.feature == LOCATION), None)
     size = number_text(extent.number) if extent else ""
     where = _where(place) if place else ""
+    fills = _fills(statement)
     if not where:
-        return [f"the tumour measures {size} across"]
+        return [f"the tumour measures {size} across{fills}"]
     plain = f"the tumour lies {where}"
     if not size:
         return [plain]
-    return [f"{plain} and measures {size} across", f"a tumour of {size} lies {where}"]
+    return [
+        f"{plain} and measures {size} across{fills}",
+        f"a tumour of {size}{fills} lies {where}",
+    ]
+
+
+def _fills(statement: Statement) -> str:
+    """Volumes in brackets: of the core, and with oedema."""
+    words = {"volume_tc_ml": "core", "volume_wt_ml": "with oedema"}
+    values = [v for v in claims_of(statement, c.ValueClaim) if v.feature in words]
+    parts = [f"{words[v.feature]} {number_text(v.number)}" for v in values]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _where(place: c.PlaceClaim) -> str:
@@ -120,9 +134,13 @@ def _type(statement: Statement) -> list[str]:
     )
     shown = _probability(probability)
     pointing = POINTING[claim.strength].format(_a(claim.tumor))
+    because = ""
+    for value in claims_of(statement, c.ValueClaim):
+        told = f"{_the(value.feature)} ({number_text(value.number)})"
+        because = f"; {told}, {_comparisons(statement)}, speaks for it"
     return [
-        f"{pointing} (probability {shown})",
-        f"{pointing}, with a probability of {shown}",
+        f"among the three types, {pointing} (probability {shown}){because}",
+        f"of the three types, {pointing}, with a probability of {shown}{because}",
     ]
 
 
@@ -130,17 +148,43 @@ def _probability(claim: c.ProbabilityClaim) -> str:
     return f"{'more than ' if claim.more else ''}{number_text(claim.number)}"
 
 
-@ENGLISH.words_for(Form.RUNNER_UP)
-def _runner_up(statement: Statement) -> list[str]:
-    claim, probability = (
-        claims_of(statement, c.RunnerUpClaim)[0],
-        claims_of(statement, c.ProbabilityClaim)[0],
-    )
-    shown = _probability(probability)
+@ENGLISH.words_for(Form.LOOKALIKE)
+def _lookalike(statement: Statement) -> list[str]:
+    claim = claims_of(statement, c.LookalikeClaim)[0]
+    row = lookalike(claim.row)
+    finding = row.english if row else claim.row
+    lesions = _lesions(row.looks_like if row else (), claim.lesions)
+    verb = "is" if len(lesions) == 1 else "are"
     return [
-        f"the next possibility is {_a(claim.tumor)} ({shown})",
-        f"{_a(claim.tumor)} is the next possibility, with {shown}",
+        f"{_next_type(statement)}{_article(finding)}{finding} is also seen in {_join(lesions)}, "
+        f"which {verb} not among the three types"
     ]
+
+
+@ENGLISH.words_for(Form.SCOPE)
+def _scope(statement: Statement) -> list[str]:
+    claim = claims_of(statement, c.ScopeClaim)[0]
+    lesions = _lesions(tuple(LESION_WORDS), claim.lesions)
+    named = ", ".join(lesions)
+    return [f"{_next_type(statement)}{named} and other lesions are not among the three types"]
+
+
+def _lesions(order: Sequence[str], chosen: frozenset[str]) -> list[str]:
+    return [LESION_WORDS[name][0] for name in order if name in chosen]
+
+
+def _article(noun: str) -> str:
+    if noun.startswith("more "):
+        return ""
+    return "an " if noun[0] in "aeiou" else "a "
+
+
+def _next_type(statement: Statement) -> str:
+    """The second type where there is one to name, as the beginning of a sentence."""
+    for claim in claims_of(statement, c.RunnerUpClaim):
+        shown = _probability(claims_of(statement, c.ProbabilityClaim)[0])
+        return f"the next possibility is {_a(claim.tumor)} ({shown}); "
+    return ""
 
 
 @ENGLISH.words_for(Form.UNDETERMINED)
@@ -261,11 +305,11 @@ def _set(statement: Statement) -> list[str]:
     types = [_a(tumor) for tumor in TumorType if tumor in claim.types]
     at = f"at {number_text(claim.coverage)} coverage" if claim.coverage else "by the prediction set"
     if not types:
-        return [f"{at}, no type remains possible"]
+        return [f"{at}, no type remains possible among the three types"]
     if len(types) == 1:
-        return [f"{at}, only {types[0]} remains possible"]
+        return [f"{at}, only {types[0]} remains possible among the three types"]
     both = " both" if len(types) == 2 else " all"
-    return [f"{at}, {_join(types)}{both} remain possible"]
+    return [f"{at}, {_join(types)}{both} remain possible among the three types"]
 
 
 @ENGLISH.words_for(Form.OUTSIDE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from brain_tumor.explanation.facts.differential import lookalike
 from brain_tumor.explanation.facts.model import (
     LOCATION,
     OUT_OF_DISTRIBUTION,
@@ -13,6 +14,7 @@ from brain_tumor.explanation.facts.model import (
 )
 from brain_tumor.explanation.facts.numbers import number_text
 from brain_tumor.explanation.facts.vocabulary import (
+    LESION_WORDS,
     MISSING_WORDS,
     REGION_WORDS,
     TYPE_WORDS,
@@ -116,14 +118,23 @@ def _place(statement: Statement) -> list[str]:
     extent = next((v for v in claims_of(statement, c.ValueClaim) if v.feature == LOCATION), None)
     size = number_text(extent.number) if extent else ""
     where = _where(place) if place else ""
+    fills = _fills(statement)
     if not where:
-        return [f"종양의 최대 크기는 {size}입니다"]
+        return [f"종양의 최대 크기는 {size}입니다{fills}"]
     if not size:
         return [f"종양은 {where}에 있습니다"]
     return [
-        f"종양은 {where}에 있으며 최대 크기는 {size}입니다",
-        f"최대 크기 {size}의 종양이 {where}에 있습니다",
+        f"종양은 {where}에 있으며 최대 크기는 {size}입니다{fills}",
+        f"최대 크기 {size}의 종양이 {where}에 있습니다{fills}",
     ]
+
+
+def _fills(statement: Statement) -> str:
+    """Volumes in brackets: of the core, and with oedema."""
+    words = {"volume_tc_ml": "핵심부", "volume_wt_ml": "부종 포함"}
+    values = [v for v in claims_of(statement, c.ValueClaim) if v.feature in words]
+    parts = [f"{words[v.feature]} {number_text(v.number)}" for v in values]
+    return f"({', '.join(parts)})" if parts else ""
 
 
 def _where(place: c.PlaceClaim) -> str:
@@ -149,7 +160,12 @@ def _type(statement: Statement) -> list[str]:
     shown = _probability(statement)
     name = _type_name(claim.tumor)
     pointing = POINTING[claim.strength].format(_object(name) if claim.strength else name)
-    return [f"{pointing}(확률 {shown})"]
+    because = ""
+    for value in claims_of(statement, c.ValueClaim):
+        number = with_particle(number_text(value.number), "으로", "로")
+        told = f"{_topic(_name(value.feature))} {number}"
+        because = f"; {told}, {_comparisons(statement, ends=False)} 이를 뒷받침합니다"
+    return [f"세 유형 가운데 {pointing}(확률 {shown}){because}"]
 
 
 def _probability(statement: Statement) -> str:
@@ -157,11 +173,32 @@ def _probability(statement: Statement) -> str:
     return f"{number_text(claim.number)}{' 초과' if claim.more else ''}"
 
 
-@KOREAN.words_for(Form.RUNNER_UP)
-def _runner_up(statement: Statement) -> list[str]:
-    claim = claims_of(statement, c.RunnerUpClaim)[0]
-    shown = _probability(statement)
-    return [f"다음으로 가능성이 있는 유형은 {_type_name(claim.tumor)}입니다({shown})"]
+@KOREAN.words_for(Form.LOOKALIKE)
+def _lookalike(statement: Statement) -> list[str]:
+    claim = claims_of(statement, c.LookalikeClaim)[0]
+    row = lookalike(claim.row)
+    finding = _topic(row.korean if row else claim.row)
+    lesions = _lesions(row.looks_like if row else (), claim.lesions)
+    said = f"{finding} {_and(lesions)}에서도 보이며 이는 세 유형에 없습니다"
+    return [_next_type(statement) + said]
+
+
+@KOREAN.words_for(Form.SCOPE)
+def _scope(statement: Statement) -> list[str]:
+    lesions = _lesions(tuple(LESION_WORDS), claims_of(statement, c.ScopeClaim)[0].lesions)
+    return [f"{_next_type(statement)}{', '.join(lesions)} 등은 세 유형에 없습니다"]
+
+
+def _lesions(order: Sequence[str], chosen: frozenset[str]) -> list[str]:
+    return [LESION_WORDS[name][1] for name in order if name in chosen]
+
+
+def _next_type(statement: Statement) -> str:
+    """The second type where there is one to name, as the beginning of a sentence."""
+    for claim in claims_of(statement, c.RunnerUpClaim):
+        shown = _probability(statement)
+        return f"다음으로 가능성이 있는 유형은 {_type_name(claim.tumor)}입니다({shown}); "
+    return ""
 
 
 @KOREAN.words_for(Form.UNDETERMINED)
@@ -274,6 +311,7 @@ def _set(statement: Statement) -> list[str]:
     claim = claims_of(statement, c.SetClaim)[0]
     types = [_type_name(tumor) for tumor in TumorType if tumor in claim.types]
     at = f"포함률 {number_text(claim.coverage)}에서 " if claim.coverage else "예측 집합에서 "
+    at = f"세 유형 가운데 {at}"
     if not types:
         return [f"{at}가능한 유형이 없습니다"]
     if len(types) == 1:

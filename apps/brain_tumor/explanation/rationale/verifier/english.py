@@ -17,6 +17,8 @@ _MOST = r"most (?:probable|likely)"
 _SHARE = r"(?P<more>more than )?{N}"
 _LIST = r"(?P<list><C:\w+>(?:(?: ,)?(?: and)? <C:\w+>)*)"
 
+_OTHERS = r"(?P<others><E:\w+>(?:(?: ,)?(?: and)? <E:\w+>)*)"
+
 CONNECTORS = re.compile(
     r"(?:[,;:()]|and|but|while|however|also|which|although|it|so|with|being|moreover|overall|here)"
 )
@@ -201,6 +203,8 @@ def _no_counterfactual(reading: Reading, m: Match[str]) -> bool:
 RULES: tuple[Rule, ...] = (
     rule(r"{F}(?: (?:is|was|of|measures|amounts to|,))?(?: \()? {N}(?: \))?", shared.value),
     rule(r"{F}", shared.mention),
+    rule(r"core {N}", shared.volume("volume_tc_ml")),
+    rule(r"with oedema {N}", shared.volume("volume_wt_ml")),
     rule(r"tumour of {N}", _extent),
     rule(r"(?:tumour )?(?:measures|has largest extent of) {N}(?: across)?", _extent),
     rule(r"(?:tumour )?(?:lies|is located|sits|is) in (?:{S} )?{R}", _place),
@@ -221,6 +225,7 @@ RULES: tuple[Rule, ...] = (
         _support,
     ),
     rule(r"(?:supports|favours) {C}(?: in this decision)?", _support),
+    rule(r"speaks for it", shared.for_it),
     rule(r"(?P<way>for|against) {C}(?: in this decision)?", _support_again),
     rule(r"speaking (?P<way>for|against) {C}", _speaking),
     rule(
@@ -250,6 +255,12 @@ RULES: tuple[Rule, ...] = (
     rule(r"at {N} coverage(?: ,)? no type remains possible", _set),
     rule(rf"(?:only ){_LIST} remains possible(?: at {{N}} coverage)?", _set),
     rule(rf"{_LIST}(?: both| all)? remain possible(?: at {{N}} coverage)?", _set),
+    rule(r"(?:among|of) three types", shared.among_types),
+    rule(
+        rf"{{D}} is also seen in {_OTHERS} , which (?:is|are) not among three types",
+        shared.also_seen_in,
+    ),
+    rule(rf"{_OTHERS} and other lesions are not among three types", shared.not_among_types),
     rule(r"type(?: of tumour)? (?:remains|is) undetermined", shared.undetermined),
     rule(r"no type is given", shared.undetermined),
     rule(r"(?:because )?{W}", _reason),

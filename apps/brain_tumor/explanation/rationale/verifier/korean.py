@@ -16,6 +16,8 @@ _OBJECT = r"(?:을|를)"
 _ENDS = r"(?:으로|로|입니다|이며|이고|의)?"
 _LIST = r"(?P<list><C:\w+>(?:(?:과|와| ,) <C:\w+>)*)"
 
+_OTHERS = r"(?P<others><E:\w+>(?:(?:과|와| ,) <E:\w+>)*)"
+
 CONNECTORS = re.compile(r"(?:[,;:()]|반면|또한|그리고|하지만|그러나)")
 
 
@@ -169,6 +171,7 @@ RULES: tuple[Rule, ...] = (
         _support(favours=True),
     ),
     rule(r"{C}에 반(?:합니다|하며|하고|하지만)", _support(favours=False)),
+    rule(r"이를 뒷받침합니다", shared.for_it),
     rule(rf"{{C}}{_OBJECT} 뒷받침하는 소견", _speaking(favours=True)),
     rule(r"{C}에 반하는 소견", _speaking(favours=False)),
     rule(rf"{_SOURCE} {{C}}{_OBJECT} 뚜렷하게 가리킵니다", shared.tumor_type(3)),
@@ -186,6 +189,11 @@ RULES: tuple[Rule, ...] = (
     rule(rf"예측 집합에서 {_LIST}{_TOPIC} 모두 가능합니다", _set),
     rule(r"예측 집합에서 (?P<list><C:\w+>)만 가능합니다", _set),
     rule(r"예측 집합에서 가능한 유형이 없습니다", _set),
+    rule(r"세 유형 가운데", shared.among_types),
+    rule(rf"{{D}}{_TOPIC} {_OTHERS}에서도 보이며 이는 세 유형에 없습니다", shared.also_seen_in),
+    rule(rf"{_OTHERS} 등은 세 유형에 없습니다", shared.not_among_types),
+    rule(r"핵심부 {N}", shared.volume("volume_tc_ml")),
+    rule(r"부종 포함 {N}", shared.volume("volume_wt_ml")),
     rule(r"종양의 유형은 판정하지 않았습니다", shared.undetermined),
     rule(r"종양이 발견되지 않았으므로 유형을 제시하지 않습니다", _no_tumour),
     rule(r"{W}", _reason),

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from brain_tumor.classification.features.feature_table import FEATURES
+from brain_tumor.explanation.facts.differential import TABLE
 from brain_tumor.explanation.facts.model import LOCATION, Facts, Language, Side, SymptomFact
 from brain_tumor.explanation.facts.numbers import WrittenNumber
 from brain_tumor.explanation.facts.vocabulary import (
     FEATURE_WORDS,
+    LESION_WORDS,
     MISSING_WORDS,
     REASON_WORDS,
     REGION_WORDS,
@@ -49,8 +51,9 @@ class MarkedText:
 
     Attributes:
         text: Lower case, single spaces; tokens are `<F:id>` feature, `<C:type>` type, `<P:type>`
-            types in the plural, `<S:side>`, `<R:region>`, `<W:i>` reason for undetermined,
-            `<M:i>` reason for a missing value, `<Y:i>` visual symptom, `<N:i>` number.
+            types in the plural, `<D:row>` finding of the differential, `<E:lesion>`, `<S:side>`,
+            `<R:region>`, `<W:i>` reason for undetermined, `<M:i>` reason for a missing value,
+            `<Y:i>` visual symptom, `<N:i>` number.
         numbers: Numbers by index.
         decision_reasons: Reasons for undetermined by index.
         missing_reasons: Reasons for missing values by index.
@@ -162,6 +165,10 @@ def _names(language: Language) -> Mapping[str, str]:
             names[korean] = f"<C:{tumor.value}>"
     for region, korean in REGION_WORDS.items():
         names[region if english else korean] = f"<R:{region}>"
+    for name, words in LESION_WORDS.items():
+        names[_plain(words[0 if english else 1])] = f"<E:{name}>"
+    for row in TABLE:
+        names[_plain(row.english if english else row.korean)] = f"<D:{row.id}>"
     sides = dict(zip(Side, ("왼쪽", "오른쪽", "정중선"), strict=True))
     for side in Side:
         names[side.value if english else sides[side]] = f"<S:{side.value}>"

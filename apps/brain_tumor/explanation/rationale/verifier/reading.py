@@ -31,6 +31,7 @@ _SLOTS = {
     "F": r"<F:(?P<{}>\w+)>",
     "N": r"<N:(?P<{}>\d+)>",
     "C": r"<C:(?P<{}>\w+)>",
+    "D": r"<D:(?P<{}>\w+)>",
     "P": r"<P:(?P<{}>\w+)>",
     "S": r"<S:(?P<{}>\w+)>",
     "R": r"<R:(?P<{}>[\w ]+)>",
@@ -284,6 +285,41 @@ def none_made(reading: Reading, m: Match[str]) -> bool:
 def view(reading: Reading, m: Match[str]) -> bool:
     """A property of the view, not of the tumour."""
     return reading.add(c.ViewClaim(m["f"]))
+
+
+def for_it(reading: Reading, _: Match[str]) -> bool:
+    """The finding speaks for the type that was named last."""
+    if reading.subject is None or reading.tumor is None:
+        return False
+    return reading.add(c.SupportClaim(reading.subject, reading.tumor, favours=True))
+
+
+def volume(feature: str) -> Handler:
+    """A volume in the sentence on the place."""
+
+    def handler(reading: Reading, m: Match[str]) -> bool:
+        return reading.add(c.ValueClaim(feature, reading.number(m["n"])))
+
+    return handler
+
+
+def among_types(reading: Reading, _: Match[str]) -> bool:
+    """What is said is said among the three types."""
+    return reading.add(c.ScopeClaim())
+
+
+def not_among_types(reading: Reading, m: Match[str]) -> bool:
+    """Lesions that are not among them."""
+    return reading.add(c.ScopeClaim(_lesions(m)))
+
+
+def also_seen_in(reading: Reading, m: Match[str]) -> bool:
+    """A finding that lesions outside the types show, too."""
+    return reading.add(c.LookalikeClaim(m["d"], _lesions(m)))
+
+
+def _lesions(m: Match[str]) -> frozenset[str]:
+    return frozenset(re.findall(r"<E:(\w+)>", m["others"]))
 
 
 def similar_total(reading: Reading, m: Match[str]) -> bool:

@@ -24,7 +24,7 @@ from brain_tumor.explanation.rationale.claims import (
     TypeClaim,
 )
 from brain_tumor.explanation.rationale.composer.composer import ComposedSentence, compose
-from brain_tumor.explanation.rationale.statements import Kind
+from brain_tumor.explanation.rationale.statements import Kind, Statement
 from brain_tumor.explanation.rationale.verifier import (
     english as rules_english,
 )
@@ -62,12 +62,14 @@ class CheckedSentence:
         evidence: Ids of the items that it rests on.
         kind: What kind of sentence it is.
         claims: What it asserts.
+        is_summary: Whether it is one of the sentences that are read first.
     """
 
     text: str
     evidence: tuple[str, ...]
     kind: Kind
     claims: tuple[Claim, ...]
+    is_summary: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,9 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
         claims += 1
         problems.append(Problem(text, f"beyond {MOST_SENTENCES} sentences", "removed"))
     missing = [
-        s for s in composed if s.statement.required and not _is_said(s.statement.claims, kept)
+        s
+        for s in composed
+        if s.statement.required and not _is_said(s.statement.essential_claims, kept)
     ]
     order = {sentence.text: i for i, sentence in enumerate(composed)}
     refused = {problem.text for problem in problems}
@@ -159,6 +163,7 @@ def verify(texts: Iterable[str], facts: Facts, language: Language) -> VerifiedTe
             _insert(kept, _from_composer(sentence), order)
         elif sentence.text not in refused:
             problems.append(Problem(sentence.text, fault(sentence), "removed"))
+    kept.sort(key=lambda sentence: not sentence.is_summary)
     rewritten = sum(problem.action == "rewritten" for problem in problems)
     return VerifiedText(
         tuple(kept),
@@ -195,18 +200,28 @@ def _checked(
 ) -> CheckedSentence:
     features = dict.fromkeys(name for claim in claims for name in claim.features)
     shown = text if text.endswith(".") else text + "."
-    return CheckedSentence(shown, facts.evidence_ids(*features), _kind(claims, composed), claims)
+    same = _same_statement(claims, composed)
+    kind = _kind(claims) if same is None else same.kind
+    is_summary = same is not None and same.is_summary
+    return CheckedSentence(shown, facts.evidence_ids(*features), kind, claims, is_summary)
 
 
-def _kind(claims: tuple[Claim, ...], composed: tuple[ComposedSentence, ...]) -> Kind:
-    """Kind of the composer's statement that shares most claims, else by the claims alone."""
+def _same_statement(
+    claims: tuple[Claim, ...], composed: tuple[ComposedSentence, ...]
+) -> Statement | None:
+    """The composer's statement that shares most claims; None if none shares any."""
     best = max(
         composed,
         key=lambda sentence: len(set(sentence.statement.claims) & set(claims)),
         default=None,
     )
     if best is not None and set(best.statement.claims) & set(claims):
-        return best.statement.kind
+        return best.statement
+    return None
+
+
+def _kind(claims: tuple[Claim, ...]) -> Kind:
+    """Kind by the claims alone."""
     for kinds, kind in (
         ((TypeClaim,), Kind.CLASS),
         ((CounterfactualClaim, NoCounterfactualClaim), Kind.COUNTERFACTUAL),
@@ -223,7 +238,13 @@ def _kind(claims: tuple[Claim, ...], composed: tuple[ComposedSentence, ...]) -> 
 
 def _from_composer(sentence: ComposedSentence) -> CheckedSentence:
     statement = sentence.statement
-    return CheckedSentence(sentence.text, sentence.evidence, statement.kind, statement.claims)
+    return CheckedSentence(
+        sentence.text,
+        sentence.evidence,
+        statement.kind,
+        statement.claims,
+        statement.is_summary,
+    )
 
 
 def _replacement(

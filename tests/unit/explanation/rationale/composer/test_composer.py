@@ -32,22 +32,36 @@ def text_of(facts, form, language=Language.ENGLISH):
 
 def test_a_clear_glioma_reads_like_this():
     assert texts_of(facts_of())[:5] == [
-        "The tumour lies in the left temporal lobe and measures 42 mm across.",
-        "The volume of the whole tumour with oedema is 61 mL, that of the tumour core 31 mL and "
-        "that of the enhancing tumour 13 mL.",
-        "Image and measurements point clearly to a glioma (probability 93 %).",
+        "The tumour lies in the left temporal lobe and measures 42 mm across (core 31 mL, with "
+        "oedema 61 mL).",
+        "Among the three types, image and measurements point clearly to a glioma (probability "
+        "93 %); the necrotic share (34 %), higher than in 85 % of the training meningiomas and "
+        "typical of the training gliomas, speaks for it.",
+        "An enhancing tumour with a dark core is also seen in metastasis, abscess and "
+        "demyelination, which are not among the three types.",
         "The ring-enhancement index is 1.31, higher than in nearly all training meningiomas and "
         "typical of the training gliomas; it speaks for a glioma.",
-        "The necrotic share (34 %) speaks for a glioma: it is higher than in 85 % of the training "
-        "meningiomas and typical of the training gliomas.",
+        "The solidity of the outline (0.50) speaks for a glioma: it is lower than in nearly all "
+        "training meningiomas and typical of the training gliomas.",
     ]
 
 
+def test_three_sentences_at_most_are_read_first():
+    for facts in [*diverse_facts().values(), *(random_facts(seed) for seed in range(20))]:
+        said = compose(facts)
+        first = [s.statement.form for s in said if s.statement.is_summary]
+        assert 1 <= len(first) <= 3
+        assert [s.statement.form for s in said[: len(first)]] == first
+        assert {Form.TYPE, Form.UNDETERMINED} & set(first)
+
+
 def test_a_clear_glioma_reads_like_this_in_korean():
-    assert texts_of(facts_of(), Language.KOREAN)[2:4] == [
-        "영상과 측정값은 교종을 뚜렷하게 가리킵니다(확률 93 %).",
-        "고리 조영증강 지수는 1.31로, 학습 수막종 거의 전부보다 높고 학습 교종에서는 전형적이며 "
-        "교종을 뒷받침합니다.",
+    assert texts_of(facts_of(), Language.KOREAN)[:3] == [
+        "종양은 왼쪽 측두엽에 있으며 최대 크기는 42 mm입니다(핵심부 31 mL, 부종 포함 61 mL).",
+        "세 유형 가운데 영상과 측정값은 교종을 뚜렷하게 가리킵니다(확률 93 %); 괴사 비율은 34 %로, "
+        "학습 수막종의 85 %보다 높고 학습 교종에서는 전형적이며 이를 뒷받침합니다.",
+        "중심이 어두운 조영증강 종양은 전이, 농양, 탈수초 병변에서도 보이며 이는 세 유형에 "
+        "없습니다.",
     ]
 
 
@@ -73,7 +87,8 @@ def test_every_sentence_names_its_evidence(language):
 def test_hedging_grows_as_the_probability_falls(probability, words):
     rest = (1.0 - probability) / 2
     facts = facts_of(decision=decided(G, probability, rest, rest, (G,)))
-    assert text_of(facts, Form.TYPE) == [f"Image and measurements {words}."]
+    (text,) = text_of(facts, Form.TYPE)
+    assert text.startswith(f"Among the three types, image and measurements {words}; ")
 
 
 def test_beyond_99_per_cent_no_number_is_told():
@@ -86,8 +101,11 @@ def test_beyond_99_per_cent_no_number_is_told():
 
 def test_the_second_type_is_named_unless_the_first_is_clear():
     doubtful = facts_of(decision=decided(G, 0.62, 0.31, 0.07, (G, M)))
-    assert text_of(doubtful, Form.RUNNER_UP) == ["The next possibility is a meningioma (31 %)."]
-    assert text_of(facts_of(), Form.RUNNER_UP) == []
+    assert text_of(doubtful, Form.LOOKALIKE) == [
+        "The next possibility is a meningioma (31 %); an enhancing tumour with a dark core is also "
+        "seen in metastasis, abscess and demyelination, which are not among the three types."
+    ]
+    assert not any("next possibility" in text for text in texts_of(facts_of()))
 
 
 def test_what_speaks_against_the_type_is_said_to_speak_against_it():
@@ -102,7 +120,7 @@ def test_what_speaks_against_the_type_is_said_to_speak_against_it():
 def test_an_undetermined_case_gets_its_reason_and_no_type(reason):
     facts = facts_of(decision=undetermined(reason))
     forms = {sentence.statement.form for sentence in compose(facts)}
-    assert not forms & {Form.TYPE, Form.RUNNER_UP, Form.FINDING, Form.FINDING_AGAINST}
+    assert not forms & {Form.TYPE, Form.FINDING, Form.FINDING_AGAINST}
     (text,) = text_of(facts, Form.UNDETERMINED)
     assert REASON_WORDS[reason][0].lower() in text.lower()
     (korean,) = text_of(facts, Form.UNDETERMINED, Language.KOREAN)
@@ -213,8 +231,9 @@ def test_all_wordings_of_a_statement_are_different():
 
 def test_findings_that_say_the_same_are_said_once():
     contributions = {n: {G: 0.5, M: -0.4, P: -0.1} for n in ("lateral_offset", "lateral_offset_mm")}
-    found = text_of(facts_of(contributions=contributions), Form.FINDING)
-    assert len(found) == 1
+    facts = facts_of(contributions=contributions)
+    told = [*text_of(facts, Form.FINDING), *text_of(facts, Form.TYPE)]
+    assert sum("offset from the midline" in text for text in told) == 1
 
 
 def test_every_feature_has_words_of_its_own_in_both_languages():

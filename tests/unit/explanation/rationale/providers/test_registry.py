@@ -183,12 +183,8 @@ def test_the_grammar_lets_through_true_openings_in_any_order_only():
     open_choices = phrased(facts_of())
     text = grammar(open_choices, distinct_openings(open_choices))
     root, *rules = text.splitlines()
-    assert root.startswith("root ::= (s0) (s1 s2 s3 | s1 s3 s2 | s2 s1 s3 |")
-    assert root.endswith("(s4)")
-    assert rules[0] == (
-        's0 ::= ("Image and measurements point clearly to a glioma (probability" | '
-        '"Image and measurements point clearly to a glioma,") "\\n"'
-    )
+    assert root == "root ::= (s0) (s1 s2 | s2 s1) (s3)"
+    assert rules[0] == 's0 ::= ("Among" | "Of") "\\n"'
     assert len(rules) == len(open_choices)
 
 
