@@ -57,6 +57,7 @@ CONSTANTS = {
         "DYNAMIC_LEFT_OUT",
         "TOLD_BY_BRIGHTNESS",
         "NOTHING_ENHANCES",
+        "NOTHING_TELLS",
     ),
     "cases/loading.py": ("ANOTHER_SERIES",),
     "cases/files/nrrd_files.py": ("_NO_ORIENTATION",),

@@ -23,6 +23,10 @@ NOTHING_ENHANCES = (
     "t1: no name or header says whether contrast agent was given, and several T1 series look "
     "alike; one of them is taken as T1 without contrast agent"
 )
+NOTHING_TELLS = (
+    "t1: neither names, headers nor images tell whether one of several T1 series has contrast "
+    "agent; one of them is taken as T1 without contrast agent"
+)
 _MAX_LISTED = 12
 
 
@@ -118,6 +122,8 @@ def _tell_t1_apart(groups: dict[Sequence, list[DicomSeries]], folder: Path) -> l
     if Sequence.T1C in groups or not untold or len(t1) < 2:
         return []
     enhanced = tell_native_from_enhanced(t1)
+    if enhanced is None and len({s.names[:1] for s in t1}) > 1:  # other planes, other techniques
+        return [NOTHING_TELLS]
     if enhanced is None:
         listed = ", ".join(s.label for s in t1[:_MAX_LISTED])
         raise SequenceError(

@@ -80,6 +80,11 @@ REPLIES: dict[str, str] = {
     ),
     "no name or header tells them apart; the one with brighter vessels and enhancement is taken "
     "as t1c": ("이름이나 헤더로 구별할 수 없어 혈관과 조영증강이 더 밝은 것을 t1c로 봅니다"),
+    "neither names, headers nor images tell whether one of several T1 series has contrast agent; "
+    "one of them is taken as T1 without contrast agent": (
+        "여러 T1 시리즈 가운데 조영제를 쓴 것이 있는지 이름, 헤더, 영상이 말하지 않아 하나를 "
+        "조영제 없는 T1로 봅니다"
+    ),
     "no name or header says whether contrast agent was given, and several T1 series look alike; "
     "one of them is taken as T1 without contrast agent": (
         "조영제를 썼는지 이름이나 헤더가 말하지 않고 T1 시리즈들이 비슷해 하나를 조영제 없는 "

@@ -63,6 +63,18 @@ def test_images_that_do_not_tell_are_asked_about(tmp_path: Path) -> None:
     assert "--t1 and --t1c" in refused.value.remedy
 
 
+def test_series_of_other_names_that_images_do_not_tell_are_native_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    other = np.where(HEAD, np.random.default_rng(1).normal(300, 200, SHAPE).clip(1), 0)
+    pair = (NATIVE, other.astype(np.uint16))
+    for number, (name, array) in enumerate(zip(("AX T1", "SAG T1"), pair, strict=True), 3):
+        write_dicom_series(tmp_path / str(number), array, AFFINE, description=name, number=number)
+    loaded = load_case(tmp_path)
+    assert loaded.case.present == (Sequence.T1,)
+    assert loaded.warnings[0].startswith("t1: neither names, headers nor images tell")
+
+
 def test_phantoms_with_agent_are_told_from_those_without() -> None:
     for phantom in (a_glioma_phantom(), a_healthy_phantom()):
         volumes = phantom.case.volumes
