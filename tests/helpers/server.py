@@ -162,10 +162,18 @@ class ThresholdApp(server_app.ServerApp, MONAILabelApp):
 """
 
 
-def write_app(folder: Path) -> Path:
-    """App folder whose segmenter is a threshold."""
+EXPLAINING = """
+    def load_type_reader(self):
+        from tests.helpers.type_reader import a_type_reader
+
+        return a_type_reader
+"""
+
+
+def write_app(folder: Path, *, explains: bool = False) -> Path:
+    """App folder whose segmenter is a threshold; one that explains tells meaningless types."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "main.py").write_text(APP_SOURCE)
+    (folder / "main.py").write_text(APP_SOURCE + (EXPLAINING if explains else ""))
     return folder
 
 

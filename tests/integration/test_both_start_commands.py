@@ -90,7 +90,7 @@ def test_a_rebound_host_name_gets_nothing(server):
 
 
 def test_the_stock_page_does_not_reflect_origins(server):
-    own = server.request("GET", "/", headers={"Origin": server.url})
+    own = server.request("GET", "/stock", headers={"Origin": server.url})
     assert own.status_code == 200
     assert "access-control-allow-origin" not in own.headers
 

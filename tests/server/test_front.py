@@ -14,7 +14,7 @@ NETWORKED = AccessPolicy(token=TOKEN, any_address=True)
 
 
 def test_the_stock_page_is_behind_the_front(client):
-    assert client.get("/").json() == {"page": "stock"}
+    assert client.get("/stock").json() == {"page": "stock"}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_listed_origin_may_read_and_may_ask_before(app):
 
 
 def test_the_stock_page_reflects_no_origin(client):
-    reply = client.get("/", headers={"Origin": LOCAL})
+    reply = client.get("/stock", headers={"Origin": LOCAL})
     assert reply.status_code == 200
     assert not [name for name in reply.headers if name.startswith("access-control")]
 
@@ -136,7 +136,7 @@ def test_another_machine_gets_nothing_without_a_token(app):
     refusal(client.get("/info/"), 403, "forbidden")
 
 
-@pytest.mark.parametrize("path", ["/info/", "/", "/openapi.json", "/datastore/", "/nothing"])
+@pytest.mark.parametrize("path", ["/info/", "/stock", "/openapi.json", "/datastore/", "/nothing"])
 def test_every_route_of_a_networked_server_needs_the_token(app, path):
     client = client_of(app, NETWORKED, base_url="http://192.168.0.5:8000", client=("10.0.0.9", 1))
     reply = client.get(path)

@@ -40,9 +40,12 @@ from brain_tumor.server.routes import (
     cases,
     corrections,
     images,
+    imports,
     inference,
     labels,
     models,
+    overview,
+    page,
     uploads,
     work,
 )
@@ -75,6 +78,8 @@ def serve_through_front(app: ServerApp) -> None:
     end_slow_connections()
     end_in_time(app.learning.jobs.close)
     announce(policy)
+    if not page.is_built():
+        logger.warning(page.NOT_BUILT)
 
 
 def build_front(
@@ -110,7 +115,8 @@ def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
         redoc_url=None,
     )
     routes.state.server = app
-    for module in (auth, inference, labels, images, uploads, work, corrections, cases, models):
+    ours = (auth, inference, labels, images, uploads, work, corrections, cases, imports, overview)
+    for module in (*ours, models, page):
         routes.include_router(module.router)
     for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
         routes.add_exception_handler(kind, _foreseen)

@@ -271,6 +271,35 @@ class ResultBook:
             found: str | None = connection.execute(query).scalar()
             return found
 
+    def newest_summaries(self) -> dict[str, dict[str, Any]]:
+        """Newest result of every case: `at`, `by`, `patient`, `task` and its summary.
+
+        A result without a type does not hide the type that an earlier one told.
+        """
+        results, cases, patients = schema.results, schema.cases, schema.patients
+        latest = sa.select(sa.func.max(results.c.id)).group_by(results.c.case, results.c.task)
+        query = (
+            sa.select(
+                cases.c.case_id,
+                patients.c.key,
+                results.c.at,
+                results.c.client,
+                results.c.task,
+                results.c.summary,
+            )
+            .join(cases, cases.c.id == results.c.case)
+            .join(patients, patients.c.id == cases.c.patient)
+            .where(results.c.id.in_(latest))
+            .order_by(results.c.id)
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).all()
+        found: dict[str, dict[str, Any]] = {}
+        for case_id, patient, at, by, task, summary in rows:
+            told = {"patient": patient, "at": at, "by": by, "task": task}
+            found[case_id] = {**found.get(case_id, {}), **summary, **told}
+        return found
+
     def newest(self) -> dict[str, str]:
         """Time of the newest result of every case."""
         results, cases = schema.results, schema.cases

@@ -168,6 +168,16 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
+def is_page(method: str, path: str) -> bool:
+    """Whether a request asks for the page itself, which holds no data and asks for the token.
+
+    Example:
+        >>> is_page("GET", "/web/js/main.js"), is_page("PUT", "/"), is_page("GET", "/info/")
+        (True, False, False)
+    """
+    return method in {"GET", "HEAD"} and (path == "/" or path.startswith("/web/"))
+
+
 def check_client(policy: AccessPolicy, client: str | None) -> None:
     """Refuse other machines where there is no token.
 

@@ -23,6 +23,7 @@ from brain_tumor.server.http.access import (
     check_host,
     check_origin,
     check_token,
+    is_page,
 )
 from brain_tumor.server.http.bodies import BodyClock, body_limit
 from brain_tumor.server.http.replies import REFERENCE_KEY, error_reply, internal_reply, status_reply
@@ -86,7 +87,8 @@ class Front:
         if reply is not None:
             await exchange.reply(reply)
             return
-        reply = None if scope["path"] in _LOGIN else self._ask_for_token(headers)
+        is_open = scope["path"] in _LOGIN or is_page(scope["method"], scope["path"])
+        reply = None if is_open else self._ask_for_token(headers)
         drained = _DRAINED_BYTES if reply is not None else 2 * limit
         reply = reply or _refuse_length(headers, limit)
         if reply is not None:

@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brain_tumor.errors import NotFoundError
 from brain_tumor.server.http.replies import error_reply, status_reply
 
-OPEN_PATHS = frozenset({"/", "/docs", "/favicon.ico"})
+START_PAGE = "/stock"
+"""Where the stock start page lies; `/` is the workspace."""
+OPEN_PATHS = frozenset({START_PAGE, "/docs", "/favicon.ico"})
 OPEN_FOLDERS = ("/static/",)
 
 CLOSED: Mapping[str, str] = MappingProxyType(
@@ -59,7 +61,8 @@ class StockRoutes:
             else:
                 await send(message)
 
-        await self._inside({**scope, "app": self._stock}, receive, hold_errors)
+        inside = "/" if path == START_PAGE else path
+        await self._inside({**scope, "path": inside, "app": self._stock}, receive, hold_errors)
         if held:
             body = b"".join(m.get("body", b"") for m in held)
             await status_reply(held[0]["status"], _reason(body))(scope, receive, send)

@@ -330,6 +330,10 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         held = self._services.cache.get(self._key(case_input, options))
         return held if isinstance(held, Outcome) else None
 
+    def load(self, case_input: CaseInput) -> LoadedCase:
+        """The case as the models see it."""
+        return self._load(case_input, registration=True)
+
     def _load(self, case_input: CaseInput, *, registration: bool) -> LoadedCase:
         """Case from the cache or from its files."""
         if case_input.fingerprint is None:

@@ -1,0 +1,99 @@
+/** Entry: the bar at the top, and which page is shown. */
+
+import { annotator, rememberAnnotator, useTokenQuestion } from "./api.js";
+import { showCases } from "./cases.js";
+import { button, choice, el, field, fill } from "./dom.js";
+import { showTeach } from "./teach.js";
+import { currentLanguage, loadTexts, rememberLanguage, t } from "./texts.js";
+import { tellError } from "./status.js";
+import { showUpload } from "./upload.js";
+import { Workspace } from "./workspace.js";
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+/** @type {Workspace | null} */
+let open = null;
+
+await loadTexts();
+useTokenQuestion(askForToken);
+drawBar();
+window.addEventListener("hashchange", route);
+await route();
+
+async function route() {
+  if (open && !(await open.leave())) return;
+  open = null;
+  const [page, id] = location.hash.replace(/^#\/?/, "").split("/");
+  document.body.dataset.page = page || "cases";
+  for (const link of document.querySelectorAll("#bar nav a")) {
+    const own = link.getAttribute("href") === `#/${page || ""}`;
+    if (own) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  try {
+    if (page === "case" || page === "session") {
+      open = new Workspace(main, page, decodeURIComponent(id));
+      await open.start();
+    } else if (page === "upload") await showUpload(main);
+    else if (page === "teach") await showTeach(main);
+    else await showCases(main);
+  } catch (error) {
+    console.error(error);
+    tellError(error);
+  }
+  document.body.dataset.ready = location.hash;
+}
+
+function drawBar() {
+  const name = el("input", {
+    value: annotator(),
+    autocomplete: "off",
+    placeholder: t("your name"),
+    "aria-label": t("Your name:"),
+    title: t("Stands beside your corrections, so that others know whom to ask."),
+    onchange: () => rememberAnnotator(name.value),
+  });
+  const languages = choice([["en", "English"], ["ko", "한국어"]], currentLanguage(), (chosen) => {
+    rememberLanguage(chosen);
+    drawBar();
+    route();
+  }, { "aria-label": t("Language:") });
+  fill(
+    /** @type {HTMLElement} */ (document.getElementById("bar")),
+    el("a.brand", { href: "#/" }, "TumorLens"),
+    el("nav", { "aria-label": t("Pages") },
+      el("a", { href: "#/" }, t("Cases")),
+      el("a", { href: "#/upload" }, t("Upload")),
+      el("a", { href: "#/teach" }, t("Teach")),
+    ),
+    el("span.space"),
+    name,
+    languages,
+  );
+  fill(
+    /** @type {HTMLElement} */ (document.getElementById("foot")),
+    el("span", {}, t("Research use only; not a medical device. The model can be wrong: check every contour.")),
+    el("a", { href: "/stock" }, t("Start page of MONAI Label")),
+  );
+}
+
+/** @returns {Promise<string | null>} */
+function askForToken() {
+  return new Promise((resolve) => {
+    const token = el("input", { type: "password", autocomplete: "off", required: true });
+    const dialog = el("dialog", {},
+      el("form", { method: "dialog" },
+        el("h2", {}, t("This server asks for its token")),
+        el("p", {}, t("It was shown on the server's terminal. It is kept in this tab only.")),
+        field(t("Token:"), token),
+        el("div.actions", {}, el("button.primary", { value: "ok" }, t("Connect")),
+          button(t("Cancel"), () => dialog.close(""))),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "ok" ? token.value.trim() : null);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
