@@ -20,9 +20,13 @@ window.addEventListener("hashchange", route);
 await route();
 
 async function route() {
-  if (open && !(await open.leave())) return;
+  const left = open;
   open = null;
+  const place = el("div.page"); // a page that comes late fills what is no longer shown
+  main.replaceChildren(place);
+  if (left) left.leave();
   const [page, id] = location.hash.replace(/^#\/?/, "").split("/");
+  delete document.body.dataset.ready;
   document.body.dataset.page = page || "cases";
   for (const link of document.querySelectorAll("#bar nav a")) {
     const own = link.getAttribute("href") === `#/${page || ""}`;
@@ -31,16 +35,16 @@ async function route() {
   }
   try {
     if (page === "case" || page === "session") {
-      open = new Workspace(main, page, decodeURIComponent(id));
+      open = new Workspace(place, page, decodeURIComponent(id));
       await open.start();
-    } else if (page === "upload") await showUpload(main);
-    else if (page === "teach") await showTeach(main);
-    else await showCases(main);
+    } else if (page === "upload") await showUpload(place);
+    else if (page === "teach") await showTeach(place);
+    else await showCases(place);
   } catch (error) {
     console.error(error);
     tellError(error);
   }
-  document.body.dataset.ready = location.hash;
+  if (place.isConnected) document.body.dataset.ready = location.hash;
 }
 
 function drawBar() {

@@ -23,6 +23,8 @@ export class Workspace {
    */
   constructor(main, kind, id) {
     this.main = main;
+    /** What tests and styles see of it. */
+    this.state = /** @type {HTMLElement} */ (document.getElementById("main")).dataset;
     this.kind = kind;
     this.id = id;
     this.query = /** @type {Record<string, string>} */ (
@@ -64,7 +66,7 @@ export class Workspace {
     await this.showSubmitted();
     this.tellAll();
     await this.offerDraft();
-    this.main.dataset.open = this.id;
+    if (!this.closing.signal.aborted) this.state.open = this.id;
   }
 
   draw() {
@@ -176,7 +178,7 @@ export class Workspace {
     if (done.files.heatmap && this.heatOpen) await this.see.showHeat(true);
     this.goToTumor();
     this.tellAll();
-    this.main.dataset.analysed = this.id;
+    this.state.analysed = this.id;
   }
 
   /** Go to where the tumour is, so that an outline is on screen. */
@@ -204,7 +206,7 @@ export class Workspace {
 
   onEdit() {
     this.edited = true;
-    this.main.dataset.draft = "pending";
+    this.state.draft = "pending";
     this.see.updateVolumes();
     this.correct.updateChanges();
     clearTimeout(this.saving);
@@ -225,7 +227,7 @@ export class Workspace {
         when: Date.now(),
         notes: this.correct.notes(),
       });
-      this.main.dataset.draft = "kept";
+      if (!this.closing.signal.aborted) this.state.draft = "kept";
       this.correct.tellDraft(t("Unsent changes, saved in this browser."));
     } catch (error) {
       this.correct.tellDraft(t("This browser does not keep unsent changes: submit before you leave."));
@@ -236,7 +238,7 @@ export class Workspace {
   async forgetDraft() {
     clearTimeout(this.saving);
     this.edited = false;
-    this.main.dataset.draft = "";
+    this.state.draft = "";
     this.correct.tellDraft("");
     await dropDraft(this.draftKey).catch(() => {});
   }
@@ -258,11 +260,10 @@ export class Workspace {
 
   /** Leave the case; unsent work is kept in this browser. */
   async leave() {
-    if (this.edited) await this.keepDraft();
     this.closing.abort();
+    for (const key of ["open", "analysed", "submitted", "draft"]) delete this.state[key];
+    if (this.edited) await this.keepDraft();
     this.viewer.close();
-    for (const key of ["open", "analysed", "submitted", "draft"]) delete this.main.dataset[key];
-    return true;
   }
 
   /** Submit what there is; everything that belongs to it goes with it. */
@@ -294,7 +295,7 @@ export class Workspace {
     await this.forgetDraft();
     this.openedAt = Date.now();
     tell(t("Submitted as version {version}.", { version: done.version }));
-    this.main.dataset.submitted = String(done.version);
+    this.state.submitted = String(done.version);
     this.tellAll();
   }
 }
