@@ -1,6 +1,12 @@
 /** Requests to the server that the page came from. */
 
 const TOKEN = "tumorlens.token";
+const SERVER = new URL("../../", import.meta.url);
+
+/** Address of a route, also where a proxy serves the page below a path. */
+export function address(/** @type {string} */ path) {
+  return new URL(path.replace(/^\//, ""), SERVER).href;
+}
 
 /** What the server, or the way to it, said no to. */
 export class ServerError extends Error {
@@ -66,7 +72,7 @@ export async function send(method, path, given = {}) {
   }
   let reply;
   try {
-    reply = await fetch(path + query, { method, headers, body, signal: given.signal });
+    reply = await fetch(address(path) + query, { method, headers, body, signal: given.signal });
   } catch (error) {
     if (given.signal?.aborted) throw error;
     throw new ServerError(0, "The server does not answer.", "Your work is kept; try again.");
@@ -149,7 +155,7 @@ export async function infer(model, query, params, given = {}) {
 export function upload(path, body, { onprogress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", path);
+    request.open("PUT", address(path));
     const token = sessionStorage.getItem(TOKEN);
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
     request.upload.onprogress = (e) => e.lengthComputable && onprogress(e.loaded / e.total);

@@ -328,6 +328,6 @@ export class CorrectPanel {
         }),
       }]);
     }
-    await work.submit(notes);
+    await work.submit(notes, Boolean(meanwhile));
   }
 }

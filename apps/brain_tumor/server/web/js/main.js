@@ -1,6 +1,6 @@
 /** Entry: the bar at the top, and which page is shown. */
 
-import { annotator, rememberAnnotator, useTokenQuestion } from "./api.js";
+import { address, annotator, rememberAnnotator, useTokenQuestion } from "./api.js";
 import { showCases } from "./cases.js";
 import { button, choice, el, field, fill } from "./dom.js";
 import { showTeach } from "./teach.js";
@@ -76,7 +76,7 @@ function drawBar() {
   fill(
     /** @type {HTMLElement} */ (document.getElementById("foot")),
     el("span", {}, t("Research use only; not a medical device. The model can be wrong: check every contour.")),
-    el("a", { href: "/stock" }, t("Start page of MONAI Label")),
+    el("a", { href: address("/stock") }, t("Start page of MONAI Label")),
   );
 }
 

@@ -10,7 +10,7 @@ let language = "en";
 
 /** Read the catalogue; the language is the one chosen before, else the browser's. */
 export async function loadTexts() {
-  const { page, server } = await (await fetch("/web/texts.json")).json();
+  const { page, server } = await (await fetch(new URL("../texts.json", import.meta.url))).json();
   korean = page;
   inKorean = translator(page, server);
   const chosen = localStorage.getItem("tumorlens.language");

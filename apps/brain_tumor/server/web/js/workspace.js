@@ -266,14 +266,20 @@ export class Workspace {
     this.viewer.close();
   }
 
-  /** Submit what there is; everything that belongs to it goes with it. */
-  async submit(/** @type {any} */ notes) {
+  /**
+   * Submit what there is; everything that belongs to it goes with it.
+   *
+   * @param {[string, any][]} notes Routes and bodies of the judgements.
+   * @param {boolean} force Also over a version that came in between; both are kept.
+   */
+  async submit(notes, force) {
     const params = {
       client_id: annotator(),
       seconds_spent: Math.round((Date.now() - this.openedAt) / 1000),
       heat_open: this.heatOpen,
       text_open: this.textOpen,
-      started_from: this.version,
+      base_version: this.version,
+      force,
     };
     const label = await this.viewer.labelmapFile();
     const done = await during(t("Submitting {case}", { case: this.id }), async () => {
