@@ -1,6 +1,6 @@
 /** One case on screen: its views, its panels, and what they share. */
 
-import { annotator, getBytes, getJson, infer, send } from "./api.js";
+import { ServerError, annotator, getBytes, getJson, infer, send } from "./api.js";
 import { CorrectPanel } from "./correct.js";
 import { ask } from "./dialogs.js";
 import { button, el, fill } from "./dom.js";
@@ -161,8 +161,9 @@ export class Workspace {
       ...(model === "analysis" ? { language: currentLanguage() } : {}),
       ...(annotator() ? { client_id: annotator() } : {}),
     };
+    this.refusal = "";
     const done = await during(t("Analysing {case}", { case: this.id }), (signal) =>
-      infer(model, this.query, params, { signal }),
+      this.infer(model, params, signal),
     );
     if (!done) return;
     this.reply = done.params;
@@ -181,6 +182,19 @@ export class Workspace {
     this.state.analysed = this.id;
   }
 
+  /** Run a model; where the explanation is refused, the outline alone is asked for. */
+  async infer(/** @type {string} */ model, /** @type {any} */ params, /** @type {AbortSignal} */ signal) {
+    try {
+      return await infer(model, this.query, params, { signal });
+    } catch (error) {
+      const refused = error instanceof ServerError && error.status === 400;
+      if (model === "segmentation" || !refused) throw error;
+      this.refusal = error.message;
+      const { language, ...rest } = params;
+      return infer("segmentation", this.query, rest, { signal });
+    }
+  }
+
   /** Go to where the tumour is, so that an outline is on screen. */
   goToTumor() {
     const item = this.reply?.evidence?.find((/** @type {any} */ e) => e.ras);
@@ -193,6 +207,10 @@ export class Workspace {
     const found = [...(this.info?.warnings ?? []), ...(this.reply?.warnings ?? [])];
     const out = this.reply?.classification?.out_of_distribution?.is_out;
     if (out) found.unshift(t("This case is unlike those the model learned from; expect it to be wrong."));
+    if (this.refusal) {
+      const why = told(this.refusal);
+      found.unshift(t("Only the segments are shown, without explanation: {why}", { why }));
+    }
     if (this.info?.missing.length) {
       found.push(t("missing: {names}", { names: this.info.missing.join(", ") }));
     }
