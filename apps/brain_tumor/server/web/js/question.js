@@ -60,7 +60,7 @@ export class QuestionPanel {
     const types = (found.prediction_set ?? []).map((/** @type {string} */ n) => t(n)).join(", ");
     const scope = (found.prediction_set ?? []).length > 1
       ? t("Cannot be ruled out: {types} ({share} % of such sets hold the right type).", { types, share })
-      : types && t("The other types are ruled out ({share} % of such sets hold the right type).", { share });
+      : types && t("Of these three, the others are ruled out ({share} % of such sets hold the right type).", { share });
     return [
       el("h2.type", {}, t(found.prediction)),
       ...found.reasons.map((/** @type {string} */ r) => el("p.warn", {}, told(r))),
