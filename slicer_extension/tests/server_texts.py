@@ -15,6 +15,7 @@ SERVER, EXTENSION = ROOT / "apps" / "brain_tumor", ROOT / "slicer_extension" / "
 VALUE = "7"
 SPOKEN = {
     "cases/loading.py": ("resolve_case", "build_case"),
+    "cases/grid/intensities.py": ("with_lowest_background",),
     "cases/registration/fit.py": ("sentence", "_doubt"),
     "cases/files/dicom_scan.py": ("_missing_by_count",),
     "cases/files/nifti_files.py": ("_affine", "_disagreement"),

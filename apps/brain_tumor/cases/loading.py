@@ -29,6 +29,7 @@ from brain_tumor.cases.grid.geometry import (
     covered_share,
     same_grid,
 )
+from brain_tumor.cases.grid.intensities import copies, with_lowest_background
 from brain_tumor.cases.grid.mending import without_outliers
 from brain_tumor.cases.registration.fit import SequenceFit, fit_sequences
 from brain_tumor.cases.sequences import Sequence, recognise_sequence, without_suffix
@@ -288,9 +289,19 @@ def build_case(
                 f"{sequence.value}: {count} voxels of impossible brightness were replaced by their "
                 "surroundings"
             )
+        lowest, said = with_lowest_background(grids[sequence].array)
+        if said is not None:
+            grids[sequence] = Volume(lowest, read.volume.affine)
+            warnings.append(f"{sequence.value}: {said}")
+    chosen = chosen_reference(case_id, grids, reference)
+    for sequence, original in copies(grids, chosen).items():
+        del grids[sequence]
+        warnings.append(
+            f"{sequence.value} holds the same image as {original.value}; it was left out"
+        )
     fits: tuple[SequenceFit, ...] = ()
     if registration and len(grids) > 1:
-        fitted = fit_sequences(grids, chosen_reference(case_id, grids, reference))
+        fitted = fit_sequences(grids, chosen)
         grids, fits = dict(fitted.volumes), fitted.fits
         warnings += [sentence for fit in fits if (sentence := fit.sentence) is not None]
     case = case_on_reference_grid(case_id, grids, reference)

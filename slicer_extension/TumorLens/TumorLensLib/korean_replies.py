@@ -26,6 +26,18 @@ REPLIES: dict[str, str] = {
     "{name} was resampled to the grid of {other}": (
         "{name}을(를) {other}의 격자로 다시 표본화했습니다"
     ),
+    "{name} holds the same image as {other}; it was left out": (
+        "{name}은(는) {other}와(과) 같은 영상이어서 제외했습니다"
+    ),
+    "its background lay among the tissue (a z-scored image) and was put below it": (
+        "배경이 조직 밝기 사이에 있어(z 점수 영상) 그 아래로 옮겼습니다"
+    ),
+    "its background lay far below the tissue and was put right below it": (
+        "배경이 조직보다 훨씬 어두워 조직 바로 아래로 옮겼습니다"
+    ),
+    "voxels darker than the background (ringing of an interpolation) were taken as it": (
+        "배경보다 어두운 복셀(보간 링잉)을 배경으로 보았습니다"
+    ),
     "{name} lay {distance} mm and {angle} degrees off {other}; it was registered to it": (
         "{name}이(가) {other}에서 {distance} mm, {angle}도 어긋나 있어 {other}에 정합했습니다"
     ),
