@@ -10,7 +10,7 @@ from collections.abc import Sequence as Items
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brain_tumor import __version__
+from brain_tumor import NOTICE, __version__
 from brain_tumor.case_commands import (
     CASE_COLUMNS,
     IMPORT_COLUMNS,
@@ -31,9 +31,7 @@ from brain_tumor.case_commands import (
 from brain_tumor.errors import InputError, TumorLensError
 
 if TYPE_CHECKING:
-    from brain_tumor.cases.case import Case
-    from brain_tumor.explanation.case_report import CaseResults
-    from brain_tumor.segmentation.result import Segmenter
+    from brain_tumor.explanation.options import ExplanationOptions
 
 TRAINABLE = ("segmentation", "whole_head", "tumor_core", "classification", "concepts")
 CROSS_ENTROPIES = ("labels", "regions")
@@ -47,7 +45,6 @@ HEAT_METHODS = (
     "guided_backpropagation",
 )
 HEAT_TARGETS = ("prediction", "runner_up", "glioma", "meningioma", "pituitary", "WT", "TC", "ET")
-NOTICE = "Research use only; not a medical device."
 
 
 def main(argv: Items[str] | None = None) -> int:
@@ -104,10 +101,10 @@ def build_parser() -> argparse.ArgumentParser:
     for depth, purpose in (
         ("segment", "outline the tumour of one case"),
         ("classify", "outline the tumour and name its type"),
-        ("explain", "outline, type, heatmap and rationale"),
-        ("analyse", "everything: outline, type, heatmap, rationale and report page"),
+        ("analyse", "outline, type, heatmap, rationale and report page; 'explain' is the same"),
     ):
-        infer = commands.add_parser(depth, help=purpose)
+        aliases = ["explain"] if depth == "analyse" else []
+        infer = commands.add_parser(depth, help=purpose, aliases=aliases)
         infer.add_argument(
             "case",
             type=Path,
@@ -133,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
                 default=True,
                 help="whether visual symptoms are read, too",
             )
-        if depth in ("explain", "analyse"):
+        if depth == "analyse":
             _add_explanation_options(infer)
         add_case_options(infer)
         add_answer_options(infer)
@@ -322,18 +319,21 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _infer(arguments: argparse.Namespace) -> None:
-    """`segment`, `classify`, `explain` and `analyse`: each does all that the one before does."""
-    from brain_tumor.bundles import models_folder
-    from brain_tumor.cases.files.writers import write_labelmap, write_scalar_map
-    from brain_tumor.explanation.case_report import CaseResults, case_report
-    from brain_tumor.segmentation.segmenter import load_segmenter
+    """`segment`, `classify` and `analyse`: each does all that the one before does."""
+    from brain_tumor.api import load_analyst, load_segmenter, write_report
+    from brain_tumor.explanation.analyst import AnalysedCase
+    from brain_tumor.explanation.facts.model import Language
+    from brain_tumor.explanation.rationale.providers.registry import (
+        provider_of_environment,
+        warmed_beside,
+    )
 
     steps = 3 if arguments.depth == "segment" else 4
     progress = Progress(steps, quiet=arguments.quiet or arguments.json)
+    options = _explanation_options(arguments) if arguments.depth == "analyse" else None
     try:
         progress.begin("reading the case")
-        models = arguments.models or models_folder()
-        segmenter = load_segmenter(models)
+        segmenter = load_segmenter(arguments.models)
         started = time.perf_counter()
         with unpacked(arguments.case) as source:
             registered: bool = arguments.registration
@@ -342,87 +342,65 @@ def _infer(arguments: argparse.Namespace) -> None:
         progress.done()
         if arguments.depth == "segment":
             progress.begin("outlining the tumour")
-            results = CaseResults(segmenter.segment(loaded.case, mirrored=arguments.mirrored))
+            result = AnalysedCase(segmenter.segment(loaded.case, mirrored=arguments.mirrored))
         else:
-            results = _read_type(arguments, models, segmenter, loaded.case, progress)
+            analyst = load_analyst(arguments.models, segmenter=segmenter)
+            wait_for_provider = None
+            if options is not None:
+                analyst.check(options)
+                wait_for_provider = warmed_beside(provider_of_environment(options.provider))
+            progress.begin("outlining the tumour")
+
+            def outlined() -> None:
+                progress.done()
+                progress.begin(
+                    "reading its type" if options is None else "reading and explaining its type"
+                )
+
+            result = analyst.analyse(
+                loaded.case,
+                options,
+                second_reader=arguments.second_reader,
+                when_outlined=outlined,
+            )
+            if options is not None and wait_for_provider is not None:
+                wait_for_provider()
+                result = result.in_words_of(options)
         progress.done()
         progress.begin("writing")
-        report = case_report(loaded, results, loading, NOTICE)
-        output, affine = arguments.output, loaded.case.affine
-        output.mkdir(parents=True, exist_ok=True)
-        write_labelmap(output / "labelmap.nii.gz", results.segmentation.labelmap, affine)
-        if results.segmentation.uncertainty is not None:
-            path = output / "uncertainty.nii.gz"
-            write_scalar_map(path, results.segmentation.uncertainty, affine)
-        text = as_json(report)
-        (output / "report.json").write_text(text, encoding="utf-8")
-        if results.explanation is not None:
-            from brain_tumor.explanation.facts.model import Language
-            from brain_tumor.explanation.page.page import write_page
-
-            heat = results.explanation.heat
-            write_scalar_map(output / "heatmap.nii.gz", heat.values, affine)
-            write_page(
-                output / "report.html",
-                report,
-                loaded.case,
-                results.segmentation.labelmap,
-                heat,
-                Language(arguments.language),
-            )
+        language = Language.ENGLISH if options is None else options.language
+        report = write_report(
+            arguments.output, loaded, result, language=language, loading_s=loading
+        )
     finally:
         progress.close()
     if arguments.csv is not None:
-        append_rows(arguments.csv, CASE_COLUMNS, [case_row(report, output)])
+        append_rows(arguments.csv, CASE_COLUMNS, [case_row(report, arguments.output)])
     if arguments.json:
-        print(text, end="")
+        print(as_json(report), end="")
     elif not arguments.quiet:
-        print("\n".join(case_summary(report, output)))
+        print("\n".join(case_summary(report, arguments.output)))
 
 
-def _read_type(
-    arguments: argparse.Namespace,
-    models: Path,
-    segmenter: Segmenter,
-    case: Case,
-    progress: Progress | None = None,
-) -> CaseResults:
-    from brain_tumor.explanation.analyst import Analyst, in_words_of
-    from brain_tumor.explanation.case_report import CaseResults
+def _explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
+    """What is to be explained; refused before anything is read or computed.
+
+    Raises:
+        InputError: If it cannot be explained, or the provider cannot be used as it is set up.
+    """
     from brain_tumor.explanation.facts.model import Language
     from brain_tumor.explanation.heat.methods import HeatMethod
     from brain_tumor.explanation.options import ExplanationOptions
-    from brain_tumor.explanation.rationale.providers.registry import (
-        provider_of_environment,
-        warmed_beside,
-    )
-    from brain_tumor.explanation.type_reader import load_type_reader
+    from brain_tumor.explanation.rationale.providers.registry import provider_of_environment
 
-    options = None
-    if arguments.depth != "classify":
-        options = ExplanationOptions(
-            HeatMethod(arguments.method) if arguments.method else None,
-            arguments.target,
-            Language(arguments.language),
-            arguments.provider,
-        )
-        wait_for_provider = warmed_beside(provider_of_environment(options.provider))
-    reader = load_type_reader(models / "classification", models / "concepts")
-    analyst = Analyst(segmenter, lambda: reader)
-    if options is not None:
-        analyst.check(options)
-    if progress is not None:
-        progress.begin("outlining the tumour")
-    segmentation = analyst.segment(case)
-    if progress is not None:
-        progress.done()
-        progress.begin("reading its type" if options is None else "reading and explaining its type")
-    read = analyst.read_type(case, segmentation, second_reader=arguments.second_reader)
-    if options is None:
-        return CaseResults(segmentation, read)
-    composed = analyst.explain(case, segmentation, read, options)
-    wait_for_provider()
-    return CaseResults(segmentation, read, in_words_of(composed, options))
+    options = ExplanationOptions(
+        HeatMethod(arguments.method) if arguments.method else None,
+        arguments.target,
+        Language(arguments.language),
+        arguments.provider,
+    )
+    provider_of_environment(options.provider)
+    return options
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -1,10 +1,16 @@
 """The command line lists its choices without loading what they choose from; they must agree."""
 
 import argparse
-from pathlib import Path
 
 import pytest
-from brain_tumor.cli import CROSS_ENTROPIES, HEAT_METHODS, HEAT_TARGETS, _read_type, main
+from brain_tumor.cli import (
+    CROSS_ENTROPIES,
+    HEAT_METHODS,
+    HEAT_TARGETS,
+    _explanation_options,
+    build_parser,
+    main,
+)
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.heat.methods import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.options import TARGETS
@@ -19,10 +25,19 @@ def test_the_choices_of_the_command_line_are_those_of_the_explanation():
 
 def test_a_mistyped_provider_is_refused_before_anything_is_read_or_computed():
     arguments = argparse.Namespace(
-        depth="explain", method=None, target="prediction", language="en", provider="componser"
+        method=None, target="prediction", language="en", provider="componser"
     )
     with pytest.raises(InputError, match="provider 'componser' is not set up"):
-        _read_type(arguments, Path("no models"), None, None)
+        _explanation_options(arguments)
+
+
+def test_explain_is_analyse_under_another_name():
+    parsed = [
+        vars(build_parser().parse_args([name, "case", "--output", "out", "--target", "WT"]))
+        for name in ("analyse", "explain")
+    ]
+    assert parsed[0] == parsed[1]
+    assert parsed[0]["depth"] == "analyse"
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_loss():

@@ -44,6 +44,32 @@ class Explanation:
     timings_s: Mapping[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class AnalysedCase:
+    """What was inferred from a case.
+
+    Attributes:
+        segmentation: Outline.
+        read: Tumour type, if it was asked for.
+        explanation: Heat and words, if they were asked for.
+    """
+
+    segmentation: SegmentationResult
+    read: TypeReading | None = None
+    explanation: Explanation | None = None
+
+    @property
+    def models(self) -> tuple[ModelVersion, ...]:
+        """Models that took part."""
+        return (*self.segmentation.models, *(() if self.read is None else self.read.models))
+
+    def in_words_of(self, options: ExplanationOptions) -> AnalysedCase:
+        """The same case, explained in the words that were asked for; see `in_words_of`."""
+        if self.explanation is None:
+            return self
+        return replace(self, explanation=in_words_of(self.explanation, options))
+
+
 def in_words_of(explanation: Explanation, options: ExplanationOptions) -> Explanation:
     """The same explanation in the words that were asked for; may wait for a language model.
 
@@ -89,6 +115,32 @@ class Analyst:
         """
         if options.region is None:
             self._reader().sanity.usable(options.method)
+
+    def analyse(
+        self,
+        case: Case,
+        options: ExplanationOptions | None = None,
+        *,
+        second_reader: bool = True,
+        when_outlined: Callable[[], None] = lambda: None,
+    ) -> AnalysedCase:
+        """Outline and type of a case and, with options, heat and the composer's words.
+
+        Args:
+            case: Case.
+            options: What to explain; None explains nothing. See `in_words_of` for other words.
+            second_reader: Whether the second reader is asked, if there is one.
+            when_outlined: Called once the outline is there, half of the time.
+
+        Raises:
+            InputError: See `explain`.
+        """
+        segmentation = self.segment(case)
+        when_outlined()
+        read = self.read_type(case, segmentation, second_reader=second_reader)
+        if options is None:
+            return AnalysedCase(segmentation, read)
+        return AnalysedCase(segmentation, read, self.explain(case, segmentation, read, options))
 
     def segment(self, case: Case) -> SegmentationResult:
         """Outline of the tumour."""

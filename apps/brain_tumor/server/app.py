@@ -20,7 +20,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
-from brain_tumor import __version__
+from brain_tumor import NOTICE, __version__
 from brain_tumor.bundles import check_recorded, models_folder
 from brain_tumor.cases.files.durable import storage_errors
 from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
@@ -47,7 +47,6 @@ from brain_tumor.server.learning.trainers import CorrectionTrainer
 from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
 from brain_tumor.server.tasks.admission import InferenceGate, ReadingGate
 from brain_tumor.server.tasks.base import (
-    RESEARCH_USE,
     CaseInferTask,
     CaseInput,
     TaskReply,
@@ -65,7 +64,7 @@ from brain_tumor.server.tasks.warm_up import synthetic_cases, warm_up_language_m
 logger = logging.getLogger(__name__)
 
 NAME = "TumorLens"
-DESCRIPTION = f"Brain tumour segmentation on an ordinary CPU. {RESEARCH_USE}"
+DESCRIPTION = f"Brain tumour segmentation on an ordinary CPU. {NOTICE}"
 HOUSEKEEPING_S = 60.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from brain_tumor import NOTICE
 from brain_tumor.concepts.vocabulary import WORD
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.facts.vocabulary import KOREAN_SYMPTOMS
@@ -24,7 +25,6 @@ from brain_tumor.explanation.page.text import (
 )
 from brain_tumor.labels import TumorType
 
-_STANDARD_NOTICE = "Research use only; not a medical device."
 _KINDS = frozenset({"finding", "class", "uncertainty", "counterfactual", "conflict", "location"})
 _CHECKSUM_SHOWN = 16
 
@@ -37,13 +37,13 @@ def header(view: ReportView, case_id: str, texts: Texts) -> Markup:
     line = [texts("sequences", used=", ".join(used))] if used else []
     if missing:
         line.append(texts("sequences_missing", missing=", ".join(missing)))
-    notice = str(view.report.get("notice") or _STANDARD_NOTICE)
+    notice = str(view.report.get("notice") or NOTICE)
     return element(
         "header",
         element(
             "p",
             element("span", texts("product")),
-            element("span", texts("notice") if notice == _STANDARD_NOTICE else notice),
+            element("span", texts("notice") if notice == NOTICE else notice),
             class_="above quiet",
         ),
         element("h1", texts("title", case=case_id)),

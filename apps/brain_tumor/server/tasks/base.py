@@ -32,6 +32,7 @@ from brain_tumor.cases.loading import LoadedCase
 from brain_tumor.cases.registration.fit import SequenceFit
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine
+from brain_tumor.explanation.case_report import report_of
 from brain_tumor.labels import LabelArray, label_names
 from brain_tumor.server.http.replies import FilePart, media_type, to_plain
 from brain_tumor.server.http.validation import (
@@ -45,9 +46,6 @@ from brain_tumor.server.tasks.admission import InferenceGate
 from brain_tumor.server.tasks.cache import ByteCache
 
 ResultT = TypeVar("ResultT")
-
-REPLY_SCHEMA_VERSION = "1.0"
-RESEARCH_USE = "Research use only; not a medical device."
 
 
 @dataclass(frozen=True)
@@ -229,27 +227,24 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         encoding = time.perf_counter()
         parts = tuple(self.files(outcome, options))
         done = time.perf_counter()
-        sections = self.sections(outcome, options)
-        warnings = [*outcome.case.warnings, *sections.pop("warnings", ())]
-        timings = {**outcome.timings_s, **sections.pop("timings_s", {})}
+        report = report_of(
+            case_input.case_id,
+            self.sections(outcome, options),
+            used=outcome.case.used,
+            missing=outcome.case.missing,
+            reference=outcome.case.reference,
+            models=self.models(outcome.result),
+            fits=outcome.case.fits,
+            warnings=outcome.case.warnings,
+            timings_s=outcome.timings_s,
+        )
+        report["timings_s"] |= {"encode": done - encoding, "total": done - started}
         params = {
-            "schema_version": REPLY_SCHEMA_VERSION,
+            **report,
             "task": self.name,
-            "case": case_input.case_id,
-            **sections,
-            "sequences": {
-                "used": outcome.case.used,
-                "missing": outcome.case.missing,
-                "reference": outcome.case.reference,
-            },
-            "registration": [fit.to_json() for fit in outcome.case.fits],
-            "models": [version.to_json() for version in self.models(outcome.result)],
             "files": [{"name": part.name, "filename": part.filename} for part in parts],
             "label_names": label_names(),
-            "warnings": warnings,
-            "timings_s": {**timings, "encode": done - encoding, "total": done - started},
             "cached": outcome.is_cached,
-            "notice": RESEARCH_USE,
         }
         return TaskReply(to_plain(params), parts)
 

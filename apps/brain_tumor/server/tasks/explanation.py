@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence as Items
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -14,8 +14,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
-from brain_tumor.classification.report import classification_section
-from brain_tumor.explanation.analyst import Analyst, Explanation, in_words_of
+from brain_tumor.explanation.analyst import AnalysedCase, Analyst, Explanation, in_words_of
+from brain_tumor.explanation.case_report import result_sections
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.heat.methods import HeatMethod
 from brain_tumor.explanation.options import PREDICTION, TARGETS, ExplanationOptions
@@ -26,29 +26,11 @@ from brain_tumor.explanation.rationale.providers.registry import (
     provider_of_environment,
 )
 from brain_tumor.explanation.rationale.rationale import Rationale
-from brain_tumor.explanation.sections import PART, explanation_sections
-from brain_tumor.explanation.type_reader import TypeReading
-from brain_tumor.segmentation.report import segmentation_section
-from brain_tumor.segmentation.result import SegmentationResult, duration_s
+from brain_tumor.explanation.sections import PART
 from brain_tumor.server.http.replies import FilePart
 from brain_tumor.server.http.validation import Parameter
 from brain_tumor.server.tasks.base import CaseInferTask, CaseInput, Outcome, TaskServices
 from brain_tumor.server.tasks.classification import SECOND_READER
-
-
-@dataclass(frozen=True, eq=False)
-class AnalysedCase:
-    """What both tasks compute.
-
-    Attributes:
-        segmentation: Outline.
-        read: Tumour type.
-        explanation: Heat and words.
-    """
-
-    segmentation: SegmentationResult
-    read: TypeReading
-    explanation: Explanation
 
 
 class ExplanationTask(CaseInferTask[AnalysedCase]):
@@ -101,12 +83,7 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
 
     def compute(self, case: Case, options: Mapping[str, Any]) -> AnalysedCase:
         """Outline, classify and explain a case in the composer's words."""
-        chosen = _chosen(options)
-        segmentation = self._analyst.segment(case)
-        asked = options[SECOND_READER]
-        read = self._analyst.read_type(case, segmentation, second_reader=asked)
-        explanation = self._analyst.explain(case, segmentation, read, chosen)
-        return AnalysedCase(segmentation, read, explanation)
+        return self._analyst.analyse(case, _chosen(options), second_reader=options[SECOND_READER])
 
     def finish(
         self,
@@ -121,15 +98,15 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         """
         chosen = _chosen(options)
         if chosen.provider == COMPOSER:
-            return _told(outcome, in_words_of(outcome.result.explanation, chosen))
+            return _told(outcome, in_words_of(_explained(outcome.result), chosen))
         key = None
         if case_input.fingerprint is not None:
             heard = self._key(case_input, options, outcome.result)
             key = (heard, chosen.provider, chosen.language)
             held = self._services.cache.get(key)
             if isinstance(held, Rationale):
-                return _told(outcome, replace(outcome.result.explanation, rationale=held))
-        explanation = in_words_of(outcome.result.explanation, chosen)
+                return _told(outcome, replace(_explained(outcome.result), rationale=held))
+        explanation = in_words_of(_explained(outcome.result), chosen)
         rationale = explanation.rationale
         if key is not None and not rationale.notes:
             self._services.cache.put(key, rationale, len(repr(rationale)))
@@ -139,35 +116,18 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
         """Memory of the volumes."""
         uncertainty = result.segmentation.uncertainty
         extra = uncertainty.nbytes if uncertainty is not None else 0
-        heat = result.explanation.heat.values.nbytes
+        heat = _explained(result).heat.values.nbytes
         return int(result.segmentation.labelmap.nbytes + extra + heat)
 
     def models(self, result: AnalysedCase | None = None) -> Items[ModelVersion]:
         """Segmenter, classifier and, if it was asked, second reader."""
-        if result is None:
-            return self._analyst.versions
-        return (*result.segmentation.models, *result.read.models)
+        return self._analyst.versions if result is None else result.models
 
     def sections(
         self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Everything that is said about the case."""
-        result = outcome.result
-        return {
-            "segmentation": segmentation_section(result.segmentation),
-            "classification": classification_section(result.read.classification),
-            **explanation_sections(result.explanation),
-            "warnings": [
-                *result.segmentation.warnings,
-                *result.read.classification.warnings,
-                *result.read.warnings,
-            ],
-            "timings_s": {
-                "segmentation": duration_s(result.segmentation.timings_s),
-                "classification": duration_s(result.read.classification.timings_s),
-                **result.explanation.timings_s,
-            },
-        }
+        return result_sections(outcome.result)
 
     def files(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> Items[FilePart]:
         """Heatmap."""
@@ -175,8 +135,15 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
 
     def _heat_part(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> FilePart:
         suffix = options["result_extension"]
-        values = outcome.result.explanation.heat.values
+        values = _explained(outcome.result).heat.values
         return self.part(PART, suffix, encode_scalar_map(values, outcome.case.affine, suffix))
+
+
+def _explained(result: AnalysedCase) -> Explanation:
+    """Heat and words, which `ExplanationTask.compute` always makes."""
+    if result.explanation is None:
+        raise LookupError("the case was analysed without an explanation")
+    return result.explanation
 
 
 def _told(outcome: Outcome[AnalysedCase], explanation: Explanation) -> Outcome[AnalysedCase]:

@@ -12,7 +12,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
-from brain_tumor.segmentation.report import segmentation_section
+from brain_tumor.explanation.analyst import AnalysedCase
+from brain_tumor.explanation.case_report import result_sections
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 from brain_tumor.server.http.replies import FilePart
 from brain_tumor.server.http.validation import Parameter
@@ -60,11 +61,7 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
     ) -> dict[str, Any]:
         """Scheme, volumes and model of the labelmap."""
         result = outcome.result
-        sections: dict[str, Any] = {
-            "segmentation": segmentation_section(result),
-            "warnings": list(result.warnings),
-            "timings_s": dict(result.timings_s),
-        }
+        sections = result_sections(AnalysedCase(result))
         if options.get("uncertainty"):
             if result.uncertainty is None:
                 sections["warnings"].append("this model gives no uncertainty")
