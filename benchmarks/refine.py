@@ -31,6 +31,7 @@ import numpymaxflow
 from brain_tumor.bundles import models_folder
 from brain_tumor.cases.volume import spacing_from_affine
 from brain_tumor.labels import Label, Region, region_mask
+from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.evaluation.data import read_wholes
 from brain_tumor.segmentation.refinement.claims import explore, reachable_box
 from brain_tumor.segmentation.refinement.cubes import AFFINE, cubes_to_correct
@@ -38,7 +39,6 @@ from brain_tumor.segmentation.refinement.evidence import Evidence, gather_eviden
 from brain_tumor.segmentation.refinement.refine import refine
 from brain_tumor.segmentation.refinement.simulation import next_click
 from brain_tumor.segmentation.refinement.strokes import click
-from brain_tumor.segmentation.segmenter import SUBREGION_MODEL
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from skimage.segmentation import random_walker
 from tqdm import tqdm
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--cubes-only", action="store_true", help="no whole cases")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="skimage")
-    segmenter = SubregionSegmenter.load(options.models / SUBREGION_MODEL)
+    segmenter = SubregionSegmenter.load(options.models / ModelName.SEGMENTATION)
     result = {
         "model": segmenter.version.to_json(),
         "fold": options.fold,

@@ -35,8 +35,8 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.preprocessing import bounding_box, foreground_mask
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
+from brain_tumor.model_names import ModelName
 from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
-from brain_tumor.segmentation.segmenter import SUBREGION_MODEL
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from monai.data.utils import dense_patch_slices
 from monai.inferers import sliding_window_inference
@@ -149,7 +149,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     case = a_case()
-    segmenter = SubregionSegmenter.load(models_folder() / SUBREGION_MODEL)
+    segmenter = SubregionSegmenter.load(models_folder() / ModelName.SEGMENTATION)
     stages: list[dict[str, float]] = []
     sys.stderr.write("ours\n")
     ours = timed(lambda: stages.append(dict(segmenter.segment(case).timings_s)), options.repeats)

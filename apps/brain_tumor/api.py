@@ -20,6 +20,7 @@ from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.options import ExplanationOptions
 from brain_tumor.explanation.page.page import write_page
 from brain_tumor.explanation.type_reader import load_type_reader
+from brain_tumor.model_names import ModelName
 from brain_tumor.phantoms.samples import write_samples
 from brain_tumor.segmentation import segmenter as _segmenter
 from brain_tumor.segmentation.result import Segmenter
@@ -71,7 +72,7 @@ def load_analyst(models: Path | None = None, *, segmenter: Segmenter | None = No
         ModelError: If a bundle is missing or damaged.
     """
     folder = models or models_folder()
-    reader = load_type_reader(folder / "classification", folder / "concepts")
+    reader = load_type_reader(folder / ModelName.CLASSIFICATION, folder / ModelName.CONCEPTS)
     return Analyst(segmenter or load_segmenter(folder), lambda: reader)
 
 

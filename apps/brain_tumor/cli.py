@@ -29,11 +29,11 @@ from brain_tumor.case_commands import (
     unpacked,
 )
 from brain_tumor.errors import InputError, TumorLensError
+from brain_tumor.model_names import TRAINABLE, ModelName
 
 if TYPE_CHECKING:
     from brain_tumor.explanation.options import ExplanationOptions
 
-TRAINABLE = ("segmentation", "whole_head", "tumor_core", "classification", "concepts")
 CROSS_ENTROPIES = ("labels", "regions")
 HEAT_METHODS = (
     "gradcam++",
@@ -406,20 +406,22 @@ def _explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
 def _train(arguments: argparse.Namespace) -> None:
     logging.getLogger("brain_tumor").setLevel(logging.INFO)
     fold = parse_fold(arguments.fold)
-    if arguments.model != "classification" and (arguments.seed is not None or arguments.without):
+    if arguments.model != ModelName.CLASSIFICATION and (
+        arguments.seed is not None or arguments.without
+    ):
         raise InputError(f"--seed and --without are for classification, not {arguments.model}")
-    if arguments.model == "concepts" and arguments.steps is not None:
+    if arguments.model == ModelName.CONCEPTS and arguments.steps is not None:
         raise InputError("--steps is not for concepts; its plan is fixed", remedy="Leave it out.")
-    if arguments.model != "segmentation" and arguments.cross_entropy:
+    if arguments.model != ModelName.SEGMENTATION and arguments.cross_entropy:
         raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
-    if arguments.model not in ("segmentation", "whole_head"):
+    if arguments.model not in (ModelName.SEGMENTATION, ModelName.WHOLE_HEAD):
         if arguments.continue_from:
             raise InputError(f"--continue-from is for segmentation, not {arguments.model}")
         if arguments.threads is not None:
             raise InputError(f"--threads is for segmentation, not {arguments.model}")
     if arguments.threads is not None and arguments.threads < 1:
         raise InputError(f"--threads is {arguments.threads}; expected 1 or more")
-    if arguments.model == "segmentation":
+    if arguments.model == ModelName.SEGMENTATION:
         from brain_tumor.segmentation.subregions.losses import CrossEntropy
         from brain_tumor.segmentation.training.subregions.command import train_segmentation
 
@@ -432,7 +434,7 @@ def _train(arguments: argparse.Namespace) -> None:
             continue_from=arguments.continue_from,
             threads=arguments.threads or 1,
         )
-    elif arguments.model == "whole_head":
+    elif arguments.model == ModelName.WHOLE_HEAD:
         from brain_tumor.segmentation.training.whole_head.command import train_whole_head
 
         train_whole_head(
@@ -443,7 +445,7 @@ def _train(arguments: argparse.Namespace) -> None:
             continue_from=arguments.continue_from,
             threads=arguments.threads or 1,
         )
-    elif arguments.model == "classification":
+    elif arguments.model == ModelName.CLASSIFICATION:
         from brain_tumor.classification.training.run import train_classification
         from brain_tumor.explanation.training.references import write_references
 
@@ -457,7 +459,7 @@ def _train(arguments: argparse.Namespace) -> None:
         )
         if fold is None:
             write_references(arguments.output, written)
-    elif arguments.model == "concepts":
+    elif arguments.model == ModelName.CONCEPTS:
         from brain_tumor.concepts.training.export import train_concepts
 
         train_concepts(arguments.output, fold=fold)
@@ -472,14 +474,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     models = arguments.models or models_folder()
     fold = None if arguments.fold is None else parse_fold(arguments.fold)
-    if arguments.model == "segmentation":
+    if arguments.model == ModelName.SEGMENTATION:
         from brain_tumor.segmentation.evaluation.evaluation import evaluate_bundle, held_out_fold
 
         bundle = models / arguments.model
         if arguments.fold is None:
             fold = held_out_fold(bundle)
         evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
-    elif arguments.model == "whole_head":
+    elif arguments.model == ModelName.WHOLE_HEAD:
         from brain_tumor.segmentation.evaluation.heads import evaluate_bundles
 
         runs = arguments.runs or models
@@ -490,7 +492,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             arguments.output,
             fold=fold,
         )
-    elif arguments.model == "classification":
+    elif arguments.model == ModelName.CLASSIFICATION:
         from brain_tumor.classification.evaluation import evaluation
 
         cores = [models / "tumor_core"]
@@ -507,7 +509,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             evaluation.evaluate_bundle(
                 bundle, arguments.data, arguments.output, fold=fold, cores=cores
             )
-    elif arguments.model == "concepts":
+    elif arguments.model == ModelName.CONCEPTS:
         from brain_tumor.concepts.evaluation import evaluate_run as evaluate_concepts
 
         if arguments.runs is None:

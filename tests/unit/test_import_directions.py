@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "apps" / "brain_tumor"
 LAYERS = (
     {"errors"},
     {"labels"},
+    {"model_names"},
     {"bundles"},
     {"cases"},
     {"phantoms"},

@@ -9,12 +9,10 @@ from brain_tumor.bundles import ModelVersion, combined_version
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import ModelError
+from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
-
-SUBREGION_MODEL = "segmentation"
-CORE_MODEL = "tumor_core"
 
 
 class ChoosingSegmenter:
@@ -32,7 +30,8 @@ class ChoosingSegmenter:
     @property
     def version(self) -> ModelVersion:
         """Both models as one: changes when either changes."""
-        return combined_version(SUBREGION_MODEL, (self._subregions.version, self._core.version))
+        versions = (self._subregions.version, self._core.version)
+        return combined_version(ModelName.SEGMENTATION.value, versions)
 
     def segment(self, case: Case, *, mirrored: bool = False) -> SegmentationResult:
         """Outline the tumour with the model that fits the case's sequences."""
@@ -58,6 +57,6 @@ def load_segmenter(models: Path) -> Segmenter:
     if not models.is_dir():
         raise ModelError(f"models folder '{models.name}' does not exist")
     return ChoosingSegmenter(
-        SubregionSegmenter.load(models / SUBREGION_MODEL),
-        TumorCoreSegmenter.load(models / CORE_MODEL),
+        SubregionSegmenter.load(models / ModelName.SEGMENTATION),
+        TumorCoreSegmenter.load(models / ModelName.TUMOR_CORE),
     )

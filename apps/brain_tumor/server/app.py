@@ -28,13 +28,13 @@ from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import label_names
 from brain_tumor.learning.registry.registry import ModelRegistry
+from brain_tumor.model_names import CORRECTABLE
 from brain_tumor.segmentation.remembering import RememberingSegmenter
 from brain_tumor.segmentation.result import Segmenter
 from brain_tumor.server.datastore.label_check import accept_image, accept_label
 from brain_tumor.server.datastore.sessions import StudySessions
 from brain_tumor.server.datastore.store import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
 from brain_tumor.server.http.replies import FilePart
-from brain_tumor.server.learning.requests import TRAINABLE
 from brain_tumor.server.learning.scorer import CaseScorer
 from brain_tumor.server.learning.services import LearningServices
 from brain_tumor.server.learning.strategies import (
@@ -172,7 +172,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
                 lambda: self.learning.jobs,
                 lambda *given: self.learning.trainings.train(*given),
             )
-            for name in TRAINABLE
+            for name in CORRECTABLE
         }
 
     def init_batch_infer(self) -> None:

@@ -9,11 +9,9 @@ from brain_tumor.errors import NotFoundError
 from brain_tumor.explanation.type_reader import TypeReader, load_type_reader
 from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.learning.registry.reloading import FindBundle, ReloadingModel
+from brain_tumor.model_names import ModelName
 
 logger = logging.getLogger(__name__)
-
-CLASSIFIER_MODEL = "classification"
-SYMPTOM_MODEL = "concepts"
 
 
 def active_type_reader(registry: ModelRegistry) -> Callable[[], TypeReader] | None:
@@ -24,7 +22,7 @@ def active_type_reader(registry: ModelRegistry) -> Callable[[], TypeReader] | No
     Raises:
         ModelError: If its bundle is damaged.
     """
-    names: tuple[str, ...] = (CLASSIFIER_MODEL, SYMPTOM_MODEL)
+    names: tuple[str, ...] = (ModelName.CLASSIFICATION, ModelName.CONCEPTS)
 
     def load(find: FindBundle) -> TypeReader:
         return load_type_reader(*(find(name) for name in names))
@@ -32,7 +30,7 @@ def active_type_reader(registry: ModelRegistry) -> Callable[[], TypeReader] | No
     try:
         return ReloadingModel(registry, names, load).current
     except NotFoundError:
-        names = (CLASSIFIER_MODEL,)
+        names = (ModelName.CLASSIFICATION,)
     try:
         return ReloadingModel(registry, names, load).current
     except NotFoundError:

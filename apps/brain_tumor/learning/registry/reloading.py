@@ -13,8 +13,9 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.errors import ModelError, NotFoundError, TumorLensError
 from brain_tumor.learning.registry.registry import ModelRegistry
+from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
-from brain_tumor.segmentation.segmenter import CORE_MODEL, SUBREGION_MODEL, ChoosingSegmenter
+from brain_tumor.segmentation.segmenter import ChoosingSegmenter
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
@@ -119,11 +120,13 @@ def active_segmenter(registry: ModelRegistry) -> SwitchingSegmenter:
 
     def load(find: FindBundle) -> Segmenter:
         return ChoosingSegmenter(
-            SubregionSegmenter.load(find(SUBREGION_MODEL)),
-            TumorCoreSegmenter.load(find(CORE_MODEL)),
+            SubregionSegmenter.load(find(ModelName.SEGMENTATION)),
+            TumorCoreSegmenter.load(find(ModelName.TUMOR_CORE)),
         )
 
     try:
-        return SwitchingSegmenter(ReloadingModel(registry, (SUBREGION_MODEL, CORE_MODEL), load))
+        return SwitchingSegmenter(
+            ReloadingModel(registry, (ModelName.SEGMENTATION, ModelName.TUMOR_CORE), load)
+        )
     except NotFoundError as error:
         raise ModelError(f"the models folder lacks a model: {error.message}") from error

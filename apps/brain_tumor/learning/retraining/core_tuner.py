@@ -27,6 +27,7 @@ from brain_tumor.learning.retraining.tuner import (
     split_codes,
     write_example,
 )
+from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.data.cheng_slices import to_canvas
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.metrics.overlap import dice
@@ -60,7 +61,7 @@ class CoreTuner:
         parent: Bundle to start from; it is the teacher, too.
     """
 
-    name = "tumor_core"
+    name = ModelName.TUMOR_CORE.value
     learns_from = "masks"
     rules = MASK_RULES
     learnt_share = LEARNT_SHARE

@@ -33,7 +33,6 @@ from brain_tumor.learning.retraining.core_tuner import CoreTuner
 from brain_tumor.learning.retraining.job_ending import confirmed_cases, finish_switched, keep, stop
 from brain_tumor.learning.retraining.job_folder import (
     BUSY_CODE,
-    TYPED_MODEL,
     Correction,
     JobFolder,
     JobStatus,
@@ -53,13 +52,14 @@ from brain_tumor.learning.retraining.segmentation_tuner import SegmentationTuner
 from brain_tumor.learning.retraining.tuner import Examples, FineTuner, Scorer
 from brain_tumor.learning.retraining.type_tuner import TypeTuner
 from brain_tumor.learning.retraining.version_scores import score_versions
+from brain_tumor.model_names import CORRECTABLE, ModelName
 
 logger = logging.getLogger(__name__)
 
 TUNERS: Mapping[str, Callable[[Path], FineTuner]] = {
-    "segmentation": SegmentationTuner,
-    "tumor_core": CoreTuner,
-    TYPED_MODEL: TypeTuner,
+    ModelName.SEGMENTATION: SegmentationTuner,
+    ModelName.TUMOR_CORE: CoreTuner,
+    ModelName.CLASSIFICATION: TypeTuner,
 }
 """Models that learn from corrections, by bundle name."""
 
@@ -108,7 +108,9 @@ def run_job(path: Path) -> JobStatus:
 def _work(job: JobFolder, request: TrainingRequest) -> None:
     registry = ModelRegistry(Path(request.shipped), Path(request.store))
     if request.model not in TUNERS:
-        raise InputError(f"'{request.model}' cannot be retrained; expected one of {sorted(TUNERS)}")
+        raise InputError(
+            f"'{request.model}' cannot be retrained; expected one of {sorted(CORRECTABLE)}"
+        )
     if finish_switched(registry, job, request):
         return
     parent = (

@@ -20,14 +20,12 @@ from brain_tumor.learning.ledger.database import LEDGER_ENV, LEDGER_FILE, Ledger
 from brain_tumor.learning.ledger.ledger import Ledger
 from brain_tumor.learning.registry.registry import ModelRegistry, VersionRecord, VersionState
 from brain_tumor.learning.retraining.job_folder import (
-    TYPED_MODEL,
     JobFolder,
     JobStatus,
     TrainingRequest,
     update,
 )
-
-SYMPTOM_MODEL = "concepts"
+from brain_tumor.model_names import ModelName
 
 
 def stop(job: JobFolder, message: str = "stopped") -> None:
@@ -88,7 +86,7 @@ def _finish(
         except TumorLensError as error:
             update(job, f"the promotion is not in the ledger: {error.message}")
     message = f"{name} {version} {verdict}: {reason}"
-    if promoted and name == TYPED_MODEL:
+    if promoted and name == ModelName.CLASSIFICATION:
         message += symptoms_switched_off(registry)
     done = JobStatus.DONE
     update(job, message, status=done, stage="", promoted=promoted, ended=time.time())
@@ -100,10 +98,10 @@ def symptoms_switched_off(registry: ModelRegistry) -> str:
     The reader was trained on one embedding and says so by its checksum; the server leaves it out
     beside any other (`load_type_reader`). A retraining keeps the embedding.
     """
-    if SYMPTOM_MODEL not in registry.names():
+    if ModelName.CONCEPTS not in registry.names():
         return ""
-    made_for = read_bundle(registry.active(SYMPTOM_MODEL)).metadata.get(MADE_FOR)
-    if made_for == embedding_sha256(read_bundle(registry.active(TYPED_MODEL))):
+    made_for = read_bundle(registry.active(ModelName.CONCEPTS)).metadata.get(MADE_FOR)
+    if made_for == embedding_sha256(read_bundle(registry.active(ModelName.CLASSIFICATION))):
         return ""
     return (
         "; visual symptoms are switched off, because their reader was made for another classifier "

@@ -31,8 +31,6 @@ from brain_tumor.errors import StorageError
 MAX_DETAILS = 20
 BUSY_CODE = 75
 """A worker ends with it when another process works on its job already."""
-TYPED_MODEL = "classification"
-"""The model that learns from types; all others learn from masks."""
 
 
 class JobStatus(StrEnum):

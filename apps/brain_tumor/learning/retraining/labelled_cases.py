@@ -32,8 +32,9 @@ from brain_tumor.labels import Label, LabelArray, TumorType
 from brain_tumor.learning.gate.promotion import Source
 from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.learning.registry.reloading import active_segmenter
-from brain_tumor.learning.retraining.job_folder import TYPED_MODEL, Correction, TrainingRequest
+from brain_tumor.learning.retraining.job_folder import Correction, TrainingRequest
 from brain_tumor.learning.retraining.tuner import Truth
+from brain_tumor.model_names import ModelName
 from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
 from brain_tumor.segmentation.data.brats import native_case
 from brain_tumor.segmentation.data.cheng_slices import (
@@ -116,10 +117,14 @@ def base_cases(request: TrainingRequest) -> list[LabelledCase]:
         return list(_phantoms(request))
     folder = Path(request.replay)
     found = [*_brats_cases(folder), *_studies_cases(folder, CorrectedVolumes(request))]
-    if request.model == TYPED_MODEL:
+    if request.model == ModelName.CLASSIFICATION:
         found = [*(one for one in found if one.groups), *_picture_cases(folder)]
     if not found:
-        what = f"{PICTURES_FILE} or {TYPES_FILE}, or " if request.model == TYPED_MODEL else ""
+        what = (
+            f"{PICTURES_FILE} or {TYPES_FILE}, or "
+            if request.model == ModelName.CLASSIFICATION
+            else ""
+        )
         raise InputError(
             f"replay folder '{folder.name}' holds no labelled case beside corrected ones; "
             f"expected {what}"

@@ -27,6 +27,7 @@ from brain_tumor.learning.retraining.tuner import (
     weighted_dice_cross_entropy,
     write_example,
 )
+from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
@@ -54,7 +55,7 @@ class SegmentationTuner:
         crop: Shape of the crops, multiples of 16.
     """
 
-    name = "segmentation"
+    name = ModelName.SEGMENTATION.value
     learns_from = "masks"
     rules = MASK_RULES
     learnt_share = 1.0

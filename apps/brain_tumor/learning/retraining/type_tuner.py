@@ -58,6 +58,7 @@ from brain_tumor.learning.retraining.tuner import (
     distillation,
     write_arrays,
 )
+from brain_tumor.model_names import ModelName
 
 LEARNT_PARTS = ("measure", "deep_head", "measured_head", "fuse")
 """Everything after the embedding. The embedding stays, and with it the outlier model's meaning."""
@@ -119,7 +120,7 @@ class TypeTuner:
         parent: Bundle to start from; it is the teacher, too.
     """
 
-    name = "classification"
+    name = ModelName.CLASSIFICATION.value
     learns_from = "tumour types"
     rules = GateRules(patient_margin=PATIENT_MARGIN, least_current=LEAST_CURRENT)
     learnt_share = 1.0

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from brain_tumor.bundles import models_folder
+from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.evaluation.data import CUBE_SPACING_MM
 from brain_tumor.segmentation.refinement.claims import ClaimWeights, explore, reachable_box, terms
 from brain_tumor.segmentation.refinement.cubes import (
@@ -37,7 +38,6 @@ from brain_tumor.segmentation.refinement.cubes import (
 from brain_tumor.segmentation.refinement.refine import refine
 from brain_tumor.segmentation.refinement.simulation import next_click
 from brain_tumor.segmentation.refinement.strokes import Stroke, click
-from brain_tumor.segmentation.segmenter import SUBREGION_MODEL
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 
 FIT_SUBSETS = (*SUBSETS, (T1C,), (T2, FLAIR))
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, default=models_folder())
     parser.add_argument("--fold", type=int, default=1)
     options = parser.parse_args(arguments)
-    segmenter = SubregionSegmenter.load(options.models / SUBREGION_MODEL)
+    segmenter = SubregionSegmenter.load(options.models / ModelName.SEGMENTATION)
     cubes = cubes_to_correct(segmenter, options.data, options.fold, FIT_SUBSETS)
     weights = fit_weights(tqdm(cubes, desc="clicks", unit="cube", file=sys.stderr))
     sys.stdout.write(json.dumps(asdict(weights), indent=1) + "\n")

@@ -10,8 +10,9 @@ from typing import Any
 
 from brain_tumor.errors import InputError
 from brain_tumor.learning.registry.registry import ModelRegistry
-from brain_tumor.learning.retraining.job_folder import TYPED_MODEL, JobStatus, TrainingRequest
+from brain_tumor.learning.retraining.job_folder import JobStatus, TrainingRequest
 from brain_tumor.learning.triggers import TRIGGER_ENV, Trigger, is_due, last_turn, parse_policy
+from brain_tumor.model_names import CORRECTABLE
 from brain_tumor.server.datastore.store import StudyDatastore
 from brain_tumor.server.learning.jobs import TrainingJobs
 from brain_tumor.server.learning.sources import CorrectionSources
@@ -19,7 +20,6 @@ from brain_tumor.server.learning.trainers import check_training_options
 
 logger = logging.getLogger(__name__)
 
-TRAINABLE = ("segmentation", "tumor_core", TYPED_MODEL)
 REPLAY_ENV = "TUMORLENS_REPLAY"
 
 
@@ -103,7 +103,7 @@ class TrainingRequests:
         known = self._registry.names()
         turn = last_turn(self._policy, now)
         made = self._sources.made_until(turn)
-        for model in (name for name in TRAINABLE if name in known):
+        for model in (name for name in CORRECTABLE if name in known):
             found = self.jobs.newest_of(model)
             last = datetime.fromtimestamp(found[1].started).astimezone() if found else None
             done = self.jobs.newest_of(model, JobStatus.DONE)

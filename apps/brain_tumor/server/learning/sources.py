@@ -14,7 +14,8 @@ from brain_tumor.learning.ledger.ledger import (
     corrected_masks,
     corrected_types,
 )
-from brain_tumor.learning.retraining.job_folder import TYPED_MODEL, Correction
+from brain_tumor.learning.retraining.job_folder import Correction
+from brain_tumor.model_names import ModelName
 from brain_tumor.server.datastore.history import HISTORY_FOLDER, LabelEvent, LabelVersion
 from brain_tumor.server.datastore.store import StudyDatastore
 
@@ -46,7 +47,7 @@ class CorrectionSources:
             Corrections, and which cases are left out for what reason. Cases that are no longer in
             the studies folder are not named.
         """
-        return self._types() if model == TYPED_MODEL else self._masks()
+        return self._types() if model == ModelName.CLASSIFICATION else self._masks()
 
     def made_until(self, moment: datetime) -> set[int]:
         """Numbers of the corrections that were made up to a moment."""

@@ -10,7 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor.errors import InputError
-from brain_tumor.learning.retraining.job_folder import TYPED_MODEL
+from brain_tumor.model_names import ModelName
 from brain_tumor.server.http.validation import Parameter, check_params
 from brain_tumor.server.learning.jobs import TrainingJobs
 
@@ -23,7 +23,7 @@ OPTIONS: Mapping[str, Parameter] = {
 """What a training may be told: passes, steps a pass (0: one per correction), rate, and whether a
 candidate that passes the gate becomes active at once."""
 
-RATES: Mapping[str, float] = {TYPED_MODEL: 1e-3, "tumor_core": 1e-4}
+RATES: Mapping[str, float] = {ModelName.CLASSIFICATION: 1e-3, ModelName.TUMOR_CORE: 1e-4}
 """Rates of models that take another one: a few small layers learn faster than a whole network, and
 a pretrained encoder forgets at 3e-4."""
 

@@ -18,7 +18,7 @@ from brain_tumor.learning.ledger.ledger import (
     ReviewState,
     Submission,
 )
-from brain_tumor.learning.retraining.job_folder import TYPED_MODEL
+from brain_tumor.model_names import ModelName
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import json_reply
 from brain_tumor.server.http.validation import Parameter, check_object, check_params
@@ -162,7 +162,7 @@ def _proposed_by(app: App, checked: dict[str, Any]) -> dict[str, str] | None:
         return {key: str(model.get(key, ""))[:64] for key in ("name", "version", "sha256")}
     for row in app.learning.ledger.results.search(case_id=checked["image"], limit=RESULTS_ASKED):
         is_named = model in (row["model"], f"{row['model']} {row['model_version']}")
-        is_meant = model in (None, "", row["task"]) and row["model"] == TYPED_MODEL
+        is_meant = model in (None, "", row["task"]) and row["model"] == ModelName.CLASSIFICATION
         if row["case"] == checked["image"] and (is_named or is_meant):
             return {
                 "name": row["model"],

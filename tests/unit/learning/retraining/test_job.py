@@ -13,6 +13,7 @@ from brain_tumor.learning.retraining import job as training_job
 from brain_tumor.learning.retraining import job_ending
 from brain_tumor.learning.retraining.job import run_job
 from brain_tumor.learning.retraining.job_folder import JobStatus
+from brain_tumor.model_names import CORRECTABLE
 from torch import nn
 
 from tests.helpers.learning import write_job
@@ -68,6 +69,11 @@ def a_job(folder, **more):
 
 def registry_of(folder):
     return ModelRegistry(folder / "models", folder / "store")
+
+
+def test_what_learns_from_corrections_has_a_tuner_of_its_name():
+    assert sorted(training_job.TUNERS) == sorted(CORRECTABLE)
+    assert [tuner.name for tuner in training_job.TUNERS.values()] == list(training_job.TUNERS)
 
 
 def test_the_stub_is_promoted_if_nothing_happens(tmp_path, use_tuner):
