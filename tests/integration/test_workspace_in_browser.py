@@ -113,7 +113,8 @@ def submit(page):
     page.click("[data-tab=Correct]")
     page.click("[data-act=submit]")
     page.click("dialog[open] button.primary")
-    page.wait_for_selector("main[data-submitted]")
+    page.wait_for_selector("main[data-submitted], #status.problem")
+    assert page.locator("#status.problem").count() == 0, page.inner_text("#status")
     return int(page.get_attribute("main", "data-submitted"))
 
 

@@ -62,6 +62,7 @@ export async function during(what, work) {
 
 /** A message as a sentence: begun with a capital, ended with a stop. */
 function sentence(/** @type {string} */ text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  const isName = /^\S*[._\d]/.test(text); // a file or a sequence keeps its spelling
+  const begun = isName ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return !begun || /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

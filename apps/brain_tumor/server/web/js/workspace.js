@@ -298,6 +298,7 @@ export class Workspace {
       text_open: this.textOpen,
       base_version: this.version,
       force,
+      numbering: "tumorlens", // a lone value 4 would mean something else to BraTS
     };
     const label = await this.viewer.labelmapFile();
     const done = await during(t("Submitting {case}", { case: this.id }), async () => {
