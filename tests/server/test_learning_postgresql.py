@@ -28,8 +28,10 @@ def submit(client, folder, image="FULL", **params):
 def test_a_round_of_corrections_is_there_after_a_restart(
     ledger_url, studies, app, client, tmp_path
 ):
-    told = json.dumps({"patient": "Kim\0 7"})
-    client.put("/datastore/image/info?image=FULL", data={"info": told})
+    nul = json.dumps({"patient": "Kim\0 7"})  # PostgreSQL cannot store it
+    refusal(client.put("/datastore/image/info?image=FULL", data={"info": nul}), 400, "bad_input")
+    told = json.dumps({"patient": "Kim 7"})
+    assert client.put("/datastore/image/info?image=FULL", data={"info": told}).status_code == 200
     assert client.post("/infer/segmentation?image=FULL").status_code == 200
     body = {"image": "FULL", "client_id": "anna", "minutes": 30}
     assert client.post("/cases/reserve", json=body).json()["reserved_by"] == "anna"
