@@ -7,7 +7,7 @@ skull, thick slices and health as well. Both are asked; `JointRule` says what ea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +42,23 @@ SMALLEST = 1e-4
 class JointRule:
     """How much the whole-head network counts; part of its bundle's metadata.
 
+    The defaults: in stripped brains the 3-D network outlines as well alone, and the other one is
+    asked so that what only one of them sees is not sure enough to stay.
+
     Attributes:
         stripped: Weight of its whole tumour where the skull is gone; the rest is the 3-D network's.
         with_skull: The same where skull and scalp are in the images.
         parts_stripped: Weight of its division of the tumour into parts, skull gone.
         parts_with_skull: The same, with skull.
+        thin_slab_mm: Slices that span less are read by the whole-head network alone: the 3-D
+            network has learnt whole brains.
     """
 
-    stripped: float = 0.5
+    stripped: float = 0.3
     with_skull: float = 1.0
-    parts_stripped: float = 0.5
+    parts_stripped: float = 0.0
     parts_with_skull: float = 0.5
+    thin_slab_mm: float = 30.0
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> JointRule:
@@ -87,8 +93,7 @@ def joint_probabilities(
     shape = (probabilities.shape[1], probabilities.shape[2], probabilities.shape[3])
     theirs = interpolate(reading.regions, reading.affine, working.affine, shape)
     ours = region_probabilities(probabilities[None])[0]
-    whole = rule.with_skull if reading.with_skull else rule.stripped
-    parts = rule.parts_with_skull if reading.with_skull else rule.parts_stripped
+    whole, parts = _weights(reading, rule)
     tumour = torch.lerp(ours[0], theirs[0], whole)
     core = torch.lerp(_given(ours[1], ours[0]), _given(theirs[1], theirs[0]), parts)
     enhancing = torch.lerp(_given(ours[2], ours[1]), _given(theirs[2], theirs[1]), parts)
@@ -145,13 +150,22 @@ class JointSegmenter:
         """
         timer = StageTimer()
         prediction, reading = self._predict(case, timer, mirrored=mirrored)
-        return self._subregions.finish(
+        result = self._subregions.finish(
             case,
             prediction,
             timer,
             presence=self._judge(case, prediction, reading),
             helpers=(self._heads.version,),
         )
+        return replace(result, reason=f"{result.reason} {self._role(reading)}".strip())
+
+    def _role(self, reading: HeadReading) -> str:
+        """What the whole-head network was asked for, in words; empty if both count alike."""
+        if reading.extent_mm < self._rule.thin_slab_mm:
+            return "It is a thin slab, read slice by slice by the whole-head model."
+        if reading.with_skull:
+            return "Skull and scalp are in the images, so the whole-head model outlines the tumour."
+        return ""
 
     def tumour_probability(self, case: Case) -> ScalarArray:
         """Probability of any tumour on the grid of a case, before anything is cleaned up."""
@@ -186,6 +200,15 @@ class JointSegmenter:
         tumour = 1.0 - prediction.probabilities[int(Label.BACKGROUND)].numpy()
         voxel_ml = float(abs(np.linalg.det(prediction.case.affine[:3, :3]))) / 1000.0
         return Presence(self._presence.probability(tumour, voxel_ml), threshold)
+
+
+def _weights(reading: HeadReading, rule: JointRule) -> tuple[float, float]:
+    """What the whole-head network counts for the whole tumour and for its parts."""
+    if reading.extent_mm < rule.thin_slab_mm:
+        return 1.0, 1.0
+    if reading.with_skull:
+        return rule.with_skull, rule.parts_with_skull
+    return rule.stripped, rule.parts_stripped
 
 
 def _given(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:

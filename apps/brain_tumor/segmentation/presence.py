@@ -19,6 +19,7 @@ from brain_tumor.errors import ModelError
 
 SUREST_ML = 0.5
 SURE_PROBABILITY = 0.9
+"""A tumour that is less likely is outlined with a warning."""
 LOWEST_PROBABILITY = 1e-4
 SMALLEST_ML = 0.05
 
@@ -36,11 +37,6 @@ class Presence:
     probability: float | None
     threshold: float
     reason: str = ""
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether a tumour is outlined, and it is not nearly sure that there is one."""
-        return self.is_found and (self.probability or 0.0) < SURE_PROBABILITY
 
     @property
     def is_found(self) -> bool:

@@ -10,8 +10,8 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import ModelError
 from brain_tumor.model_names import ModelName
+from brain_tumor.segmentation.joint import JointSegmenter
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
-from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
 
 
@@ -49,7 +49,7 @@ def load_segmenter(models: Path) -> Segmenter:
     """The segmenter of a models folder.
 
     Args:
-        models: Folder with the bundles `segmentation` and `tumor_core`.
+        models: Folder with the bundles `segmentation`, `whole_head` and `tumor_core`.
 
     Raises:
         ModelError: If a bundle is missing or damaged.
@@ -57,6 +57,6 @@ def load_segmenter(models: Path) -> Segmenter:
     if not models.is_dir():
         raise ModelError(f"models folder '{models.name}' does not exist")
     return ChoosingSegmenter(
-        SubregionSegmenter.load(models / ModelName.SEGMENTATION),
+        JointSegmenter.load(models / ModelName.SEGMENTATION, models / ModelName.WHOLE_HEAD),
         TumorCoreSegmenter.load(models / ModelName.TUMOR_CORE),
     )

@@ -269,6 +269,7 @@ KOREAN: dict[str, str] = {
     "Models: {names}": "모델: {names}",
     "Wording: {name}": "문장 생성: {name}",
     "Sequences: {names}": "시퀀스: {names}",
+    "Probability that there is a tumour: {share}": "종양이 있을 확률: {share}",
     "missing: {names}": "없음: {names}",
     # Correction.
     "Unsent changes.": "제출하지 않은 변경이 있습니다.",

@@ -141,8 +141,22 @@ REPLIES: dict[str, str] = {
     "No tumour was found; the probability that there is one is {share}": (
         "종양이 발견되지 않았습니다. 종양이 있을 확률은 {share}입니다"
     ),
+    "Nothing is sure enough to be outlined, although the probability that there is a tumour is "
+    "{share}; look at the whole scan": (
+        "표시할 만큼 확실한 곳은 없지만 종양이 있을 확률은 {share}입니다. 전체 영상을 살펴보십시오"
+    ),
     "Whether there is a tumour at all is doubtful (probability {share}); look at the whole scan": (
-        "종양이 있는지 자체가 불확실합니다(확률 {share}). 영상 전체를 확인하십시오"
+        "종양이 있는지부터 의심스럽습니다(확률 {share}). 전체 영상을 살펴보십시오"
+    ),
+    "From t1 alone a tumour cannot be told from other tissue, so nothing is outlined; add flair, "
+    "t1c or t2": (
+        "t1만으로는 종양을 다른 조직과 구별할 수 없어 아무것도 표시하지 않습니다. flair, t1c 또는 "
+        "t2를 추가하십시오"
+    ),
+    "From {sequences} of a head with skull a tumour cannot be told from other tissue, so nothing "
+    "is outlined; add flair or t1c": (
+        "두개골이 있는 머리의 {sequences}(으)로는 종양을 다른 조직과 구별할 수 없어 아무것도 "
+        "표시하지 않습니다. flair 또는 t1c를 추가하십시오"
     ),
     "The tumour found is smaller than {ml} mL; check it": (
         "발견된 종양이 {ml} mL보다 작습니다. 확인하십시오"

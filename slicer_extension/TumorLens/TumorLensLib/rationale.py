@@ -320,6 +320,13 @@ def volumes_html(volumes_ml: dict[str, float], t: Translator, theme: Theme, note
     return f"<table><tr>{cells}</tr></table>" + (_faint(escape(note), theme) if note else "")
 
 
+def presence_text(analysis: Analysis | None, t: Translator) -> str:
+    """How likely it is that there is a tumour at all; empty if the server does not tell."""
+    if analysis is None or analysis.presence is None:
+        return ""
+    return t("Probability that there is a tumour: {share}", share=f"{analysis.presence:.0%}")
+
+
 def comparison_html(comparison: Comparison, t: Translator, theme: Theme) -> str:
     """Before and after of every class and region."""
     if not comparison.changed_voxels:

@@ -149,6 +149,7 @@ class Analysis:
     similar_cases: tuple[Mapping[str, Any], ...]
     symptoms: tuple[Symptom, ...]
     uncertainty_scale: float
+    presence: float | None
 
     def evidence_by_id(self, identity: str) -> Evidence | None:
         """Evidence that a sentence names."""
@@ -217,6 +218,7 @@ def parse_reply(params: Mapping[str, Any]) -> Analysis:
             for item in _mappings(params, "symptoms")
         ),
         uncertainty_scale=_number(_mapping(params, "uncertainty"), "scale") or 1.0,
+        presence=_number(_mapping(_mapping(params, "segmentation"), "presence"), "probability"),
     )
 
 

@@ -148,7 +148,10 @@ class SeePanel(Panel):
         shown = label if label is not None else self.session.proposal
         volumes = workspace.volumes_ml(shown)
         self.ui.volumesLabel.text = rationale.volumes_html(
-            volumes, self.controller.t, self.controller.theme
+            volumes,
+            self.controller.t,
+            self.controller.theme,
+            rationale.presence_text(workspace.analysis, self.controller.t),
         )
 
     def _show_heat_numbers(self, label: Any) -> None:

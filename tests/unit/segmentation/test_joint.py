@@ -11,13 +11,13 @@ from brain_tumor.segmentation.whole_head.reader import HeadReading
 SHAPE = (4, 4, 4)
 
 
-def both(ours, theirs, rule, *, with_skull=False):
+def both(ours, theirs, rule, *, with_skull=False, thickness_mm=10.0):
     """Joint class probabilities in the middle of a grid, both networks being constant."""
     working = WorkingCase(
         np.zeros((4, *SHAPE), np.float32), np.ones(SHAPE, bool), np.eye(4), (True,) * 4
     )
     regions = torch.tensor(theirs).view(3, 1, 1, 1).expand(3, *SHAPE).contiguous()
-    reading = HeadReading(regions, np.eye(4), with_skull, 1.0)
+    reading = HeadReading(regions, np.eye(4), with_skull, thickness_mm)
     probabilities = torch.tensor(ours).view(4, 1, 1, 1).expand(4, *SHAPE).contiguous()
     return joint_probabilities(probabilities, working, reading, rule)[:, 2, 2, 2]
 
@@ -37,6 +37,13 @@ def test_with_skull_the_other_weights_hold():
     joint = both([0.2, 0.3, 0.4, 0.1], [0.6, 0.6, 0.3], rule, with_skull=True)
     # the whole tumour is theirs, its parts are ours: NCR 3/8, ED 4/8, ET 1/8 of 0.6
     assert joint.tolist() == pytest.approx([0.4, 0.225, 0.3, 0.075], abs=1e-5)
+
+
+def test_a_thin_slab_is_read_by_the_whole_head_network_alone():
+    """Four slices of 5 mm span 20 mm: WT, TC and ET are theirs."""
+    rule = JointRule(0.0, 0.0, 0.0, 0.0, thin_slab_mm=30.0)
+    joint = both([0.2, 0.3, 0.4, 0.1], [0.6, 0.5, 0.3], rule, thickness_mm=5.0)
+    assert joint.tolist() == pytest.approx([0.4, 0.2, 0.1, 0.3], abs=1e-5)
 
 
 def test_weights_of_nothing_leave_the_first_network_as_it_is():

@@ -116,6 +116,10 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "영상만 보여 주는 것임).",
         ),
         "volumes": ("Volumes", "부피"),
+        "presence": (
+            "Probability that there is a tumour: {share}.",
+            "종양이 있을 확률: {share}.",
+        ),
         "region": ("Region", "영역"),
         "volume": ("Volume", "부피"),
         "type": ("Tumour type", "종양 유형"),

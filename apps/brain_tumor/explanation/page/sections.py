@@ -101,15 +101,20 @@ def _box(title: str, lines: list[str], kind: str, more: str | None = None) -> Ma
 
 
 def volumes(view: ReportView, texts: Texts) -> Markup | None:
-    """Volume of each region."""
-    found = mapping(view.section("segmentation").get("volumes_ml"))
+    """Volume of each region, and how likely it is that there is a tumour at all."""
+    segmentation = view.section("segmentation")
+    found = mapping(segmentation.get("volumes_ml"))
     if not found:
         return None
+    presence = finite(mapping(segmentation.get("presence")).get("probability"))
     rows = [(texts.name(name), measured_text(value, "mL")) for name, value in found.items()]
     return element(
         "section",
         element("h2", texts("volumes")),
         _table((texts("region"), texts("volume")), rows, numbers={1}),
+        None
+        if presence is None
+        else element("p", texts("presence", share=percent_text(presence)), class_="quiet"),
     )
 
 

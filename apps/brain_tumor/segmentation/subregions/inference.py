@@ -20,7 +20,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray
 from brain_tumor.labels import Label, LabelArray, LabelScheme
 from brain_tumor.segmentation.hardware import cpu_has_bf16
-from brain_tumor.segmentation.presence import Presence
+from brain_tumor.segmentation.presence import SURE_PROBABILITY, Presence
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
     SegmentationResult,
@@ -309,11 +309,6 @@ def _warnings(
     if presence is not None and presence.reason:
         return (presence.reason,)
     warnings = []
-    if presence is not None and presence.probability is not None and presence.is_doubtful:
-        warnings.append(
-            f"Whether there is a tumour at all is doubtful (probability "
-            f"{presence.probability:.0%}); look at the whole scan."
-        )
     if case.present == (Sequence.T1,):
         warnings.append(
             "Only t1: not even the whole tumour is to be trusted; add t1c, flair or t2."
@@ -327,13 +322,11 @@ def _warnings(
         warnings.append("Neither flair nor t2: the extent of oedema is a guess.")
     spacing = case.spacing_mm
     voxels = int(np.count_nonzero(labelmap))
-    if voxels == 0 and presence is not None and presence.probability is not None:
-        warnings.append(
-            f"No tumour was found; the probability that there is one is {presence.probability:.0%}."
-        )
+    if presence is not None and presence.probability is not None:
+        warnings += _presence_warnings(presence.probability, presence.is_found, voxels)
     elif voxels == 0:
         warnings.append("No tumour was found.")
-    elif voxels * spacing[0] * spacing[1] * spacing[2] / 1000.0 < SMALL_TUMOUR_ML:
+    if 0 < voxels * float(np.prod(spacing)) / 1000.0 < SMALL_TUMOUR_ML:
         warnings.append(f"The tumour found is smaller than {SMALL_TUMOUR_ML:g} mL; check it.")
     if disbelieved_ml:
         warnings.append(
@@ -341,3 +334,19 @@ def _warnings(
             "outlined as necrotic core; check it."
         )
     return tuple(warnings)
+
+
+def _presence_warnings(probability: float, is_found: bool, voxels: int) -> list[str]:
+    if voxels == 0 and not is_found:
+        return [f"No tumour was found; the probability that there is one is {probability:.0%}."]
+    if voxels == 0:
+        return [
+            "Nothing is sure enough to be outlined, although the probability that there is a "
+            f"tumour is {probability:.0%}; look at the whole scan."
+        ]
+    if probability < SURE_PROBABILITY:
+        return [
+            f"Whether there is a tumour at all is doubtful (probability {probability:.0%}); "
+            "look at the whole scan."
+        ]
+    return []

@@ -53,6 +53,11 @@ class HeadReading:
     with_skull: bool
     thickness_mm: float
 
+    @property
+    def extent_mm(self) -> float:
+        """What the slices span together."""
+        return float(self.regions.shape[3]) * self.thickness_mm
+
 
 class WholeHeadReader:
     """Reads heads with or without skull; thread-safe, holds no state.

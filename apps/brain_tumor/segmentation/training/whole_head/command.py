@@ -17,6 +17,8 @@ NEEDED = (
     *("brats20/cubes.npz", "brats20/masks128.npz", "brats20/twins.json"),
 )
 VERSION = "0.1.0"
+CONTINUED_RATE = 1 / 3
+"""Share of the learning rate for weights that have learnt already."""
 
 
 def train_whole_head(
@@ -74,5 +76,8 @@ def _begin_with(path: Path, plan: TrainingPlan) -> tuple[SliceUNet, TrainingPlan
     if done.get("began_with"):
         began = f"{done['began_with']}, then {began}"
     return network, dataclasses.replace(
-        plan, began_with=began, channels=tuple(earlier.metadata["network"]["channels"])
+        plan,
+        began_with=began,
+        learning_rate=plan.learning_rate * CONTINUED_RATE,
+        channels=tuple(earlier.metadata["network"]["channels"]),
     )

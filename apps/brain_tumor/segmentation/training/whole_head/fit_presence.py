@@ -25,12 +25,12 @@ from tqdm import tqdm
 from brain_tumor.bundles import METADATA
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.geometry import case_on_reference_grid
+from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.data.lgg import heads_of_fold
 from brain_tumor.segmentation.evaluation.data import read_wholes
-from brain_tumor.segmentation.evaluation.evaluation import held_out_fold
-from brain_tumor.segmentation.evaluation.heads import SUBSETS
+from brain_tumor.segmentation.evaluation.evaluation import SUBSETS, held_out_fold
 from brain_tumor.segmentation.joint import JointSegmenter
 from brain_tumor.segmentation.presence import PresenceModel, measure_presence
 
@@ -97,15 +97,15 @@ def measure(
             if slab is not None:
                 without.append(measure_presence(tumour[..., slab], voxel_ml))
     for whole in read_wholes(data, fold):
-        if whole.expert:
-            with_tumour.append(measure_presence(*_tumour_map(segmenter, whole.case)))
+        for case in _reduced(whole.case) if whole.expert else ():
+            with_tumour.append(measure_presence(*_tumour_map(segmenter, case)))
     return np.array(with_tumour), np.array(without)
 
 
 def _reduced(case: Case) -> Iterator[Case]:
     yield case
     for sequences in SUBSETS:
-        if set(sequences) < set(case.present):
+        if set(sequences) < set(case.present) and set(sequences) - {Sequence.T1}:
             volumes = {s: case.volumes[s] for s in sequences}
             yield case_on_reference_grid(case.case_id, volumes)
 
@@ -127,11 +127,15 @@ def main() -> None:
     if fold is None:
         raise InputError("the run has held out nobody", remedy="Name a run of one fold.")
     segmenter = JointSegmenter.load(chosen.models / "segmentation", chosen.run / "whole_head")
-    model = fit_presence(*measure(segmenter, chosen.data, fold))
+    with_tumour, without = measure(segmenter, chosen.data, fold)
+    model = fit_presence(with_tumour, without)
     path = chosen.bundle / METADATA
     metadata = json.loads(path.read_text("utf-8"))
     metadata["presence"] = asdict(model)
     path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    rows = [("with", *row) for row in with_tumour] + [("without", *row) for row in without]
+    for truth, surest, volume in rows:
+        sys.stdout.write(f"{truth}\t{surest:.2f}\t{volume:.2f}\n")
     sys.stdout.write(f"{model}\n")
 
 
