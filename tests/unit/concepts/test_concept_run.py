@@ -16,6 +16,7 @@ from brain_tumor.classification.case_slices import Patch
 from brain_tumor.classification.features.feature_table import FEATURE_IDS
 from brain_tumor.classification.features.features import FeatureVector
 from brain_tumor.classification.features.measurement import Measurement
+from brain_tumor.classification.model.calibration import Calibration
 from brain_tumor.classification.model.network import (
     EMBEDDING_PARTS,
     HybridNetwork,
@@ -312,7 +313,9 @@ def test_a_case_is_read_from_all_slices_and_described_by_the_largest(trained):
     head = reader.model.head
     logits = head(torch.from_numpy(np.stack([small.embedding, large.embedding])))
     pooled = (logits.double().log_softmax(dim=1) * torch.tensor([[4.0], [20.0]])).sum(dim=0) / 24
-    expected = reader.model.settings.calibration.probabilities(pooled.numpy())
+    calibration = reader.model.settings.calibration
+    expected = calibration.reported(calibration.probabilities(pooled.numpy()))
+    assert expected.max() == pytest.approx(1 - 1 / (calibration.patients + 2))
     np.testing.assert_allclose(list(found.probabilities.values()), expected, atol=1e-6)
     assert found.disagreement == pytest.approx(1 - found.probabilities["glioma"])
     assert reader.read_case(a_result(())) is None
@@ -490,7 +493,8 @@ def test_one_command_adds_a_class_to_a_bundle_that_the_server_loads(
     assert spot.disagrees
     assert spot.symptoms[-2].present is True  # 9 is beyond a limit that only metastases reach
     assert [word.word for word in spot.symptoms[-1].words] == ["wide", "swelling", "all", "around"]
-    # known symptoms and classes are read as before
+    # known symptoms and classes are read as before; the bound on certainty would hide it
+    monkeypatch.setattr(Calibration, "reported", lambda _, probabilities: probabilities)
     old = ConceptReader.load(trained / "concepts")
     was, now = (r.read(slices.embedding[0], {}) for r in (old, reader))
     scores_now, scores_was = ([s.score for s in reading.symptoms] for reading in (now, was))
