@@ -29,12 +29,11 @@ from brain_tumor.case_commands import (
     unpacked,
 )
 from brain_tumor.errors import InputError, TumorLensError
-from brain_tumor.model_names import TRAINABLE, ModelName
+from brain_tumor.research_commands import add_research_commands
 
 if TYPE_CHECKING:
     from brain_tumor.explanation.options import ExplanationOptions
 
-CROSS_ENTROPIES = ("labels", "regions")
 HEAT_METHODS = (
     "gradcam++",
     "gradcam",
@@ -136,59 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_answer_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
 
-    train = commands.add_parser("train", help="train a model from research data")
-    train.add_argument("model", choices=TRAINABLE)
-    train.add_argument("--data", type=Path, required=True, metavar="DIR")
-    train.add_argument("--output", type=Path, required=True, metavar="DIR")
-    train.add_argument("--fold", default="0", help="fold kept out, 0-4, or 'all'")
-    train.add_argument("--steps", type=int, help="optimiser steps")
-    train.add_argument(
-        "--seed", type=int, help="classification: of weights and sampling; default: the plan's"
-    )
-    train.add_argument(
-        "--cross-entropy",
-        choices=CROSS_ENTROPIES,
-        help="segmentation: what cross-entropy is taken over; default: labels",
-    )
-    train.add_argument(
-        "--continue-from",
-        type=Path,
-        metavar="RUN",
-        help="segmentation: begin with the weights of this finished run, or of the bundle that it "
-        "wrote; --steps counts its too. whole_head: begin with the weights of this bundle",
-    )
-    train.add_argument(
-        "--threads", type=int, help="segmentation, whole_head: CPU threads; default: 1"
-    )
-    train.add_argument(
-        "--without",
-        choices=("boundary",),
-        help="classification: part to leave out of one fold's network, to measure its worth",
-    )
-    train.set_defaults(run=_train)
-
-    evaluate = commands.add_parser("evaluate", help="measure a model by patient")
-    evaluate.add_argument("model", choices=TRAINABLE)
-    evaluate.add_argument("--data", type=Path, required=True, metavar="DIR")
-    evaluate.add_argument("--output", type=Path, required=True, metavar="FILE.json")
-    evaluate.add_argument("--models", type=Path, metavar="DIR")
-    evaluate.add_argument(
-        "--fold", help="fold to measure, 0-4, or 'all'; default: the fold held out in training"
-    )
-    evaluate.add_argument(
-        "--runs",
-        type=Path,
-        metavar="DIR",
-        help="tumor_core, classification, concepts: five-fold run to measure; whole_head: run of "
-        "one fold",
-    )
-    evaluate.add_argument(
-        "--core-runs",
-        type=Path,
-        metavar="DIR",
-        help="classification: five-fold run of tumor_core whose outlines are read as well",
-    )
-    evaluate.set_defaults(run=_evaluate)
+    add_research_commands(commands)
 
     concepts = commands.add_parser("concepts", help="add a class to the reader of visual symptoms")
     _add_concept_actions(concepts)
@@ -403,142 +350,6 @@ def _explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
     return options
 
 
-def _train(arguments: argparse.Namespace) -> None:
-    logging.getLogger("brain_tumor").setLevel(logging.INFO)
-    fold = parse_fold(arguments.fold)
-    if arguments.model != ModelName.CLASSIFICATION and (
-        arguments.seed is not None or arguments.without
-    ):
-        raise InputError(f"--seed and --without are for classification, not {arguments.model}")
-    if arguments.model == ModelName.CONCEPTS and arguments.steps is not None:
-        raise InputError("--steps is not for concepts; its plan is fixed", remedy="Leave it out.")
-    if arguments.model != ModelName.SEGMENTATION and arguments.cross_entropy:
-        raise InputError(f"--cross-entropy is for segmentation, not {arguments.model}")
-    if arguments.model not in (ModelName.SEGMENTATION, ModelName.WHOLE_HEAD):
-        if arguments.continue_from:
-            raise InputError(f"--continue-from is for segmentation, not {arguments.model}")
-        if arguments.threads is not None:
-            raise InputError(f"--threads is for segmentation, not {arguments.model}")
-    if arguments.threads is not None and arguments.threads < 1:
-        raise InputError(f"--threads is {arguments.threads}; expected 1 or more")
-    if arguments.model == ModelName.SEGMENTATION:
-        from brain_tumor.segmentation.subregions.losses import CrossEntropy
-        from brain_tumor.segmentation.training.subregions.command import train_segmentation
-
-        train_segmentation(
-            arguments.data,
-            arguments.output,
-            fold=fold,
-            steps=arguments.steps,
-            cross_entropy=CrossEntropy(arguments.cross_entropy or CrossEntropy.LABELS),
-            continue_from=arguments.continue_from,
-            threads=arguments.threads or 1,
-        )
-    elif arguments.model == ModelName.WHOLE_HEAD:
-        from brain_tumor.segmentation.training.whole_head.command import train_whole_head
-
-        train_whole_head(
-            arguments.data,
-            arguments.output,
-            fold=fold,
-            steps=arguments.steps,
-            continue_from=arguments.continue_from,
-            threads=arguments.threads or 1,
-        )
-    elif arguments.model == ModelName.CLASSIFICATION:
-        from brain_tumor.classification.training.run import train_classification
-        from brain_tumor.explanation.training.references import write_references
-
-        written = train_classification(
-            arguments.data,
-            arguments.output,
-            fold=fold,
-            steps=arguments.steps,
-            seed=arguments.seed,
-            boundary=arguments.without != "boundary",
-        )
-        if fold is None:
-            write_references(arguments.output, written)
-    elif arguments.model == ModelName.CONCEPTS:
-        from brain_tumor.concepts.training.export import train_concepts
-
-        train_concepts(arguments.output, fold=fold)
-    else:
-        from brain_tumor.segmentation.training.tumor_core.train import train_tumor_core
-
-        train_tumor_core(arguments.data, arguments.output, fold=fold, steps=arguments.steps)
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from brain_tumor.bundles import models_folder
-
-    models = arguments.models or models_folder()
-    fold = None if arguments.fold is None else parse_fold(arguments.fold)
-    if arguments.model == ModelName.SEGMENTATION:
-        from brain_tumor.segmentation.evaluation.evaluation import evaluate_bundle, held_out_fold
-
-        bundle = models / arguments.model
-        if arguments.fold is None:
-            fold = held_out_fold(bundle)
-        evaluate_bundle(bundle, arguments.data, arguments.output, fold=fold)
-    elif arguments.model == ModelName.WHOLE_HEAD:
-        from brain_tumor.segmentation.evaluation.heads import evaluate_bundles
-
-        runs = arguments.runs or models
-        evaluate_bundles(
-            models / "segmentation",
-            runs / arguments.model,
-            arguments.data,
-            arguments.output,
-            fold=fold,
-        )
-    elif arguments.model == ModelName.CLASSIFICATION:
-        from brain_tumor.classification.evaluation import evaluation
-
-        cores = [models / "tumor_core"]
-        if arguments.runs is not None:
-            from brain_tumor.segmentation.evaluation.tumor_core_five_folds import fold_bundles
-
-            if arguments.core_runs is not None:
-                cores = fold_bundles(arguments.core_runs)
-            evaluation.evaluate_run(
-                arguments.runs, arguments.output, data=arguments.data, cores=cores
-            )
-        else:
-            bundle = models / arguments.model
-            evaluation.evaluate_bundle(
-                bundle, arguments.data, arguments.output, fold=fold, cores=cores
-            )
-    elif arguments.model == ModelName.CONCEPTS:
-        from brain_tumor.concepts.evaluation import evaluate_run as evaluate_concepts
-
-        if arguments.runs is None:
-            raise InputError("evaluate concepts needs --runs, a run of train classification")
-        if arguments.fold is not None or arguments.models is not None:
-            raise InputError(
-                "--fold and --models are not for concepts, which is measured on all folds of a run",
-                remedy="Leave them out.",
-            )
-        evaluate_concepts(arguments.runs, arguments.output)
-    elif arguments.fold is not None and (fold is None or arguments.runs is not None):
-        raise InputError(
-            "evaluate tumor_core takes --fold 0 to 4, without --runs: one bundle has seen the "
-            "patients of the other folds",
-            remedy="For all patients name a five-fold run with --runs; else leave --fold out.",
-        )
-    elif arguments.runs is not None:
-        from brain_tumor.segmentation.evaluation.tumor_core_five_folds import (
-            evaluate_run as evaluate_cores,
-        )
-
-        evaluate_cores(arguments.runs, arguments.data, arguments.output)
-    else:
-        from brain_tumor.segmentation.evaluation.tumor_core import evaluate_bundle as evaluate_core
-
-        evaluate_core(models / arguments.model, arguments.data, arguments.output, fold=fold)
-    print(f"wrote {arguments.output}")
-
-
 def _add_class(arguments: argparse.Namespace) -> None:
     from brain_tumor.bundles import models_folder
     from brain_tumor.concepts.training.class_files import write_added_class
@@ -621,23 +432,6 @@ def _sample_data(arguments: argparse.Namespace) -> None:
 
     paths = write_samples(arguments.folder, progress=True)
     print(f"{len(paths)} sample studies in {arguments.folder}")
-
-
-def parse_fold(text: str) -> int | None:
-    """Fold number, or None for 'all'.
-
-    Raises:
-        InputError: If it is neither.
-
-    Example:
-        >>> parse_fold("3"), parse_fold("all")
-        (3, None)
-    """
-    if text == "all":
-        return None
-    if text in ("0", "1", "2", "3", "4"):
-        return int(text)
-    raise InputError(f"fold is '{text}'; expected 0-4 or 'all'")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ class ModelName(StrEnum):
     CONCEPTS = "concepts"
 
 
-TRAINABLE = tuple(name.value for name in ModelName)
-"""What `tumorlens train` and `evaluate` take."""
 CORRECTABLE = (
     ModelName.SEGMENTATION.value,
     ModelName.TUMOR_CORE.value,

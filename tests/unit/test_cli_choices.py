@@ -4,7 +4,6 @@ import argparse
 
 import pytest
 from brain_tumor.cli import (
-    CROSS_ENTROPIES,
     HEAT_METHODS,
     HEAT_TARGETS,
     _explanation_options,
@@ -14,6 +13,7 @@ from brain_tumor.cli import (
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.heat.methods import DEFAULT_METHOD, HeatMethod
 from brain_tumor.explanation.options import TARGETS
+from brain_tumor.research_commands import CROSS_ENTROPIES
 from brain_tumor.segmentation.subregions.losses import CrossEntropy
 
 

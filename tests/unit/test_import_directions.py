@@ -12,14 +12,14 @@ LAYERS = (
     {"model_names"},
     {"bundles"},
     {"cases"},
-    {"phantoms"},
+    {"phantoms", "training_kit"},
     {"segmentation"},
     {"classification"},
     {"concepts"},
     {"explanation", "learning"},
     {"api"},
     {"server"},
-    {"case_commands"},
+    {"case_commands", "research_commands"},
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

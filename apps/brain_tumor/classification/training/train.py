@@ -10,11 +10,10 @@ weights of the last step are the result, whatever the held-out fold says.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,10 @@ from brain_tumor.segmentation.training.tumor_core.pretrained import (
     load_pretrained,
     pretrained_weights_file,
 )
-from brain_tumor.segmentation.training.tumor_core.train import (
-    AveragedWeights,
-    core_loss,
-    learning_rate_factor,
-)
+from brain_tumor.segmentation.training.tumor_core.train import core_loss
+from brain_tumor.training_kit.averaging import AveragedWeights
+from brain_tumor.training_kit.run_folder import RunFolder
+from brain_tumor.training_kit.schedule import warm_up_under_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +116,8 @@ def train(
     Raises:
         ModelError: If the pretrained weights are not installed.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
+    run = RunFolder(output)
+    run.write_plan(plan)
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
     known = data.subset(~held_out(data, plan.fold))
@@ -132,7 +130,7 @@ def train(
     rng = np.random.default_rng(plan.seed)
     started, losses = time.monotonic(), []
     for step in range(plan.steps):
-        factor = learning_rate_factor(step, step / plan.steps, plan.warmup_steps)
+        factor = warm_up_under_cosine(step, step / plan.steps, plan.warmup_steps)
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         batch = maker.batch(plan.batch_size)
@@ -146,8 +144,7 @@ def train(
             }
             losses.clear()
             logger.info("%s", record)
-            with (output / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
+            run.log(record)
     network.load_state_dict(average.state)
     return network.eval().requires_grad_(requires_grad=False)
 

@@ -28,6 +28,9 @@ import torch.distributed as dist
 from torch import nn
 
 from brain_tumor.learning.retraining.tuner import Examples, FineTuner
+from brain_tumor.training_kit.averaging import move_average
+from brain_tumor.training_kit.run_folder import write_whole
+from brain_tumor.training_kit.schedule import warm_up_then_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +69,7 @@ class Schedule:
             1.0
         """
         warm_up = max(1, round(WARM_UP_SHARE * self.steps))
-        if step < warm_up:
-            return self.learning_rate * (step + 1) / warm_up
-        progress = (step - warm_up) / max(1, self.steps - warm_up)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.learning_rate * warm_up_then_cosine(step, self.steps, warm_up)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def fine_tune(
             _save(checkpoint, step, seconds, network, parent, average, optimizer)
             return False
         losses.append(_step(tuner, examples, schedule, step, optimizer))
-        _update_average(average, network, min(EMA_DECAY, (step + 1) / (step + 10)))
+        move_average(average, network, EMA_DECAY, step + 1)
         elapsed = time.monotonic() - started
         left = elapsed / (step + 1 - first) * (schedule.steps - step - 1)
         on_step(StepReport(step + 1, float(np.mean(losses)), spent + elapsed, left))
@@ -215,15 +215,6 @@ def _agreed(stop: bool) -> bool:
     return bool(flag > 0)
 
 
-@torch.no_grad()
-def _update_average(average: dict[str, torch.Tensor], network: nn.Module, decay: float) -> None:
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
-        else:
-            average[name].copy_(value)
-
-
 def _save(
     path: Path,
     step: int,
@@ -243,9 +234,7 @@ def _save(
         "average": average,
         "optimizer": optimizer.state_dict(),
     }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    write_whole(state, path)
 
 
 def _resume(

@@ -56,7 +56,7 @@ def test_only_a_single_fold_is_trained_without_the_layer(tmp_path):
 def test_one_command_names_fold_seed_and_the_part_left_out():
     line = "train classification --data d --output o --fold 2 --seed 7 --without boundary"
     chosen = build_parser().parse_args(line.split())
-    assert (chosen.fold, chosen.seed, chosen.without) == ("2", 7, "boundary")
+    assert (chosen.fold, chosen.seed, chosen.without) == (2, 7, "boundary")
 
 
 def predictions(guess, index=(1, 2, 3, 4)):
@@ -91,5 +91,6 @@ def test_other_slices_are_refused():
 
 def test_other_models_refuse_the_options(capsys):
     line = "train segmentation --data d --output o --without boundary"
-    assert main(line.split()) == 2
-    assert "are for classification, not segmentation" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(line.split())
+    assert "unrecognized arguments: --without boundary" in capsys.readouterr().err

@@ -8,17 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from brain_tumor.bundles import METADATA, read_bundle
 from brain_tumor.errors import InputError, ModelError
 from brain_tumor.segmentation.learning_curve import HISTORY, LOG
-from brain_tumor.segmentation.training.subregions.train import (
-    CHECKPOINT,
-    PLAN,
-    TrainingPlan,
-    write_checkpoint,
-)
+from brain_tumor.segmentation.training.subregions.train import TrainingPlan
+from brain_tumor.training_kit.run_folder import CHECKPOINT, PLAN, RunFolder
 
 CONTINUED_LEARNING_RATE = 3e-4
 """Peak of the schedule of a run that continues another one."""
@@ -54,12 +48,12 @@ def continue_run(plan: TrainingPlan, earlier: Path, output: Path) -> TrainingPla
             remedy="Count the steps of the earlier run too.",
         )
     output.mkdir(parents=True, exist_ok=True)
-    if not (output / CHECKPOINT).exists():
+    if not RunFolder(output).has_checkpoint:
         (output / PLAN).write_text(json.dumps(recorded, indent=2), encoding="utf-8")
         history = earlier / (HISTORY if _is_bundle(earlier) else LOG)
         if history.is_file():
             shutil.copyfile(history, output / LOG)
-        write_checkpoint(checkpoint, output)
+        RunFolder(output).write_checkpoint(checkpoint)
     return dataclasses.replace(
         plan,
         continued_from=steps,
@@ -93,7 +87,7 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             remedy="Give the --output of an earlier training or its bundle to --continue-from.",
         )
     recorded = json.loads((folder / PLAN).read_text("utf-8"))
-    checkpoint = torch.load(folder / CHECKPOINT, weights_only=True)
+    checkpoint = RunFolder(folder).read_checkpoint()
     if checkpoint["step"] < recorded["steps"]:
         raise InputError(
             f"the run in '{folder.name}' stopped at step {checkpoint['step']} "

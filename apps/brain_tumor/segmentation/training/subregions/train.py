@@ -6,14 +6,12 @@ its seed and can be resumed from its last checkpoint.
 
 from __future__ import annotations
 
-import copy
-import json
 import logging
 import math
 import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,6 @@ from brain_tumor.labels import LabelArray, Region
 from brain_tumor.segmentation.data.brats import Cube, load_cubes, load_masks, load_wholes
 from brain_tumor.segmentation.data.folds import fold_name, patient_fold
 from brain_tumor.segmentation.hardware import bf16_autocast
-from brain_tumor.segmentation.learning_curve import LOG
 from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.losses import CrossEntropy, dice_cross_entropy
 from brain_tumor.segmentation.subregions.networks import DEFAULT_CHANNELS, build_unet
@@ -51,6 +48,9 @@ from brain_tumor.segmentation.training.subregions.phantom_hosts import (
     make_phantom_hosts,
 )
 from brain_tumor.segmentation.training.subregions.remnants import add_remnants
+from brain_tumor.training_kit.averaging import AveragedWeights
+from brain_tumor.training_kit.run_folder import RunFolder, checkpoint_of, restore
+from brain_tumor.training_kit.schedule import warm_up_then_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,6 @@ HOST_ONLY_SHARE = 0.25
 REAL_HOST_SHARE, STRIPPED_PHANTOM_SHARE = 0.65, 0.15
 REMNANT_SHARE, MINED_SHARE = 0.25, 0.15
 NEGATIVES = ("remnants", "mined")
-PLAN, CHECKPOINT = "plan.json", "checkpoint.pt"
 STRIPPED_PHANTOM_SEEDS = range(9000, 9006)
 WHOLE_HEAD_SEEDS = range(9100, 9106)
 USES_PER_SAMPLE = 2
@@ -257,20 +256,23 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
     Raises:
         InputError: If the run to resume held out other patients or had other negatives.
     """
-    _check_resumable(output, plan)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / PLAN).write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
+    run = RunFolder(output)
+    _check_resumable(run, plan)
+    run.write_plan(plan)
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
     network = build_unet(plan.channels)
-    average = copy.deepcopy(network).eval()
+    average = AveragedWeights(network, plan.ema_decay)
     run_wide_layers_in_float32(network)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
-    first = _resume(output, network, average, optimizer)
+    first = 0
+    if run.has_checkpoint:
+        first = restore(run.read_checkpoint(), network, average, optimizer)
+        logger.info("resumed %s at step %d", output.name, first)
     healthy = healthy_hosts(data) if "mined" in plan.negatives else []
-    mined = mine(average, healthy) if first else []
+    mined = mine(average.network, healthy) if first else []
     started, losses = time.monotonic(), []
     batches = _batches(plan, data, first, mined)
     for step in range(first, plan.steps):
@@ -278,24 +280,23 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(plan, step)
         losses.append(_step(network, optimizer, batch, plan.cross_entropy))
-        _update_average(average, network, min(plan.ema_decay, (step + 1) / (step + 10)))
+        average.update(network)
         if (step + 1) % plan.validate_every == 0 or step + 1 == plan.steps:
             record: dict[str, Any] = {
                 "step": step + 1,
                 "loss": float(np.mean(losses)),
                 "seconds": round(time.monotonic() - started, 1),
-                **validate(average, data),
+                **validate(average.network, data),
             }
-            mined = mine(average, healthy)
+            mined = mine(average.network, healthy)
             record["false_pieces"] = len(mined)
             record["false_voxels"] = sum(piece.voxels for piece in mined)
             losses = []
             logger.info("%s", record)
-            with (output / LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
-            _save(output, step + 1, network, average, optimizer)
+            run.log(record)
+            run.write_checkpoint(checkpoint_of(step + 1, network, average, optimizer))
             batches = _batches(plan, data, step + 1, mined)
-    return average
+    return average.network
 
 
 def _batches(
@@ -311,13 +312,9 @@ def _batches(
 
 
 def learning_rate(plan: TrainingPlan, step: int) -> float:
-    """Linear warm-up, then cosine to zero."""
-    done = step - plan.continued_from
-    if done < plan.warmup_steps:
-        return plan.learning_rate * (done + 1) / plan.warmup_steps
-    planned = plan.steps - plan.continued_from
-    progress = (done - plan.warmup_steps) / max(planned - plan.warmup_steps, 1)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    """Linear warm-up, then cosine to zero, from where an earlier run ended."""
+    done, planned = step - plan.continued_from, plan.steps - plan.continued_from
+    return plan.learning_rate * warm_up_then_cosine(done, planned, plan.warmup_steps)
 
 
 def validate(network: nn.Module, data: TrainingData) -> dict[str, Any]:
@@ -369,35 +366,7 @@ def _step(
     return total
 
 
-@torch.no_grad()
-def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
-
-
-def _save(output: Path, step: int, network: nn.Module, average: nn.Module, optimizer: Any) -> None:
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    write_checkpoint(state, output)
-
-
-def write_checkpoint(state: dict[str, Any], output: Path) -> None:
-    """Write a checkpoint whole or not at all.
-
-    Args:
-        state: Step, weights of the network and their average, and state of the optimiser or None.
-        output: Run folder.
-    """
-    temporary = output / "checkpoint.tmp"
-    torch.save(state, temporary)
-    temporary.replace(output / CHECKPOINT)
-
-
-def _check_resumable(output: Path, plan: TrainingPlan) -> None:
+def _check_resumable(run: RunFolder, plan: TrainingPlan) -> None:
     """Refuse to resume a run that has seen the patients held out now, or that began otherwise.
 
     A checkpoint is that of this run, or the end of the one that this run continues.
@@ -406,9 +375,9 @@ def _check_resumable(output: Path, plan: TrainingPlan) -> None:
         InputError: If the folder holds a checkpoint of another fold, of nobody knows which, or of a
             run with other negatives or another beginning that is not said to be continued.
     """
-    if not (output / CHECKPOINT).exists():
+    if not run.has_checkpoint:
         return
-    earlier = _recorded_plan(output)
+    earlier, output = _recorded_plan(run), run.path
     if earlier is None or earlier["fold"] != plan.fold:
         held_out = fold_name(earlier["fold"]) if earlier else "an unknown fold: no plan can be read"
         raise InputError(
@@ -432,24 +401,11 @@ def _check_resumable(output: Path, plan: TrainingPlan) -> None:
         )
 
 
-def _recorded_plan(output: Path) -> dict[str, Any] | None:
+def _recorded_plan(run: RunFolder) -> dict[str, Any] | None:
     """Plan that a run folder holds; None if there is none, or not that of a training."""
+    plan = run.read_plan()
     try:
-        plan = json.loads((output / PLAN).read_text("utf-8"))
-        fold_name(plan["fold"])
-    except (OSError, ValueError, KeyError, TypeError):
+        fold_name((plan or {})["fold"])
+    except (ValueError, KeyError, TypeError):
         return None
-    return dict(plan)
-
-
-def _resume(output: Path, network: nn.Module, average: nn.Module, optimizer: Any) -> int:
-    path = output / CHECKPOINT
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    if state["optimizer"] is not None:
-        optimizer.load_state_dict(state["optimizer"])
-    logger.info("resumed %s at step %d", output.name, state["step"])
-    return int(state["step"])
+    return plan

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -58,6 +57,8 @@ from brain_tumor.segmentation.tumor_core.network import (
 )
 from brain_tumor.segmentation.tumor_core.segmenter import CleanUp
 from brain_tumor.segmentation.tumor_core.slices import normalise_slices
+from brain_tumor.training_kit.averaging import AveragedWeights
+from brain_tumor.training_kit.schedule import warm_up_under_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -155,37 +156,6 @@ def core_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) 
     overlap = 2 * (found * wanted).sum(dim=(1, 2, 3)) + 10.0
     total = found.sum(dim=(1, 2, 3)) + wanted.sum(dim=(1, 2, 3)) + 10.0
     return cross + (1 - overlap / total).mean()
-
-
-def learning_rate_factor(step: int, progress: float, warm_up_steps: int) -> float:
-    """Linear warm-up over steps, then half a cosine over progress (0 to 1)."""
-    warm_up = min(1.0, (step + 1) / max(1, warm_up_steps))
-    return warm_up * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
-class AveragedWeights:
-    """Exponential moving average of a network's weights, with a quick start.
-
-    Args:
-        network: Network whose weights are followed.
-        decay: Per-step decay once the average has warmed up.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self._decay = decay
-        self._updates = 0
-        self.state = {name: value.clone() for name, value in network.state_dict().items()}
-
-    def update(self, network: nn.Module) -> None:
-        """Move the average towards the present weights."""
-        self._updates += 1
-        decay = min(self._decay, self._updates / (self._updates + 10))
-        with torch.no_grad():
-            for name, value in network.state_dict().items():
-                if value.is_floating_point():
-                    self.state[name].lerp_(value, 1 - decay)
-                else:
-                    self.state[name].copy_(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,7 +268,6 @@ def train(
     (output_dir / HISTORY).unlink(missing_ok=True)
     _append_history(output_dir, earlier)
     average = AveragedWeights(network, options.ema_decay)
-    averaged_network = CoreNetwork(arguments)
     run_depthwise_layers_in_float32(network)
     network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
@@ -314,8 +283,7 @@ def train(
     done = 0
 
     def checkpoint(steps_done: int) -> None:
-        averaged_network.load_state_dict(average.state)
-        scores = validate(averaged_network, held_out) if held_out else {}
+        scores = validate(average.network, held_out) if held_out else {}
         minutes = minutes_before + _minutes_since(started)
         line = history_line(steps_before + steps_done, minutes, losses, scores)
         logger.info("%s", line)
@@ -329,7 +297,7 @@ def train(
             progress = max(progress, _minutes_since(started) / options.minutes)
         if progress >= 1:
             break
-        factor = learning_rate_factor(step, progress, options.warm_up_steps)
+        factor = warm_up_under_cosine(step, progress, options.warm_up_steps)
         losses.append(
             _step(
                 network, optimiser, maker.batch(options.batch_size), factor * options.learning_rate

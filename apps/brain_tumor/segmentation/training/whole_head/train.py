@@ -6,26 +6,24 @@ seed, is resumed from its last checkpoint, and can begin with the weights of an 
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.errors import InputError
 from brain_tumor.labels import Region
 from brain_tumor.segmentation.data.folds import fold_name
 from brain_tumor.segmentation.hardware import bf16_autocast
-from brain_tumor.segmentation.learning_curve import LOG
+from brain_tumor.segmentation.metrics.overlap import dice
 from brain_tumor.segmentation.training.whole_head.loss import (
     half_resolution,
     known_loss,
@@ -34,14 +32,16 @@ from brain_tumor.segmentation.training.whole_head.loss import (
 from brain_tumor.segmentation.training.whole_head.samples import batches
 from brain_tumor.segmentation.training.whole_head.sources import LabelledStack, Sources
 from brain_tumor.segmentation.whole_head.network import DEFAULT_CHANNELS, REGIONS, SliceUNet
-from brain_tumor.segmentation.whole_head.stack import SIDE_MULTIPLE, with_neighbours
+from brain_tumor.segmentation.whole_head.reader import WholeHeadReader
+from brain_tumor.segmentation.whole_head.stack import with_neighbours
+from brain_tumor.training_kit.averaging import AveragedWeights
+from brain_tumor.training_kit.run_folder import RunFolder, checkpoint_of, restore
+from brain_tumor.training_kit.schedule import warm_up_then_cosine
 
 logger = logging.getLogger(__name__)
 
-PLAN, CHECKPOINT = "plan.json", "checkpoint.pt"
 COARSE_WEIGHT = 0.3
 MAX_GRADIENT_NORM = 5.0
-VALIDATION_SLICES = 16
 
 
 @dataclass(frozen=True)
@@ -94,47 +94,51 @@ def train(
     Raises:
         InputError: If the folder holds a run with another plan.
     """
-    _check_resumable(output, plan)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / PLAN).write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
+    run = RunFolder(output)
+    _check_resumable(run, plan)
+    run.write_plan(plan)
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
     network = start if start is not None else SliceUNet(plan.channels)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).eval()
+    average = AveragedWeights(network, plan.ema_decay)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
     rng = np.random.default_rng(plan.seed)
-    first = _resume(output, network, average, optimizer, rng)
+    first = 0
+    if run.has_checkpoint:
+        state = run.read_checkpoint()
+        first = restore(state, network, average, optimizer)
+        rng.bit_generator.state = json.loads(state["rng"])
+        logger.info("resumed %s at step %d", output.name, first)
     stream = batches(sources, rng, plan.batch)
     started, losses = time.monotonic(), []
     for step in range(first, plan.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(plan, step)
         losses.append(_step(network, optimizer, *next(stream)))
-        _update_average(average, network, min(plan.ema_decay, (step + 1) / (step + 10)))
+        average.update(network)
         if (step + 1) % plan.validate_every == 0 or step + 1 == plan.steps:
             record = {
                 "step": step + 1,
                 "loss": float(np.mean(losses)),
                 "seconds": round(time.monotonic() - started, 1),
-                **validate(average, sources),
+                **validate(average.network, sources),
             }
             losses = []
             logger.info("%s", record)
-            with (output / LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
-            _save(output, step + 1, network, average, optimizer, rng)
-    return average
+            run.log(record)
+            state_of_rng = json.dumps(rng.bit_generator.state)
+            run.write_checkpoint(
+                checkpoint_of(step + 1, network, average, optimizer, rng=state_of_rng)
+            )
+    return average.network
 
 
 def learning_rate(plan: TrainingPlan, step: int) -> float:
     """Linear warm-up, then cosine to zero."""
-    if step < plan.warmup_steps:
-        return plan.learning_rate * (step + 1) / plan.warmup_steps
-    progress = (step - plan.warmup_steps) / max(plan.steps - plan.warmup_steps, 1)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return plan.learning_rate * warm_up_then_cosine(step, plan.steps, plan.warmup_steps)
 
 
 def validate(network: SliceUNet, sources: Sources) -> dict[str, Any]:
@@ -148,14 +152,14 @@ def validate(network: SliceUNet, sources: Sources) -> dict[str, Any]:
     heads, free_mm2 = [], []
     for stack in sources.validation_heads:
         outlined = predict(network, stack)[:, 0] > 0.5
-        heads.append(_dice(outlined, stack.labels > 0))
+        heads.append(dice(outlined, stack.labels > 0))
         free = ~(stack.labels > 0).any(axis=(1, 2))
         free_mm2 += list(outlined[free].sum(axis=(1, 2)) * 1.875**2)
     rows = []
     for stack in sources.validation_brains:
         regions = predict(network, stack) > 0.5
         target = region_targets(torch.from_numpy(stack.labels))[0].numpy() > 0.5
-        rows.append([_dice(regions[:, r], target[:, r]) for r in range(len(REGIONS))])
+        rows.append([dice(regions[:, r], target[:, r]) for r in range(len(REGIONS))])
     healthy = {
         stack.name: float((predict(network, stack)[:, 0] > 0.5).sum())
         * 1.875**2
@@ -177,20 +181,10 @@ def validate(network: SliceUNet, sources: Sources) -> dict[str, Any]:
 
 
 def predict(network: SliceUNet, stack: LabelledStack) -> ScalarArray:
-    """Probabilities of WT, TC and ET, shape (K, 3, I, J)."""
-    inputs = torch.from_numpy(with_neighbours(stack.slices.astype(np.float32), stack.present))
-    rows, columns = inputs.shape[2:]
-    padding = (0, -columns % SIDE_MULTIPLE, 0, -rows % SIDE_MULTIPLE)
-    parts = []
-    with torch.inference_mode(), bf16_autocast():
-        for part in torch.split(nn.functional.pad(inputs, padding), VALIDATION_SLICES):
-            parts.append(network(part).float().sigmoid()[..., :rows, :columns])
-    return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
-
-
-def _dice(outlined: npt.NDArray[np.bool_], drawn: npt.NDArray[np.bool_]) -> float:
-    total = int(outlined.sum()) + int(drawn.sum())
-    return 2.0 * int((outlined & drawn).sum()) / total if total else 1.0
+    """Probabilities of WT, TC and ET as the reader gives them, shape (K, 3, I, J)."""
+    reader = WholeHeadReader(network, ModelVersion("whole_head", "", ""), {})
+    inputs = with_neighbours(stack.slices.astype(np.float32), stack.present)
+    return np.asarray(reader.probabilities(torch.from_numpy(inputs)).numpy(), dtype=np.float32)
 
 
 def _step(
@@ -213,71 +207,23 @@ def _step(
     return float(loss.detach())
 
 
-@torch.no_grad()
-def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Moving average of weights and of the statistics of the batch normalisation."""
-    for slow, fast in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - decay)
-        else:
-            slow.copy_(fast)
-
-
-def _save(
-    output: Path,
-    step: int,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: Any,
-    rng: np.random.Generator,
-) -> None:
-    temporary = output / "checkpoint.tmp"
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "rng": json.dumps(rng.bit_generator.state),
-    }
-    torch.save(state, temporary)
-    temporary.replace(output / CHECKPOINT)
-
-
-def _check_resumable(output: Path, plan: TrainingPlan) -> None:
-    if not (output / CHECKPOINT).exists():
+def _check_resumable(run: RunFolder, plan: TrainingPlan) -> None:
+    if not run.has_checkpoint:
         return
+    earlier = run.read_plan() or {}
     try:
-        earlier = json.loads((output / PLAN).read_text("utf-8"))
         same = {**earlier, "channels": tuple(earlier["channels"])} == asdict(plan)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = (
+            f"held out {fold_name(earlier['fold'])} and was to take {earlier['steps']} steps from "
+            f"'{earlier['began_with'] or 'random weights'}'"
+        )
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"the run in '{output.name}' cannot be resumed: its plan cannot be read",
+            f"the run in '{run.path.name}' cannot be resumed: its plan cannot be read",
             remedy="Choose another --output.",
         ) from error
     if not same:
         raise InputError(
-            f"the run in '{output.name}' held out {fold_name(earlier['fold'])} and was to take "
-            f"{earlier['steps']} steps from '{earlier['began_with'] or 'random weights'}'",
+            f"the run in '{run.path.name}' {told}",
             remedy="Repeat its options, or choose another --output.",
         )
-
-
-def _resume(
-    output: Path,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: Any,
-    rng: np.random.Generator,
-) -> int:
-    path = output / CHECKPOINT
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    rng.bit_generator.state = json.loads(state["rng"])
-    logger.info("resumed %s at step %d", output.name, state["step"])
-    return int(state["step"])

@@ -35,6 +35,7 @@ from brain_tumor.segmentation.training.subregions.train import (
     learning_rate,
     train,
 )
+from brain_tumor.training_kit.run_folder import RunFolder
 from scipy import ndimage
 from torch import nn
 
@@ -192,21 +193,25 @@ def test_a_run_is_resumed_only_as_it_began(tmp_path, recorded, asked):
     written = {"fold": 0, "steps": 3000, "negatives": NEGATIVES, "continued_from": recorded}
     (tmp_path / "plan.json").write_text(json.dumps(written))
     with pytest.raises(InputError, match=f"began at step {recorded}; expected {asked}"):
-        subregions._check_resumable(tmp_path, TrainingPlan(steps=3000, continued_from=asked))
-    subregions._check_resumable(tmp_path, TrainingPlan(steps=3000, continued_from=recorded))
+        subregions._check_resumable(
+            RunFolder(tmp_path), TrainingPlan(steps=3000, continued_from=asked)
+        )
+    subregions._check_resumable(
+        RunFolder(tmp_path), TrainingPlan(steps=3000, continued_from=recorded)
+    )
 
 
 def test_an_interrupted_run_mines_the_same_places_and_ends_with_the_same_weights(data, tmp_path):
     plan = TrainingPlan(**{**TINY.__dict__, "steps": 2, "channels": (4, 4, 8)})
     whole = train(plan, data, tmp_path / "whole")
-    saved = subregions.write_checkpoint
+    saved = RunFolder.write_checkpoint
 
-    def stop_after_saving(state, output):
-        saved(state, output)
+    def stop_after_saving(run, state):
+        saved(run, state)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subregions, "write_checkpoint", stop_after_saving)
+        patch.setattr(RunFolder, "write_checkpoint", stop_after_saving)
         with pytest.raises(KeyboardInterrupt):
             train(plan, data, tmp_path / "interrupted")
     resumed = train(plan, data, tmp_path / "interrupted")

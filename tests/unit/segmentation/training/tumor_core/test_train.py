@@ -28,11 +28,9 @@ from brain_tumor.segmentation.training.tumor_core.augmentation import (
     heal_by_mirroring,
 )
 from brain_tumor.segmentation.training.tumor_core.train import (
-    AveragedWeights,
     TrainingOptions,
     chosen_schedule,
     core_loss,
-    learning_rate_factor,
     read_history,
     train,
     write_metadata,
@@ -153,22 +151,6 @@ def test_a_high_weight_counts_in_the_cross_entropy_alone():
     cross = (200 * -math.log(p) + 50 * -math.log(1 - p)) / 250
     expected = cross + 1 - (100 * p + 10) / (100 * p + 60)
     assert core_loss(logits, target, weight).item() == pytest.approx(expected, abs=1e-5)
-
-
-def test_the_learning_rate_rises_over_the_warm_up_and_ends_at_zero():
-    assert learning_rate_factor(0, 0.0, 10) == pytest.approx(0.1)
-    assert learning_rate_factor(9, 0.0, 10) == pytest.approx(1.0)
-    assert learning_rate_factor(500, 0.5, 10) == pytest.approx(0.5)
-    assert learning_rate_factor(999, 1.0, 10) == pytest.approx(0.0)
-
-
-def test_averaged_weights_move_a_known_part_of_the_way():
-    layer = torch.nn.Linear(1, 1, bias=False)
-    layer.weight.data.fill_(0.0)
-    average = AveragedWeights(layer, decay=0.05)
-    layer.weight.data.fill_(1.0)
-    average.update(layer)  # decay min(0.05, 1 / 11)
-    assert average.state["weight"].item() == pytest.approx(0.95)
 
 
 @pytest.fixture

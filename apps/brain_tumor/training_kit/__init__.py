@@ -1,0 +1,1 @@
+"""What every training shares: schedule, averaged weights, run folder."""
