@@ -36,7 +36,7 @@ run: venv  ## Generate the sample studies and serve them on 127.0.0.1:8000
 	$(BIN)/tumorlens serve --studies $(STUDIES) --port $(PORT)
 
 test: venv lint test-slicer  ## Run every check and test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slicer: venv  ## Run the tests of the Slicer extension alone
 	$(BIN)/python -m slicer_extension.tests.run

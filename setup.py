@@ -71,6 +71,7 @@ setup(
             "playwright>=1.65",  # report.html in the Chromium of the machine; none, then skipped
             "PySide6-Essentials>=6.8,<6.12",  # 6.12 aborts Python 3.11 in its event loop
             "pytest>=9.2",
+            "pytest-xdist>=3.8",  # two files at a time: `make test` on two cores
             "ruff>=0.17",
             "slicer-core==5.11.0.6",  # the real Slicer core, for the extension's tests
             "vtk==9.6.0",  # the one that slicer-core was built against

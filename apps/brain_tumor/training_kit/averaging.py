@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 QUICK_START = 10
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-class AveragedWeights:
+class AveragedWeights(Generic[NetworkT]):
     """Exponential moving average of a network's weights and buffers, with a quick start.
 
     Args:
@@ -24,7 +26,7 @@ class AveragedWeights:
         Polyak and Juditsky 1992, doi:10.1137/0330046.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: NetworkT, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
         self._decay = decay
         self._updates = 0

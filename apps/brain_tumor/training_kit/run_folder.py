@@ -73,7 +73,7 @@ def write_whole(state: Mapping[str, Any], path: Path) -> None:
 def checkpoint_of(
     step: int,
     network: nn.Module,
-    average: AveragedWeights,
+    average: AveragedWeights[Any],
     optimizer: torch.optim.Optimizer,
     **more: Any,
 ) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def checkpoint_of(
 def restore(
     state: Mapping[str, Any],
     network: nn.Module,
-    average: AveragedWeights,
+    average: AveragedWeights[Any],
     optimizer: torch.optim.Optimizer,
 ) -> int:
     """Put a checkpoint back; its optimiser is None where weights alone are gone on with.
