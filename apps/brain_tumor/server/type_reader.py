@@ -8,8 +8,9 @@ from collections.abc import Callable
 from brain_tumor.errors import NotFoundError
 from brain_tumor.explanation.type_reader import TypeReader, load_type_reader
 from brain_tumor.learning.registry.registry import ModelRegistry
-from brain_tumor.learning.registry.reloading import FindBundle, ReloadingModel
+from brain_tumor.learning.registry.reloading import ReloadingModel
 from brain_tumor.model_names import ModelName
+from brain_tumor.segmentation.segmenter import FindBundle
 
 logger = logging.getLogger(__name__)
 

@@ -13,19 +13,12 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.errors import ModelError, NotFoundError, TumorLensError
 from brain_tumor.learning.registry.registry import ModelRegistry
-from brain_tumor.model_names import ModelName
-from brain_tumor.segmentation.joint import JointSegmenter
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
-from brain_tumor.segmentation.segmenter import ChoosingSegmenter
-from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
-from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter
+from brain_tumor.segmentation.segmenter import FindBundle, compose_segmenter, segmenter_models
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-FindBundle = Callable[[str], Path]
-"""From the name of a model to the folder of its active bundle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,25 +111,10 @@ def active_segmenter(registry: ModelRegistry) -> SwitchingSegmenter:
     Raises:
         ModelError: If a bundle is missing or damaged.
     """
-    has_heads = ModelName.WHOLE_HEAD in registry.names()
-    if not has_heads:
-        logger.warning(
-            "the models folder has no model '%s': heads with skull are outlined badly, and nothing "
-            "tells whether there is a tumour; use the models folder of this version",
-            ModelName.WHOLE_HEAD,
-        )
-
-    def load(find: FindBundle) -> Segmenter:
-        subregions: Segmenter = (
-            JointSegmenter.load(find(ModelName.SEGMENTATION), find(ModelName.WHOLE_HEAD))
-            if has_heads
-            else SubregionSegmenter.load(find(ModelName.SEGMENTATION))
-        )
-        return ChoosingSegmenter(subregions, TumorCoreSegmenter.load(find(ModelName.TUMOR_CORE)))
-
-    heads = (ModelName.WHOLE_HEAD,) if has_heads else ()
-    names = (ModelName.SEGMENTATION, *heads, ModelName.TUMOR_CORE)
+    names = segmenter_models(registry.names())
     try:
-        return SwitchingSegmenter(ReloadingModel(registry, names, load))
+        return SwitchingSegmenter(
+            ReloadingModel(registry, names, lambda find: compose_segmenter(find, names))
+        )
     except NotFoundError as error:
         raise ModelError(f"the models folder lacks a model: {error.message}") from error
