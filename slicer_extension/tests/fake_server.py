@@ -158,7 +158,12 @@ class FakeServer:
                     "prediction_set": ["glioma", "meningioma"],
                     "coverage": 0.9,
                     "reasons": [],
-                    "out_of_distribution": {"score": 1.3, "threshold": 4.2, "is_out": False},
+                    "out_of_distribution": {
+                        "score": 1.3,
+                        "threshold": 4.2,
+                        "is_out": False,
+                        "measurements": {"score": 0.9, "threshold": 1.2, "is_out": False},
+                    },
                     "scope": {
                         "known": ["glioma", "meningioma", "pituitary"],
                         "not_known": ["metastasis"],

@@ -59,7 +59,12 @@ _REPORT = {
         "prediction_set": ["glioma"],
         "coverage": 0.9,
         "reasons": [],
-        "out_of_distribution": {"score": 1.3, "threshold": 4.2, "is_out": False},
+        "out_of_distribution": {
+            "score": 1.3,
+            "threshold": 4.2,
+            "is_out": False,
+            "measurements": None,
+        },
         "slices": [{"plane": "axial", "index": 12}, {"plane": "coronal", "index": 9}],
     },
     "heatmap": {

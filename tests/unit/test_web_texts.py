@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from brain_tumor.classification.scope import SCOPE_NOTE
 
 WEB = Path(__file__).parents[2] / "apps" / "brain_tumor" / "server" / "web"
 CATALOGUE = json.loads((WEB / "texts.json").read_text(encoding="utf-8"))
@@ -37,3 +38,10 @@ def test_nothing_is_fetched_from_elsewhere():
         assert not re.findall(r"https?://(?!www\.w3\.org)", path.read_text(encoding="utf-8")), path
     lock = (WEB / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in lock  # no address of a registry
+
+
+def test_beside_the_type_stands_what_the_model_does_not_know():
+    question = (WEB / "js" / "question.js").read_text(encoding="utf-8")
+    assert "told(found.scope.note)" in question
+    korean = CATALOGUE["server"][SCOPE_NOTE.rstrip(".")]
+    assert "전이, 림프종, 농양, 신경초종, 탈수초 병변" in korean

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.grids import apply_affine
-from brain_tumor.classification.features.outline import MaskArray
+from brain_tumor.classification.features.outline import MIN_PIXELS, MaskArray
 from brain_tumor.labels import LabelArray, Region, region_mask
 from brain_tumor.segmentation.result import ClassProbabilities
 
@@ -31,9 +31,19 @@ MANY_PIECES = 3
 
 
 def tumour_mask(labelmap: LabelArray) -> MaskArray:
-    """Tumour core of a labelmap, or the whole tumour where no core was told apart."""
+    """Tumour core of a labelmap, or the whole tumour where no core can be read.
+
+    A core that no slice shows `MIN_PIXELS` pixels of is a speck in a tumour that hardly enhances.
+    """
     core = region_mask(labelmap, Region.TC)
-    return core if core.any() else region_mask(labelmap, Region.WT)
+    whole = region_mask(labelmap, Region.WT)
+    return core if _largest_section(core) >= min(MIN_PIXELS, _largest_section(whole)) else whole
+
+
+def _largest_section(mask: MaskArray) -> int:
+    """Most pixels of a mask in a slice along any axis."""
+    axes = range(mask.ndim)
+    return max(int(mask.sum(axis=tuple(a for a in axes if a != k)).max()) for k in axes)
 
 
 def believed_pieces(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_tumor.classification.result import UNDETERMINED, ClassificationResult, Probabilities
+from brain_tumor.classification.result import (
+    UNDETERMINED,
+    ClassificationResult,
+    OutlierScore,
+    Probabilities,
+)
 from brain_tumor.classification.scope import scope_section
 
 
@@ -17,13 +22,9 @@ def classification_section(result: ClassificationResult) -> dict[str, Any]:
         "prediction_set": [kind.value for kind in result.prediction_set],
         "coverage": result.coverage,
         "reasons": list(result.reasons),
-        "out_of_distribution": {
-            "score": round(outlier.score, 4),
-            "threshold": round(outlier.threshold, 4),
-            "is_out": outlier.is_out,
-        }
-        if outlier
-        else None,
+        "out_of_distribution": None
+        if outlier is None
+        else {**(_distance(outlier) or {}), "measurements": _distance(result.unlike)},
         "scope": scope_section(),
         "shape": result.shape.to_json() if result.shape else None,
         "slices": [
@@ -36,6 +37,16 @@ def classification_section(result: ClassificationResult) -> dict[str, Any]:
             }
             for reading in result.slices
         ],
+    }
+
+
+def _distance(found: OutlierScore | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "score": round(found.score, 4),
+        "threshold": round(found.threshold, 4),
+        "is_out": found.is_out,
     }
 
 

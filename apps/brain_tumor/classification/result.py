@@ -80,6 +80,8 @@ class ClassificationResult:
         warnings: Sentences that a reader must see first.
         shape: Of the tumour in space; None if it was not asked for.
         pieces: Separate tumours that are believed; see `pieces`.
+        unlike: Distance of the measurements from known patients with the likeliest type; None
+            where nothing was compared.
     """
 
     prediction: TumorType | None
@@ -94,6 +96,7 @@ class ClassificationResult:
     warnings: tuple[str, ...] = ()
     shape: CaseShape | None = None
     pieces: int = 0
+    unlike: OutlierScore | None = None
 
     @property
     def likeliest(self) -> TumorType | None:

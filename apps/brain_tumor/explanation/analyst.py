@@ -13,6 +13,7 @@ from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.explanation.case_facts import case_facts
 from brain_tumor.explanation.facts.atlas import installed_atlas
 from brain_tumor.explanation.facts.model import Facts, symptom_facts
+from brain_tumor.explanation.facts.unlikeness import unlikeness, unlikeness_warning
 from brain_tumor.explanation.faithfulness.report import CheckedHeat, FaithfulnessReport
 from brain_tumor.explanation.heat.volume import HeatVolume
 from brain_tumor.explanation.options import ExplanationOptions
@@ -155,10 +156,12 @@ class Analyst:
             case: Case.
             segmentation: Its outline.
             second_reader: Whether the second reader is asked, if there is one. Where it is not
-                convinced, the warnings of the classification say so.
+                convinced, the warnings of the classification say so, as they do of a tumour that
+                measures unlike the known patients with the type that is told.
         """
         reader = self._reader()
         found = reader.classifier.classify(case, segmentation.labelmap, segmentation.probabilities)
+        found = _with_unlikeness(found, reader)
         if not second_reader:
             return TypeReading(found)
         second = None if reader.symptoms is None else reader.symptoms.read_case(found)
@@ -214,6 +217,17 @@ class Analyst:
                 "rationale": time.perf_counter() - told,
             },
         )
+
+
+def _with_unlikeness(found: ClassificationResult, reader: TypeReader) -> ClassificationResult:
+    """The result with its distance from known patients with its likeliest type."""
+    if found.likeliest is None or not found.slices:
+        return found
+    unlike = unlikeness(found.slices, reader.known or reader.patients, found.likeliest)
+    if unlike is None or not unlike.is_out or found.prediction is None:
+        return replace(found, unlike=unlike)
+    warning = unlikeness_warning(unlike, found.prediction)
+    return replace(found, unlike=unlike, warnings=(*found.warnings, warning))
 
 
 def _checked_heat(

@@ -1,7 +1,9 @@
 """What an explanation compares a case with: the training patients of a classifier, as numbers.
 
 Two files of the classification bundle, which `explanation.training.references` writes:
-`configs/feature_reference.json` and `configs/training_patients.json`.
+`configs/feature_reference.json` and `configs/training_patients.json`. A third,
+`configs/known_patients.json`, holds patients of the known types whom the classifier has not seen;
+what is unlike them, too, may be a lesion that it does not know.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brain_tumor.bundles import ModelVersion, read_bundle
@@ -21,7 +23,7 @@ from brain_tumor.concepts.reader import ConceptReader, ConceptReading
 from brain_tumor.errors import InputError, ModelError
 from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN
 from brain_tumor.explanation.facts.reference import FeatureReference
-from brain_tumor.explanation.facts.similar_cases import TrainingTable
+from brain_tumor.explanation.facts.similar_cases import TrainingTable, joined_tables
 from brain_tumor.explanation.facts.vocabulary import TYPE_WORDS
 from brain_tumor.explanation.faithfulness.method_sanity import UNMEASURED, MethodSanity, read_sanity
 from brain_tumor.labels import TumorType
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 REFERENCE = Path("configs/feature_reference.json")
 PATIENTS = Path("configs/training_patients.json")
+KNOWN = Path("configs/known_patients.json")
 NO_SYMPTOMS = "Visual symptoms are switched off: their reader was made for another classifier."
 
 
@@ -44,6 +47,8 @@ class TypeReader:
         sanity: How the heatmap methods did in the sanity check of the classifier.
         symptoms: Second reader, which reads the classifier's embedding in words, or None.
         warnings: Sentences that the reader of an explanation must see first.
+        known: Patients of the known types, those of training among them; None where there are no
+            others.
     """
 
     classifier: TumorTypeClassifier
@@ -52,6 +57,7 @@ class TypeReader:
     sanity: MethodSanity = UNMEASURED
     symptoms: ConceptReader | None = None
     warnings: tuple[str, ...] = ()
+    known: TrainingTable | None = None
 
     @property
     def versions(self) -> tuple[ModelVersion, ...]:
@@ -73,19 +79,26 @@ def load_type_reader(bundle: Path, symptoms: Path | None = None) -> TypeReader:
     """
     try:
         reference = FeatureReference.from_json(json.loads((bundle / REFERENCE).read_text("utf-8")))
-        patients = TrainingTable.from_json(json.loads((bundle / PATIENTS).read_text("utf-8")))
+        patients = _table(bundle / PATIENTS)
+        others = _table(bundle / KNOWN) if (bundle / KNOWN).is_file() else None
+        known = None if others is None else joined_tables(patients, others)
         sanity = read_sanity(bundle)
     except (OSError, ValueError, InputError) as error:
         raise ModelError(f"references of bundle '{bundle.name}' cannot be read: {error}") from error
     stored = read_bundle(bundle)
     weights = stored.weights()
     classifier = TumorTypeClassifier.of_bundle(stored, weights)
+    alone = TypeReader(classifier, reference, patients, sanity, known=known)
     if symptoms is None or not symptoms.is_dir():
-        return TypeReader(classifier, reference, patients, sanity)
+        return alone
     if read_bundle(symptoms).metadata.get(MADE_FOR) != embedding_sha256(stored, weights):
         logger.warning("the symptom reader was made for another classifier and is left out")
-        return TypeReader(classifier, reference, patients, sanity, warnings=(NO_SYMPTOMS,))
-    return TypeReader(classifier, reference, patients, sanity, ConceptReader.load(symptoms))
+        return replace(alone, warnings=(NO_SYMPTOMS,))
+    return replace(alone, symptoms=ConceptReader.load(symptoms))
+
+
+def _table(file: Path) -> TrainingTable:
+    return TrainingTable.from_json(json.loads(file.read_text("utf-8")))
 
 
 @dataclass(frozen=True, eq=False)

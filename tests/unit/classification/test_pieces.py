@@ -5,7 +5,7 @@ import pytest
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
-from brain_tumor.classification.pieces import believed_pieces
+from brain_tumor.classification.pieces import believed_pieces, tumour_mask
 from brain_tumor.labels import Label
 from brain_tumor.segmentation.result import ClassProbabilities
 
@@ -83,3 +83,18 @@ def test_a_piece_that_the_segmenter_hardly_believes_does_not_count():
 
 def test_an_empty_outline_has_no_piece():
     assert believed_pieces(a_case((9, 9, 9)), np.zeros((9, 9, 9), dtype=np.uint8)) == 0
+
+
+@pytest.mark.parametrize(("side", "read"), [(2, "whole"), (3, "core")])
+def test_a_core_that_no_slice_shows_nine_pixels_of_is_a_speck_in_the_tumour(side, read):
+    labelmap = np.zeros((40, 40, 40), dtype=np.uint8)
+    labelmap[5:25, 5:25, 5:25] = Label.ED
+    labelmap[10 : 10 + side, 10 : 10 + side, 10] = Label.ET
+    expected = labelmap > 0 if read == "whole" else labelmap == Label.ET
+    assert np.array_equal(tumour_mask(labelmap), expected)
+
+
+def test_a_small_tumour_of_core_alone_is_that_core():
+    labelmap = cubes((2, 2))
+    assert np.array_equal(tumour_mask(labelmap), labelmap > 0)
+    assert not tumour_mask(np.zeros((4, 4, 4), dtype=np.uint8)).any()

@@ -20,10 +20,10 @@ from brain_tumor.labels import TumorType
 
 ENHANCEMENT = "Smirniotopoulos et al. 2007, doi:10.1148/rg.272065155"
 ANGLE = "Bonneville et al. 2007, doi:10.1007/s00330-007-0679-x"
-DURA = "Smith et al. 2014, doi:10.1148/rg.342130075"
+DURA = f"Smith et al. 2014, doi:10.1148/rg.342130075; schwannoma: {ANGLE}"
 SELLA = "Freda and Post 1999, Endocrinol Metab Clin North Am 28:81-117"
 LYMPHOMA = "Haldorsen et al. 2011, AJNR 32:984-992"
-MIMICS = "Bradley et al. 2013, doi:10.1136/practneurol-2013-000652"
+MIMICS = "Bradley and Rees 2013, doi:10.1136/practneurol-2013-000652"
 
 RING, NECROSIS, MUCH_NECROSIS = 1.1, 0.15, 0.3
 """Rim to core and necrotic share from which on there is a ring; with much necrosis there is one

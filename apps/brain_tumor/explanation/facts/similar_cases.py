@@ -83,6 +83,22 @@ class TrainingTable:
         return _table(features, values, groups, types)
 
 
+def joined_tables(one: TrainingTable, other: TrainingTable) -> TrainingTable:
+    """Patients of both tables; centre and spread are those of all.
+
+    Raises:
+        InputError: If the tables have other columns.
+    """
+    if one.features != other.features:
+        raise InputError(
+            f"tables of patients have {len(one.features)} and {len(other.features)} features that "
+            "are not the same",
+            remedy="Restore the classification bundle from its release.",
+        )
+    values = np.concatenate([one.values, other.values])
+    return _table(one.features, values, (*one.groups, *other.groups), (*one.types, *other.types))
+
+
 def build_table(
     values: npt.NDArray[np.floating[Any]],
     features: Sequence[str],
@@ -112,15 +128,25 @@ def build_table(
         rows.setdefault(key, []).append(row)
     medians = np.full((len(rows), len(columns)), np.nan)
     for number, members in enumerate(rows.values()):
-        part = values[np.ix_(members, columns)]
-        known = np.isfinite(part).any(axis=0)
-        medians[number, known] = np.nanmedian(part[:, known], axis=0)
+        medians[number] = medians_of(values[np.ix_(members, columns)])
     return _table(
         tuple(features[i] for i in columns),
         medians.astype(np.float32),
         tuple(group for group, _ in rows),
         tuple(tumor for _, tumor in rows),
     )
+
+
+def medians_of(rows: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Median of each column over slices, NaN where no slice was measured.
+
+    Args:
+        rows: Shape (slices, features).
+    """
+    found = np.full(rows.shape[1], np.nan)
+    known = np.isfinite(rows).any(axis=0)
+    found[known] = np.nanmedian(rows[:, known], axis=0)
+    return found
 
 
 def similar_cases(
@@ -148,12 +174,8 @@ def similar_cases(
         dtype=np.float64,
     )
     difference = np.abs(table.values - case) / table.spread
-    both = np.isfinite(difference)
-    limited = np.where(both, np.minimum(difference, MOST_STANDARD), 0.0)
-    shared = both.sum(axis=1)
-    distance = np.sqrt((limited**2).sum(axis=1) / np.maximum(shared, 1))
-    usable = shared >= LEAST_SHARED * len(table.features)
-    usable &= distance > SAME_PATIENT
+    distance = distances(case, table.values, table.spread)
+    usable = np.isfinite(distance) & (distance > SAME_PATIENT)
     order = [int(i) for i in np.argsort(distance, kind="stable") if usable[i]][:count]
     return tuple(
         SimilarCase(
@@ -164,6 +186,31 @@ def similar_cases(
         )
         for row in order
     )
+
+
+def distances(
+    case: npt.NDArray[np.floating[Any]],
+    rows: npt.NDArray[np.floating[Any]],
+    spread: npt.NDArray[np.floating[Any]],
+) -> npt.NDArray[np.float64]:
+    """Root mean square of the standardised differences over the features that both have.
+
+    Each counts `MOST_STANDARD` at most.
+
+    Args:
+        case: Measured values, shape (features,), NaN where not measured.
+        rows: Of patients, shape (patients, features).
+        spread: Standard deviation of each feature, shape (features,).
+
+    Returns:
+        Shape (patients,); infinite where too few features are shared.
+    """
+    difference = np.abs(np.asarray(rows, dtype=np.float64) - case) / spread
+    both = np.isfinite(difference)
+    limited = np.where(both, np.minimum(difference, MOST_STANDARD), 0.0)
+    shared = both.sum(axis=1)
+    found = np.sqrt((limited**2).sum(axis=1) / np.maximum(shared, 1))
+    return np.where(shared >= LEAST_SHARED * rows.shape[1], found, np.inf)
 
 
 def _agreeing(

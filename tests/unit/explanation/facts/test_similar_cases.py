@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from brain_tumor.classification.features.measurement import Measurement, missing
 from brain_tumor.errors import InputError
-from brain_tumor.explanation.facts.similar_cases import TrainingTable, build_table, similar_cases
+from brain_tumor.explanation.facts.similar_cases import (
+    TrainingTable,
+    build_table,
+    joined_tables,
+    similar_cases,
+)
 from brain_tumor.labels import TumorType
 
 G, M, P = TumorType
@@ -93,3 +98,15 @@ def test_a_table_survives_json():
 def test_lengths_that_do_not_agree_are_refused():
     with pytest.raises(InputError, match="expected"):
         build_table(np.zeros((2, 2)), FEATURES, [G, M], [1, 2])
+
+
+def test_joined_tables_hold_everybody_on_one_scale():
+    one = build_table(np.array([[0.0], [2.0]]), FEATURES[:1], [G, M], [1, 2])
+    other = build_table(np.array([[10.0]]), FEATURES[:1], [P], [1])
+    both = joined_tables(one, other)
+    assert both.values.tolist() == [[0.0], [2.0], [10.0]]
+    assert both.groups == (1, 2, 1)
+    assert both.types == (G, M, P)
+    assert both.centre.tolist() == [2.0]
+    with pytest.raises(InputError, match="not the same"):
+        joined_tables(one, build_table(np.array([[1.0]]), FEATURES[1:2], [P], [1]))

@@ -66,7 +66,7 @@ export class QuestionPanel {
       ...found.reasons.map((/** @type {string} */ r) => el("p.warn", {}, told(r))),
       ...bars,
       el("p", {}, scope || ""),
-      el("p.faint", {}, t("The type is told among glioma, meningioma and pituitary tumour only.")),
+      el("p.faint.scope", {}, told(found.scope.note)),
     ];
   }
 
