@@ -1,6 +1,6 @@
-"""Write the results block of README.md from the models' metrics and the benchmarks.
+"""Write the generated parts of the docs: tables from metrics and benchmarks, the command line.
 
-python docs/update_readme.py
+python -m docs.update_readme
 """
 
 from __future__ import annotations
@@ -12,12 +12,30 @@ from typing import Any
 
 from brain_tumor.segmentation.cards.whole_head import heads_table, silence_sentence
 
+from docs import commands
+from docs.summary import Measurements, failures, summary_table
+
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+
+
+def blocks(root: Path = ROOT) -> dict[str, dict[str, str]]:
+    """Markdown between the marks, by file and name of the mark."""
+    measured = Measurements(
+        segmentation=_read(root / "models/segmentation/metrics.json"),
+        heads=_read(root / "models/whole_head/metrics.json"),
+        core=_read(root / "models/tumor_core/five_folds.json"),
+        types=_read(root / "models/classification/metrics.json"),
+        serving=_read(root / "benchmarks/results/serve.json"),
+        foreign=_read(root / "benchmarks/results/foreign_lesions.json"),
+    )
+    return {
+        "README.md": {"results": summary_table(measured), "failures": failures(measured)},
+        "docs/results.md": {"results": results(root)},
+    }
 
 
 def results(root: Path = ROOT) -> str:
-    """Results in Markdown."""
+    """All tables in Markdown."""
     segmentation = _read(root / "models/segmentation/metrics.json")
     core = _read(root / "models/tumor_core/metrics.json")
     types = _read(root / "models/classification/metrics.json")
@@ -188,12 +206,28 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def updated(readme: str, block: str) -> str:
-    """README with the block between its marks replaced."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    return pattern.sub(f"{BEGIN}\n{block}\n{END}", readme)
+def updated(text: str, name: str, block: str) -> str:
+    """Text with the block between the marks of a name replaced.
+
+    Raises:
+        ValueError: If the text has no such marks, so that nothing is left behind in silence.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"the text has no marks {begin} and {end}")
+    return pattern.sub(lambda _: f"{begin}\n{block}\n{end}", text)
+
+
+def with_blocks(text: str, named: dict[str, str]) -> str:
+    """Text with every block replaced."""
+    for name, block in named.items():
+        text = updated(text, name, block)
+    return text
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(updated(path.read_text(encoding="utf-8"), results()), encoding="utf-8")
+    for name, named in blocks().items():
+        path = ROOT / name
+        path.write_text(with_blocks(path.read_text(encoding="utf-8"), named), encoding="utf-8")
+    (ROOT / "docs/cli.md").write_text(commands.page(), encoding="utf-8")

@@ -1,19 +1,38 @@
-"""README tells what the measurements say, and names nothing that does not exist."""
+"""README and its tables tell what the measurements say, and name nothing that does not exist."""
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 from brain_tumor.cli import build_parser
 
-from docs.update_readme import _heat, results, updated
+from docs import commands
+from docs.update_readme import _heat, blocks, updated, with_blocks
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_results_are_those_of_the_metrics_files():
-    assert updated(README, results()) == README
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_the_results_are_those_of_the_metrics_files(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert with_blocks(text, blocks()[name]) == text, "run python -m docs.update_readme"
+
+
+def test_the_readme_has_one_table_of_six_rows_each_with_something_beside_it():
+    rows = blocks()["README.md"]["results"].splitlines()[2:]
+    assert len(rows) == 6
+    for row in rows:
+        question, ours, anchor = row.strip("| ").split(" | ")
+        assert re.search(r"\d\.\d", ours), question
+        assert re.search(r"\d (s|\()|\d \(|not comparable", anchor), question
+
+
+def test_a_text_without_the_marks_is_refused():
+    with pytest.raises(ValueError, match="no marks <!-- results -->"):
+        updated("nothing here", "results", "table")
+    assert updated("a <!-- x -->old<!-- /x --> b", "x", "new") == "a <!-- x -->\nnew\n<!-- /x --> b"
 
 
 def test_shares_of_measurable_slices_name_their_number():
@@ -28,12 +47,35 @@ def test_shares_of_measurable_slices_name_their_number():
     assert "the blob is ahead by more than 0.05 in 12%." in said
 
 
+def test_the_page_of_the_command_line_is_that_of_the_parser():
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert page == commands.page(build_parser()), "run python -m docs.update_readme"
+
+
+def test_a_command_is_written_with_its_arguments():
+    parser = argparse.ArgumentParser()
+    actions = parser.add_subparsers()
+    serve = actions.add_parser("serve", help="serve 5 %% faster")
+    serve.add_argument("--port", type=int, default=8000, help="where")
+    serve.add_argument("model", choices=("a", "b"))
+    page = commands.page(parser)
+    assert "## tumorlens serve\n\nServe 5 % faster.\n" in page
+    assert "| `--port` `PORT` | where | `8000` |" in page
+    assert "| `MODEL` | one of `a`, `b` |  |" in page
+
+
+def test_every_setting_of_the_code_is_documented():
+    settings = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(TUMORLENS_[A-Z_]+)`", settings, flags=re.MULTILINE))
+    sources = (ROOT / "apps/brain_tumor").rglob("*.py")
+    used = {
+        name
+        for source in sources
+        for name in re.findall(r'"(TUMORLENS_[A-Z_]+)"', source.read_text(encoding="utf-8"))
+    }
+    assert documented == used
+
+
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
 def test_every_local_link_leads_somewhere(link):
     assert (ROOT / link).exists(), link
-
-
-def test_every_command_in_the_table_exists():
-    commands = set(re.findall(r"^\| `tumorlens ([a-z-]+)", README, flags=re.MULTILINE))
-    actions = next(a for a in build_parser()._actions if hasattr(a, "choices") and a.choices)
-    assert commands == set(actions.choices)
