@@ -37,6 +37,7 @@ setup(
         "alembic>=1.20",
         "captum>=0.9",
         "fastapi>=0.165",
+        "highdicom==0.22.0",  # 0.23 needs pydicom 3
         "monai>=1.6,<1.7",  # transforms and network state dicts are tested on 1.6
         "monailabel==0.8.5",
         "nibabel>=5.4",

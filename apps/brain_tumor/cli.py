@@ -28,10 +28,12 @@ from brain_tumor.case_commands import (
     report_lines,
     unpacked,
 )
+from brain_tumor.dicom_options import add_export_options
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.research_commands import add_research_commands
 
 if TYPE_CHECKING:
+    from brain_tumor.cases.studies import Disguise
     from brain_tumor.explanation.options import ExplanationOptions
 
 HEAT_METHODS = (
@@ -93,6 +95,12 @@ def build_parser() -> argparse.ArgumentParser:
         "source", type=Path, nargs="?", help="a case, a folder of cases, or a zip or tar archive"
     )
     importing.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    importing.add_argument(
+        "--deidentify",
+        type=Path,
+        metavar="TABLE",
+        help="keep DICOM cases under pseudonyms; who is who goes into this file",
+    )
     add_case_options(importing)
     add_answer_options(importing)
     importing.set_defaults(run=_import)
@@ -134,6 +142,10 @@ def build_parser() -> argparse.ArgumentParser:
         add_case_options(infer)
         add_answer_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
+
+    export = commands.add_parser("export", help="write the results of a case as DICOM objects")
+    add_export_options(export)
+    export.set_defaults(run=_export)
 
     add_research_commands(commands)
 
@@ -244,6 +256,7 @@ def _import(arguments: argparse.Namespace) -> None:
                 source,
                 arguments.studies,
                 told=by_hand(arguments),
+                disguise=_disguise(arguments),
                 on_found=progress.expect,
                 on_report=show,
             )
@@ -263,6 +276,26 @@ def _import(arguments: argparse.Namespace) -> None:
             f"{refused} of {len(reports)} cases were refused; {rest}",
             remedy="Each refused case says above what to do about it.",
         )
+
+
+def _disguise(arguments: argparse.Namespace) -> Disguise | None:
+    """What replaces the identity of imported cases; None keeps it.
+
+    Raises:
+        InputError: If the table of pseudonyms would lie in the studies folder.
+        FileFormatError: If it is none.
+    """
+    if arguments.deidentify is None:
+        return None
+    from brain_tumor.dicom.pseudonyms import PseudonymTable
+
+    table: Path = arguments.deidentify
+    if table.resolve().is_relative_to(arguments.studies.resolve()):
+        raise InputError(
+            f"{table.name} would lie in the studies folder, so it would travel with the cases",
+            remedy="Name a file outside it with --deidentify.",
+        )
+    return PseudonymTable(table).disguise
 
 
 def _infer(arguments: argparse.Namespace) -> None:
@@ -348,6 +381,12 @@ def _explanation_options(arguments: argparse.Namespace) -> ExplanationOptions:
     )
     provider_of_environment(options.provider)
     return options
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from brain_tumor.dicom_commands import run_export
+
+    run_export(arguments)
 
 
 def _add_class(arguments: argparse.Namespace) -> None:

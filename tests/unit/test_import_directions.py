@@ -17,9 +17,10 @@ LAYERS = (
     {"classification"},
     {"concepts"},
     {"explanation", "learning"},
+    {"dicom"},
     {"api"},
     {"server"},
-    {"case_commands", "research_commands"},
+    {"case_commands", "research_commands", "dicom_commands", "dicom_options"},
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -31,10 +32,19 @@ SCIENCE = (
     "concepts",
     "explanation",
     "learning",
+    "dicom",
 )
 SERVER_ONLY = {"monailabel", "fastapi", "starlette", "uvicorn", "slicer", "qt", "PySide6"}
 GENERATED = {"bin", "lib", "logs", "model"}
-COMMANDS_THAT_SERVE = {"_serve", "_import", "_infer", "_sample_data", "_models", "_corrections"}
+COMMANDS_THAT_SERVE = {
+    "_serve",
+    "_import",
+    "_infer",
+    "_export",
+    "_sample_data",
+    "_models",
+    "_corrections",
+}
 """Functions of the command line that run without research data."""
 MOST_MODULES = 20
 

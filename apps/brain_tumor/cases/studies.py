@@ -15,6 +15,7 @@ from pathlib import Path
 
 from brain_tumor.cases.by_hand import ByHand, cases_by_hand
 from brain_tumor.cases.case_ids import check_case_id, hashed_case_id
+from brain_tumor.cases.dicom_source import SOURCE_NAME, DicomSource, source_of, source_path
 from brain_tumor.cases.files.durable import (
     PRIVATE_FOLDER,
     TEMPORARY_PREFIX,
@@ -22,6 +23,7 @@ from brain_tumor.cases.files.durable import (
     storage_errors,
     sync_folder,
     temporary_sibling,
+    write_durably,
     write_synced,
 )
 from brain_tumor.cases.files.readers import read_volume
@@ -57,6 +59,9 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _LEFTOVER_AGE_S = 24 * 3600.0
+
+Disguise = Callable[[DicomSource], tuple[str, DicomSource]]
+"""Gives the case id and the identity under which a case from DICOM is kept."""
 
 
 class ImportStatus(StrEnum):
@@ -113,6 +118,7 @@ def import_cases(
     studies: Path,
     *,
     told: ByHand | None = None,
+    disguise: Disguise | None = None,
     on_found: Callable[[int], None] | None = None,
     on_report: Callable[[ImportReport], None] | None = None,
 ) -> list[ImportReport]:
@@ -125,6 +131,7 @@ def import_cases(
         source: A file, a case folder, a folder of case folders or a DICOM tree.
         studies: Studies folder; made if it does not exist.
         told: Which sequence is which, where names do not tell; then the source may be None.
+        disguise: Replaces the identity of DICOM cases; None keeps it.
         on_found: Called with the number of cases, before the first is imported.
         on_report: Called after each case, for progress.
 
@@ -150,7 +157,7 @@ def import_cases(
         _remove_leftovers(studies / SEQUENCES_FOLDER)
     reports: list[ImportReport] = []
     for case in found:
-        report = import_case(case, studies)
+        report = import_case(case, studies, disguise)
         logger.info("case %s: %s", report.case_id, report.status.value)
         reports.append(report)
         if on_report is not None:
@@ -158,12 +165,12 @@ def import_cases(
     return reports
 
 
-def import_case(found: FoundCase, studies: Path) -> ImportReport:
+def import_case(found: FoundCase, studies: Path, disguise: Disguise | None = None) -> ImportReport:
     """Import one case that `find_cases` found; errors become a refused report."""
     try:
         if found.source is None:
             raise found.error or SequenceError(f"{found.name} holds no sequence")
-        return _import(found.source, studies)
+        return _import(found.source, studies, disguise)
     except TumorLensError as error:
         return ImportReport(
             found.name,
@@ -174,9 +181,13 @@ def import_case(found: FoundCase, studies: Path) -> ImportReport:
         )
 
 
-def _import(source: CaseSource, studies: Path) -> ImportReport:
+def _import(source: CaseSource, studies: Path, disguise: Disguise | None) -> ImportReport:
     case_id = check_case_id(source.case_id)
     source, volumes = read_case(source)
+    identity = source_of(source.sequences)
+    if disguise is not None:
+        source, identity = _disguised(source, identity, disguise)
+        case_id = source.case_id
     loaded = build_case(case_id, volumes, registration=False)  # refuses sequences that lie apart
     reference = loaded.case.reference
     doubts = [f"{s.value}: {w}" for s, read in volumes.items() for w in read.warnings]
@@ -189,13 +200,13 @@ def _import(source: CaseSource, studies: Path) -> ImportReport:
     )
     arrays = {s: read.volume for s, read in volumes.items()}
     try:
-        status = _put(studies, case_id, arrays, record)
+        status = _put(studies, case_id, arrays, record, identity)
     except InputError:
         if not _is_another_name(studies, case_id, source.title):
             raise
         case_id = hashed_case_id(case_id, source.title or case_id)
         record = replace(record, title=source.title or source.case_id)
-        status = _put(studies, case_id, arrays, record)
+        status = _put(studies, case_id, arrays, record, identity)
     return ImportReport(
         case_id,
         status,
@@ -207,6 +218,23 @@ def _import(source: CaseSource, studies: Path) -> ImportReport:
     )
 
 
+def _disguised(
+    source: CaseSource, identity: DicomSource | None, disguise: Disguise
+) -> tuple[CaseSource, DicomSource]:
+    """Case under a pseudonym; its notes, which hold names of files and series, stay behind.
+
+    Raises:
+        InputError: If the case did not come from DICOM, so nothing says whose it is.
+    """
+    if identity is None:
+        raise InputError(
+            "the case is no DICOM; expected DICOM, whose headers say what to replace",
+            remedy="Import volume files without --deidentify; they keep only voxels and geometry.",
+        )
+    case_id, identity = disguise(identity)
+    return replace(source, case_id=check_case_id(case_id), title="", notes=()), identity
+
+
 def _is_another_name(studies: Path, case_id: str, title: str) -> bool:
     """True if the case that has an id came from a folder of another name."""
     stored = read_record(studies, case_id)
@@ -214,9 +242,13 @@ def _is_another_name(studies: Path, case_id: str, title: str) -> bool:
 
 
 def _put(
-    studies: Path, case_id: str, volumes: Mapping[Sequence, Volume], record: CaseRecord
+    studies: Path,
+    case_id: str,
+    volumes: Mapping[Sequence, Volume],
+    record: CaseRecord,
+    identity: DicomSource | None,
 ) -> ImportStatus:
-    """Store a case unless it is there already.
+    """Store a case unless it is there already; one without identity is given it.
 
     Siblings and record come first, then the reference volume, which makes the case visible. All
     are written out of sight before anything is put in place, so a full disk changes nothing; an
@@ -233,6 +265,8 @@ def _put(
         known = stored.digests or _digests_on_disk(studies, case_id, stored.reference)
         if stored.reference != record.reference or known != record.digests:
             raise _taken(case_id)
+        if identity is not None and not source_path(studies, case_id).exists():
+            write_durably(source_path(studies, case_id), identity.to_bytes())
         if has_reference:
             return ImportStatus.ALREADY_THERE
     elif folder.exists() or (has_reference and not _is_reference(studies, case_id, record)):
@@ -245,6 +279,8 @@ def _put(
                 content = encode_volume(volumes[sequence])
                 write_synced(siblings / f"{sequence.value}.nii.gz", content)
             write_synced(siblings / RECORD_NAME, record.to_bytes(case_id))
+            if identity is not None:
+                write_synced(siblings / SOURCE_NAME, identity.to_bytes())
             sync_folder(siblings)
         if not has_reference:
             write_synced(reference, encode_volume(volumes[record.reference]))

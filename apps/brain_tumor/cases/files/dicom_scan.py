@@ -241,6 +241,10 @@ def _planes(path: Path, header: Any, study: str) -> Iterator[_Plane]:
             None if number is None else int(number),
             _marks(header, frame),
             is_enhanced=bool(header.get("PerFrameFunctionalGroupsSequence")),
+            is_multi_frame="NumberOfFrames" in header,
+            sop_class=text_of(header, "SOPClassUID"),
+            series=text_of(header, "SeriesInstanceUID"),
+            frame_of_reference=text_of(header, "FrameOfReferenceUID"),
         )
         spacing_mm = np.array([float(spacing[1]), float(spacing[0])])
         yield _Plane(one, header, study, orientation, spacing_mm)

@@ -68,6 +68,10 @@ class Slice:
         number: InstanceNumber, None if there is none.
         marks: What else tells images at one place apart, by attribute: echo, kind and so on.
         is_enhanced: True if the file holds functional groups for each frame.
+        is_multi_frame: True if the file says how many frames it has.
+        sop_class: SOPClassUID of the file.
+        series: SeriesInstanceUID of the file.
+        frame_of_reference: FrameOfReferenceUID of the file.
     """
 
     path: Path
@@ -77,6 +81,10 @@ class Slice:
     number: int | None = None
     marks: Mapping[str, Any] = field(default_factory=dict)
     is_enhanced: bool = False
+    is_multi_frame: bool = False
+    sop_class: str = ""
+    series: str = ""
+    frame_of_reference: str = ""
 
 
 @dataclass(frozen=True, eq=False)

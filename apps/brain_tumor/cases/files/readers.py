@@ -14,6 +14,7 @@ from PIL import Image
 
 from brain_tumor.cases.files.dicom_headers import is_dicom
 from brain_tumor.cases.files.dicom_scan import find_series
+from brain_tumor.cases.files.dicom_segmentation import is_segmentation, read_dicom_segmentation
 from brain_tumor.cases.files.dicom_series import DicomSeries, read_series
 from brain_tumor.cases.files.meta_image import read_meta_image
 from brain_tumor.cases.files.nifti_files import read_nifti, read_nifti_channels
@@ -155,15 +156,17 @@ class ReadLabel:
         values: Labels, uint8, shape (I, J, K).
         affine: Voxel to RAS+ mm.
         is_named: True if the file names its segments; then the values are this project's already.
+        frame_of_reference: FrameOfReferenceUID of a DICOM segmentation, else empty.
     """
 
     values: LabelArray
     affine: Affine
     is_named: bool = False
+    frame_of_reference: str = ""
 
 
 def read_label(path: Path) -> ReadLabel:
-    """Read a labelmap, or a segmentation of 3D Slicer by the names of its segments.
+    """Read a labelmap, or a segmentation of 3D Slicer or DICOM by the names of its segments.
 
     Raises:
         LabelError: If segments have names of no label or overlap; else as `read_labelmap`.
@@ -173,6 +176,11 @@ def read_label(path: Path) -> ReadLabel:
         if segmented is not None:
             check_affine(segmented[1])
             return ReadLabel(*segmented, is_named=True)
+    if volume_suffix(path) is None and path.is_file() and is_segmentation(path):
+        with about(path.name):
+            read = read_dicom_segmentation(path)
+            check_affine(read.affine)
+        return ReadLabel(read.labelmap, read.affine, True, read.frame_of_reference)
     return ReadLabel(*_read_plain_labelmap(path))
 
 

@@ -1,0 +1,1 @@
+"""Results as DICOM objects, and studies from and to a DICOM archive."""
