@@ -37,7 +37,7 @@ def add_research_commands(commands: Any) -> None:
             _add_whole_head,
             _train_whole_head,
         ),
-        (ModelName.TUMOR_CORE, "tumour core on a lone t1c", _add_steps, _train_tumor_core),
+        (ModelName.TUMOR_CORE, "tumour core on a lone t1c", _add_tumor_core, _train_tumor_core),
         (
             ModelName.CLASSIFICATION,
             "tumour type from t1c",
@@ -235,10 +235,26 @@ def _train_whole_head(arguments: argparse.Namespace) -> None:
     )
 
 
+def _add_tumor_core(parser: argparse.ArgumentParser) -> None:
+    _add_steps(parser)
+    parser.add_argument(
+        "--continue-from",
+        type=Path,
+        metavar="BUNDLE",
+        help="begin with the weights of this run or bundle, which held out the same fold",
+    )
+
+
 def _train_tumor_core(arguments: argparse.Namespace) -> None:
     from brain_tumor.segmentation.training.tumor_core.train import train_tumor_core
 
-    train_tumor_core(arguments.data, arguments.output, fold=arguments.fold, steps=arguments.steps)
+    train_tumor_core(
+        arguments.data,
+        arguments.output,
+        fold=arguments.fold,
+        steps=arguments.steps,
+        continue_from=arguments.continue_from,
+    )
 
 
 def _add_classification(parser: argparse.ArgumentParser) -> None:

@@ -49,6 +49,8 @@ def heads_table(metrics: Mapping[str, Any]) -> str:
     heads = metrics["heads"]
     rows = [_row(group["name"], group) for group in heads["groups"]]
     rows += [_row(f"given {table['sequences']}", table) for table in heads["subsets"]]
+    if metrics["thin_slabs"]:
+        rows.append(_row("three slices alone", metrics["thin_slabs"]))
     titles = ["heads with skull", "cases", "Dice, mean", "median", "under 0.5", "called empty"]
     return markdown_table(titles, rows)
 
@@ -76,9 +78,17 @@ def silence_sentence(metrics: Mapping[str, Any]) -> str:
         f"Of {free['slices']} slices of these heads that show no tumour {free['outlined']:.1%} "
         "have more than 100 mm2 outlined."
     ]
+    if metrics["free_slabs"]["cases"]:
+        free_slabs = metrics["free_slabs"]
+        parts.append(
+            f"Of {free_slabs['cases']} slabs without tumour, read as cases of their own, in "
+            f"{free_slabs['silent']:.0%} less than 1 mL is outlined (most: "
+            f"{free_slabs['largest_ml']:.1f} mL)."
+        )
     for row in healthy["rows"]:
         parts.append(
-            f"Healthy head {row['case']} ({row['sequences']}): {row['predicted_ml']:.1f} mL."
+            f"Healthy head {row['case']} ({row['sequences']}): {row['predicted_ml']:.1f} mL"
+            + (", for nothing is outlined on t1 alone." if row["sequences"] == "t1" else ".")
         )
     return " ".join(parts)
 

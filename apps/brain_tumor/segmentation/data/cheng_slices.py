@@ -1,8 +1,9 @@
-"""Training slices of the tumour-core network, from three collections, split by patient.
+"""Training slices of the tumour-core network, from four collections, split by patient.
 
 Collections (folder layout of the data README): `cheng` (T1c slices of three tumour types, with
-skull), `t1ce_gbm` (thick T1c volumes, enhancing rim only) and `glioma3d` (skull-stripped 1 mm
-volumes). All become 8-bit slices on one canvas at the network's pixel, in display orientation.
+skull), `t1ce_gbm` (thick T1c volumes, enhancing rim only), `glioma3d` (skull-stripped 1 mm
+volumes) and `lgg` (T1c slices of heads with skull, those without tumour). All become 8-bit slices
+on one canvas at the network's pixel, in display orientation.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ from scipy import ndimage
 from sklearn.model_selection import StratifiedGroupKFold
 
 from brain_tumor.cases.grid.geometry import axis_map
+from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import FileFormatError, NotFoundError
+from brain_tumor.segmentation.data.lgg import PIXEL_MM as LGG_PIXEL_MM
+from brain_tumor.segmentation.data.lgg import Head, heads_beside_fold
 from brain_tumor.segmentation.tumor_core.network import PIXEL_MM
 from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
 FOLDS = 5
 SPLIT_SEED = 20
+FREE_HEAD = "head without tumour"
+"""Stratum of slices in which there is none."""
 CANVAS_MM = 250.0  # the field of view of the slice collection
 CHENG_PIXEL_MM = 0.98
 GBM_SPACING_MM = (0.94, 0.94, 6.0)  # the headers of btp_* say 1, 1, 1: wrong
@@ -64,6 +70,7 @@ class Collection(IntEnum):
     CHENG = 0
     GBM = 1
     WHOLE = 2
+    HEAD = 3
 
 
 @dataclass(frozen=True)
@@ -190,13 +197,20 @@ def read_cheng_slice(data_dir: Path, row: ChengSlice) -> tuple[ByteArray, npt.ND
     return image, mask
 
 
-def load_training_slices(data_dir: Path, fold: int | None, pixel_mm: float = PIXEL_MM) -> SliceSet:
+def load_training_slices(
+    data_dir: Path,
+    fold: int | None,
+    pixel_mm: float = PIXEL_MM,
+    *,
+    free_heads: bool = False,
+) -> SliceSet:
     """All slices of patients outside the held-out fold.
 
     Args:
-        data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        data_dir: Folder with `cheng`, `t1ce_gbm`, `glioma3d` and, for healthy slices, `lgg`.
         fold: Fold to hold out, 0-4, or None to use every patient.
         pixel_mm: Pixel of the slices.
+        free_heads: Add the slices of heads of `lgg` that show no tumour.
     """
     builder = _Builder(pixel_mm)
     rows = read_cheng_index(data_dir)
@@ -218,6 +232,8 @@ def load_training_slices(data_dir: Path, fold: int | None, pixel_mm: float = PIX
     for path in sorted((data_dir / "glioma3d").glob("*.npz")):
         if volume_fold(path.stem) != fold:
             builder.add_whole(path)
+    for head in heads_beside_fold(data_dir, fold) if free_heads else ():
+        builder.add_free_slices(head)
     return builder.finish()
 
 
@@ -330,6 +346,25 @@ class _Builder:
                     Collection.WHOLE,
                     f"whole {plane.value}",
                     path.stem,
+                )
+
+    def add_free_slices(self, head: Head) -> None:
+        """Slices of a head with contrast agent that are not next to one with tumour."""
+        if Sequence.T1C not in head.case.volumes:
+            return
+        array = head.case.volumes[Sequence.T1C].array
+        near = ndimage.binary_dilation(head.whole_tumor.any(axis=(0, 1)))
+        for number in np.flatnonzero(~near):
+            picture = array[..., number].T
+            if np.count_nonzero(picture > 20) >= MIN_TISSUE_SHARE * picture.size:
+                pixels = np.zeros(picture.shape, dtype=np.uint8)
+                self.add(
+                    picture,
+                    pixels,
+                    (LGG_PIXEL_MM, LGG_PIXEL_MM),
+                    Collection.HEAD,
+                    FREE_HEAD,
+                    head.person,
                 )
 
     def finish(self) -> SliceSet:

@@ -1,7 +1,8 @@
 """Accuracy on heads as the scanner makes them, and silence where there is no tumour.
 
 Whole-tumour Dice in 3-D by patient on heads with skull, what is outlined in their slices without
-tumour and in healthy volumes, and how often a tumour is called absent.
+tumour and in healthy volumes, and how often a tumour is called absent. Two parts of every head are
+read as cases of their own: three slices through the tumour, and a slab in which there is none.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.geometry import case_on_reference_grid
 from brain_tumor.cases.sequences import Sequence as MriSequence
+from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.segmentation.data.folds import FOLDS
 from brain_tumor.segmentation.data.healthy import healthy_of_fold
@@ -33,6 +36,10 @@ from brain_tumor.segmentation.result import Segmenter
 
 SCHEMA_VERSION = 1
 HEADS, HEALTHY = "heads", "healthy"
+THIN_SLABS, FREE_SLABS = "thin_slabs", "free_slabs"
+THIN_SLAB_SLICES = 3
+LEAST_SLAB_MM = 25.0
+MARGIN_SLICES = 1
 FREE_SLICE_MM2 = 100.0
 SILENT_ML = 1.0
 SMALL_TUMOUR_ML = 10.0
@@ -47,7 +54,8 @@ class HeadRow:
     """One head from one subset of its sequences.
 
     Attributes:
-        collection: `heads` (with a tumour) or `healthy`.
+        collection: `heads` (with a tumour), `thin_slabs` (three slices of one, at its largest),
+            `free_slabs` (slices of a head far from its tumour) or `healthy`.
         case: Name of the case.
         person: Unit of the split and of every interval.
         available: Sequences of the case, joined by `+`.
@@ -185,6 +193,8 @@ def summarise_heads(rows: Sequence[HeadRow]) -> dict[str, Any]:
           statistics of the Dice (`evaluation_summary.patient_statistics`), `under_half` (share of
           cases with a Dice under 0.5) and `called_empty` (share); `subsets` alike by `sequences`;
           `worst` cases;
+        - `thin_slabs`: the same table of the three slices at each tumour's largest;
+        - `free_slabs`: `cases`, `silent` (share under 1 mL) and `largest_ml`;
         - `free_slices`: `slices` and `outlined` (share with more than 100 mm2), complete cases;
         - `healthy`: `volumes`, `silent` (share under 1 mL), and one row a volume.
     """
@@ -208,17 +218,28 @@ def summarise_heads(rows: Sequence[HeadRow]) -> dict[str, Any]:
             ],
             "worst": [asdict(row) for row in worst],
         },
+        THIN_SLABS: _table(thin)
+        if (thin := [r for r in rows if r.collection == THIN_SLABS])
+        else None,
+        FREE_SLABS: _silence([row for row in rows if row.collection == FREE_SLABS]),
         "free_slices": {
             "slices": free,
             "outlined": sum(row.free_slices_outlined for row in complete) / free if free else None,
         },
         HEALTHY: {
             "volumes": len(healthy),
-            "silent": float(np.mean([row.predicted_ml < SILENT_ML for row in healthy]))
-            if healthy
-            else None,
+            "silent": _silence(healthy)["silent"],
             "rows": [asdict(row) for row in healthy],
         },
+    }
+
+
+def _silence(rows: Sequence[HeadRow]) -> dict[str, Any]:
+    outlined = [row.predicted_ml for row in rows]
+    return {
+        "cases": len(rows),
+        "silent": float(np.mean([ml < SILENT_ML for ml in outlined])) if rows else None,
+        "largest_ml": max(outlined, default=None),
     }
 
 
@@ -248,6 +269,42 @@ def _head_rows(segmenter: Segmenter, head: Head) -> Iterator[HeadRow]:
     for sequences in given:
         case = case_on_reference_grid(head.patient, {s: head.case.volumes[s] for s in sequences})
         yield _row(segmenter, HEADS, case, head.person, present, head.whole_tumor)
+    largest = int(head.whole_tumor.sum(axis=(0, 1)).argmax())
+    thin = slice(max(largest - THIN_SLAB_SLICES // 2, 0), largest + THIN_SLAB_SLICES // 2 + 1)
+    drawn = head.whole_tumor[..., thin]
+    yield _row(segmenter, THIN_SLABS, _part(head.case, thin), head.person, present, drawn)
+    free = free_slab(head.whole_tumor, head.thickness_mm)
+    if free is not None:
+        yield _row(segmenter, FREE_SLABS, _part(head.case, free), head.person, present, None)
+
+
+def _part(case: Case, slices: slice) -> Case:
+    """Some slices of a case as a case of their own."""
+    volumes = {s: Volume(v.array[..., slices], v.affine) for s, v in case.volumes.items()}
+    return Case(case.case_id, case.reference, volumes)
+
+
+def free_slab(drawn: npt.NDArray[np.bool_], thickness_mm: float) -> slice | None:
+    """The thickest run of slices far from any tumour; None if it is thinner than 25 mm.
+
+    Args:
+        drawn: Whole tumour, slices along the last axis.
+        thickness_mm: Distance of the slices.
+
+    Example:
+        >>> drawn = np.zeros((1, 1, 10), dtype=bool)
+        >>> drawn[..., 2] = True
+        >>> free_slab(drawn, 5.0)
+        slice(4, 10, None)
+    """
+    tumour = drawn.any(axis=(0, 1))
+    near = np.convolve(tumour, np.ones(2 * MARGIN_SLICES + 1), mode="same") > 0
+    best, start = slice(0, 0), 0
+    for end in [*np.flatnonzero(near).tolist(), len(near)]:
+        if end - start > best.stop - best.start:
+            best = slice(start, end)
+        start = end + 1
+    return best if (best.stop - best.start) * thickness_mm >= LEAST_SLAB_MM else None
 
 
 def _row(

@@ -31,6 +31,8 @@ METRICS = {
         "worst": [],
     },
     "free_slices": {"slices": 200, "outlined": 0.025},
+    "thin_slabs": group("x"),
+    "free_slabs": {"cases": 8, "silent": 0.75, "largest_ml": 1.23},
     "healthy": {
         "volumes": 1,
         "silent": 1.0,
@@ -60,13 +62,18 @@ def test_rows_tell_the_weak_group_first_and_then_fewer_sequences():
     assert lines[2].startswith("| tumour under 10 mL | 2 | 0.80 | 0.85 | 50% | 0% |")
     assert lines[3].startswith("| all | 2 | 0.80 (0.70-0.90) |")
     assert lines[4].startswith("| given t1+flair |")
+    assert lines[5].startswith("| three slices alone | 2 |")
 
 
 def test_silence_is_told_in_slices_and_millilitres():
     sentence = silence_sentence(METRICS)
     assert "Of 200 slices" in sentence
     assert "2.5%" in sentence
-    assert "trio_t1 (t1): 0.0 mL" in sentence
+    assert (
+        "Of 8 slabs without tumour, read as cases of their own, in 75% less than 1 mL" in sentence
+    )
+    assert "(most: 1.2 mL)" in sentence
+    assert "trio_t1 (t1): 0.0 mL, for nothing is outlined on t1 alone." in sentence
 
 
 def test_the_card_says_when_other_weights_ship_than_were_measured():

@@ -55,7 +55,7 @@ def rows(monkeypatch, tmp_path):
 
 
 def test_scores_by_hand(rows):
-    complete, lone_flair, healthy = rows
+    complete, lone_flair, thin, healthy = rows
     # drawn 200, outlined 2 slices of 100, shared 100 voxels
     assert complete.dice == pytest.approx(2 * 100 / 400)
     assert complete.tumour_ml == pytest.approx(200 * 20 / 1000)
@@ -67,6 +67,9 @@ def test_scores_by_hand(rows):
     assert lone_flair.sequences == "flair"
     assert lone_flair.dice == 0.0
     assert "too little" in lone_flair.failure
+    # slices 0 to 2 as a case of their own: the box lies in both its last slices
+    assert (thin.collection, thin.sequences) == ("thin_slabs", "t1+flair")
+    assert thin.dice == pytest.approx(2 * 100 / 400)
     assert healthy.dice is None
     assert healthy.predicted_ml == pytest.approx(4.0)
 
@@ -84,8 +87,26 @@ def test_summary_by_hand(rows):
     assert found["heads"]["subsets"][1]["called_empty"] == 1.0
     assert found["free_slices"] == {"slices": 3, "outlined": pytest.approx(1 / 3)}
     assert found["healthy"]["silent"] == 0.0
+    assert found["thin_slabs"]["cases"] == 1
+    assert found["free_slabs"] == {"cases": 0, "silent": None, "largest_ml": None}
 
 
 def test_silence_counts_under_a_millilitre(rows):
-    quiet = replace(rows[2], predicted_ml=0.99)
-    assert summarise_heads([rows[2], quiet])["healthy"]["silent"] == 0.5
+    quiet = replace(rows[-1], predicted_ml=0.99)
+    assert summarise_heads([rows[-1], quiet])["healthy"]["silent"] == 0.5
+
+
+def test_slices_far_from_the_tumour_are_read_as_a_case_without_one(monkeypatch, tmp_path):
+    volume = Volume(np.ones((20, 20, 9), np.float32), np.diag([2.0, 2.0, 5.0, 1.0]))
+    drawn = np.zeros((20, 20, 9), dtype=bool)
+    drawn[:, :, 0] = True
+    tall = Head("h", "p", Case("h", Sequence.T1, {Sequence.T1: volume}), drawn)
+    monkeypatch.setattr(module, "heads_of_fold", lambda data, fold: iter([tall]))
+    monkeypatch.setattr(module, "healthy_of_fold", lambda data, fold: iter([]))
+    rows = evaluate_heads(Fixed(), tmp_path, fold=0).rows
+    assert [row.collection for row in rows] == ["heads", "thin_slabs", "free_slabs"]
+    # slices 2 to 8 are left; in two of them 100 voxels of 20 mm3 are outlined
+    assert (rows[2].dice, rows[2].free_slices) == (None, 7)
+    found = summarise_heads(rows)
+    assert found["free_slabs"] == {"cases": 1, "silent": 0.0, "largest_ml": pytest.approx(4.0)}
+    assert found["free_slices"]["slices"] == 8  # those of the whole head alone

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from brain_tumor.segmentation.data.cheng_slices import (
+    FREE_HEAD,
     ByteArray,
     Collection,
     Pixel,
@@ -34,6 +35,7 @@ class AugmentationPlan:
         patch_pixels: Side of the square patches.
         patch_mm: Side of the square patches in mm.
         cheng_share: Share of the slice collection; the rest comes from volumes.
+        free_head_share: Of all slices, how many are of heads where no tumour is in sight.
         healed_chance: Tumour replaced by the mirrored other side of the head.
         cut_chance: Picture cut beside the tumour, or the part with the tumour cut off.
         cut_away_share: How many of the cuts take the tumour away.
@@ -45,6 +47,7 @@ class AugmentationPlan:
     patch_pixels: int
     patch_mm: float
     cheng_share: float = 0.64
+    free_head_share: float = 0.0
     healed_chance: float = 0.4
     cut_chance: float = 0.22
     cut_away_share: float = 0.6
@@ -90,7 +93,7 @@ class BatchMaker:
         self._plan = plan
         self._numbers = np.random.default_rng(seed)
         self._torch_numbers = torch.Generator().manual_seed(seed)
-        self._weights = _sampling_weights(slices, self._plan.cheng_share)
+        self._weights = _sampling_weights(slices, self._plan)
         self._healed = {i: h for i in range(len(slices)) if (h := _mirror_axis(slices, i))}
 
     def batch(self, size: int) -> Batch:
@@ -243,7 +246,8 @@ def _middle(occupied: torch.Tensor) -> float:
     return float(where[0] + where[-1] + 1) / len(occupied) - 1.0
 
 
-def _sampling_weights(slices: SliceSet, cheng_share: float) -> FloatArray:
+def _sampling_weights(slices: SliceSet, plan: AugmentationPlan) -> FloatArray:
+    cheng_share = plan.cheng_share
     type_shares = {
         "glioma MR": 0.31,
         "glioma numeric": 0.15,
@@ -254,6 +258,9 @@ def _sampling_weights(slices: SliceSet, cheng_share: float) -> FloatArray:
     shares = {stratum: cheng_share * share for stratum, share in type_shares.items()}
     shares["gbm"] = gbm_share
     shares |= {name: whole_share / 3 for name in np.unique(slices.stratum) if name[:5] == "whole"}
+    others = 1 - plan.free_head_share
+    shares = {stratum: others * share for stratum, share in shares.items()}
+    shares[FREE_HEAD] = plan.free_head_share
     weights = np.zeros(len(slices))
     for stratum, share in shares.items():
         inside = np.flatnonzero(slices.stratum == stratum)

@@ -15,7 +15,7 @@ import logging
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,9 @@ logger = logging.getLogger(__name__)
 
 VERSION = "0.4.0"
 HISTORY = "history.jsonl"
+BUNDLED_HISTORY = Path("docs") / HISTORY
+CONTINUED_LEARNING_RATE = 4e-4
+"""Peak of a training that goes on from finished weights."""
 VALIDATION_BATCH = 16
 PATCH_PIXELS = 192
 DEFAULT_MINUTES = 92.0
@@ -127,6 +130,7 @@ def augmentation(pixel_mm: float) -> AugmentationPlan:
         patch_pixels=PATCH_PIXELS,
         patch_mm=PATCH_PIXELS * pixel_mm,
         cheng_share=0.82,
+        free_head_share=0.12,
         healed_chance=0.1,
         cut_chance=0.1,
         cut_away_share=0.5,
@@ -226,13 +230,13 @@ def train(
     """Train and write weights, metadata and history.
 
     Args:
-        data_dir: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        data_dir: Folder with `cheng`, `t1ce_gbm`, `glioma3d` and `lgg`.
         output_dir: Run folder; gets `models/model.safetensors` (fp16), `configs/metadata.json`
             and `history.jsonl`.
         options: Schedule.
         arguments: Network size.
-        start: Run whose weights the training starts from and whose history it continues; it must
-            hold out the same patients. By default the encoder starts from ImageNet weights.
+        start: Run or bundle whose weights the training starts from and whose history it continues;
+            it must hold out the same patients. By default the encoder starts from ImageNet weights.
 
     Returns:
         `output_dir`.
@@ -251,7 +255,7 @@ def train(
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     output_dir.mkdir(parents=True, exist_ok=True)
-    slices = load_training_slices(data_dir, options.fold, arguments.pixel_mm)
+    slices = load_training_slices(data_dir, options.fold, arguments.pixel_mm, free_heads=True)
     maker = BatchMaker(slices, options.seed, augmentation(arguments.pixel_mm))
     held_out = (
         None if options.fold is None else load_validation_slices(data_dir, options.fold, arguments)
@@ -263,7 +267,8 @@ def train(
     else:
         state = load_file(start / WEIGHTS)
         network.load_state_dict({k: v.float() for k, v in state.items()})
-        earlier = read_history(start / HISTORY)
+        bundled = start / BUNDLED_HISTORY
+        earlier = read_history(bundled if bundled.is_file() else start / HISTORY)
     steps_before, minutes_before = _spent(earlier)
     (output_dir / HISTORY).unlink(missing_ok=True)
     _append_history(output_dir, earlier)
@@ -316,22 +321,31 @@ def train(
 
 
 def train_tumor_core(
-    data: Path, output: Path, *, fold: int | None, steps: int | None = None
+    data: Path,
+    output: Path,
+    *,
+    fold: int | None,
+    steps: int | None = None,
+    continue_from: Path | None = None,
 ) -> Path:
     """What `tumorlens train tumor_core` does: `train` with the default schedule.
 
     Args:
-        data: Folder with `cheng`, `t1ce_gbm` and `glioma3d`.
+        data: Folder with `cheng`, `t1ce_gbm`, `glioma3d` and `lgg`.
         output: The bundle goes to `output/tumor_core`.
         fold: Fold of patients kept out, or None.
         steps: Optimiser steps, however long they take; the default schedule if None.
+        continue_from: Run or bundle that held out the same fold, to begin with its weights at a
+            lower learning rate.
 
     Returns:
         Folder of the bundle.
     """
     chosen, minutes = chosen_schedule(steps, None)
     options = TrainingOptions(fold=fold, steps=chosen, minutes=minutes)
-    return train(data, output / "tumor_core", options)
+    if continue_from is not None:
+        options = replace(options, learning_rate=CONTINUED_LEARNING_RATE)
+    return train(data, output / "tumor_core", options, start=continue_from)
 
 
 def _minutes_since(started: float) -> float:
@@ -432,7 +446,7 @@ def write_metadata(
             "steps": steps_done,
             "minutes": round(minutes, 1),
             "continued_from_step": continued_from_step,
-            "data": ["cheng", "t1ce_gbm", "glioma3d"],
+            "data": ["cheng", "t1ce_gbm", "glioma3d", "lgg"],
         },
         "network_data_format": {
             "inputs": {

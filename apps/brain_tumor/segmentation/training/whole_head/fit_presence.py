@@ -31,11 +31,10 @@ from brain_tumor.errors import InputError
 from brain_tumor.segmentation.data.lgg import heads_of_fold
 from brain_tumor.segmentation.evaluation.data import read_wholes
 from brain_tumor.segmentation.evaluation.evaluation import SUBSETS, held_out_fold
+from brain_tumor.segmentation.evaluation.heads import free_slab
 from brain_tumor.segmentation.joint import JointSegmenter
 from brain_tumor.segmentation.presence import PresenceModel, measure_presence
 
-LEAST_SLAB_MM = 25.0
-MARGIN_SLICES = 1
 MISSED_AGAINST_FALSE = 4.0
 """A tumour that is called absent is as bad as so many healthy cases that are outlined."""
 
@@ -59,29 +58,6 @@ def fit_presence(
         threshold=round(1 / (1 + MISSED_AGAINST_FALSE), 4),
         cases=len(values),
     )
-
-
-def free_slab(drawn: npt.NDArray[np.bool_], thickness_mm: float) -> slice | None:
-    """The thickest run of slices far from any tumour; None if it is thinner than 25 mm.
-
-    Args:
-        drawn: Whole tumour, slices along the last axis.
-        thickness_mm: Distance of the slices.
-
-    Example:
-        >>> drawn = np.zeros((1, 1, 10), dtype=bool)
-        >>> drawn[..., 2] = True
-        >>> free_slab(drawn, 5.0)
-        slice(4, 10, None)
-    """
-    tumour = drawn.any(axis=(0, 1))
-    near = np.convolve(tumour, np.ones(2 * MARGIN_SLICES + 1), mode="same") > 0
-    best, start = slice(0, 0), 0
-    for end in [*np.flatnonzero(near).tolist(), len(near)]:
-        if end - start > best.stop - best.start:
-            best = slice(start, end)
-        start = end + 1
-    return best if (best.stop - best.start) * thickness_mm >= LEAST_SLAB_MM else None
 
 
 def measure(

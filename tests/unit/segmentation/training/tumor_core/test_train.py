@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
+from brain_tumor.cases.case import Case
+from brain_tumor.cases.sequences import Sequence
+from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import FileFormatError, InputError, NotFoundError
+from brain_tumor.segmentation.data import cheng_slices as cheng_module
 from brain_tumor.segmentation.data.cheng_slices import (
     FOLDS,
+    FREE_HEAD,
     ChengSlice,
     Collection,
     Pixel,
@@ -21,9 +26,11 @@ from brain_tumor.segmentation.data.cheng_slices import (
     volume_fold,
     volume_patient,
 )
+from brain_tumor.segmentation.data.lgg import Head
 from brain_tumor.segmentation.training.tumor_core.augmentation import (
     AugmentationPlan,
     BatchMaker,
+    _sampling_weights,
     beyond_a_line,
     heal_by_mirroring,
 )
@@ -325,3 +332,33 @@ def test_a_volume_without_t1c_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", image=np.zeros((1, 2, 2, 2)), modalities=np.array(["flair"]))
     with pytest.raises(FileFormatError, match="volume a"):
         read_t1c_volume(tmp_path / "a.npz")
+
+
+def test_slices_of_heads_away_from_any_tumour_are_healthy_ones(tmp_path, monkeypatch):
+    drawn = np.zeros((100, 100, 6), dtype=bool)
+    drawn[40:50, 40:50, 1] = True
+    stack = np.full((100, 100, 6), 100.0, np.float32)
+    stack[60:, :, :] = 0.0  # the head ends at column 60; 100 columns of 0.9375 mm are 94 pixels
+    stack[..., 5] = 0.0  # air
+    volume = Volume(stack, np.eye(4))
+    with_contrast = Head("a", "pa", Case("a", Sequence.T1C, {Sequence.T1C: volume}), drawn)
+    without = Head("b", "pb", Case("b", Sequence.FLAIR, {Sequence.FLAIR: volume}), drawn)
+    asked = []
+
+    def heads(data, fold):
+        asked.append(fold)
+        return iter([with_contrast, without])
+
+    monkeypatch.setattr(cheng_module, "heads_beside_fold", heads)
+    builder = cheng_module._Builder(1.0)
+    for head in heads(tmp_path, 3):
+        builder.add_free_slices(head)
+    slices = builder.finish()
+    assert len(slices) == 2  # slices 3 and 4: 0 and 2 lie beside the tumour, 5 shows air
+    assert set(slices.stratum) == {FREE_HEAD}
+    assert set(slices.patient) == {"pa"}
+    assert not slices.has_core.any()
+    shown = np.flatnonzero(slices.images[0].any(axis=0))
+    assert shown[-1] - shown[0] + 1 == pytest.approx(60 * 0.9375, abs=1)  # columns run to the left
+    weights = _sampling_weights(slices, AugmentationPlan(176, 220.0, free_head_share=0.1))
+    assert weights.tolist() == pytest.approx([0.5, 0.5])
