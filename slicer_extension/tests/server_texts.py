@@ -21,8 +21,8 @@ SPOKEN = {
     "cases/files/nifti_files.py": ("_affine", "_disagreement"),
     "cases/files/stored.py": ("squeeze_doubts",),
     "cases/grid/mending.py": ("with_background", "on_perpendicular_axes", "size_doubts"),
-    "segmentation/subregions/inference.py": ("_warnings", "_presence_warnings"),
-    "segmentation/presence.py": ("cannot_tell",),
+    "segmentation/subregions/inference.py": ("_warnings",),
+    "segmentation/presence.py": ("cannot_tell", "presence_warnings"),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
     "classification/classifier.py": ("_pool", "_unfit", "_standing_reasons", "_unsure"),
     "classification/contradictions.py": ("contradictions",),
@@ -54,6 +54,7 @@ SPOKEN = {
 KEPT_ON_RECORD = {"distilled phantoms"}
 """What these functions write into files only."""
 CONSTANTS = {
+    "segmentation/tumor_core/segmenter.py": ("NOT_ENHANCING",),
     "cases/sources.py": ("TAKEN_AS_T1C",),
     "cases/series_choice.py": (
         "TAKEN_AS_NATIVE",

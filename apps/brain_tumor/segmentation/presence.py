@@ -153,3 +153,26 @@ def cannot_tell(present: tuple[Sequence, ...], *, with_skull: bool) -> str:
             "nothing is outlined; add flair or t1c."
         )
     return ""
+
+
+def presence_warnings(probability: float, is_found: bool, voxels: int) -> list[str]:
+    """What a reader must know of an answer.
+
+    Args:
+        probability: That there is a tumour.
+        is_found: Whether it is outlined.
+        voxels: How many were outlined.
+    """
+    if voxels == 0 and not is_found:
+        return [f"No tumour was found; the probability that there is one is {probability:.0%}."]
+    if voxels == 0:
+        return [
+            "Nothing is sure enough to be outlined, although the probability that there is a "
+            f"tumour is {probability:.0%}; look at the whole scan."
+        ]
+    if probability < SURE_PROBABILITY:
+        return [
+            f"Whether there is a tumour at all is doubtful (probability {probability:.0%}); "
+            "look at the whole scan."
+        ]
+    return []

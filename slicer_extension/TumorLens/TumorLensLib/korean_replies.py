@@ -175,6 +175,9 @@ REPLIES: dict[str, str] = {
         "증례에 T1c가 없어 이 모델이 배우지 않은 {name}에서 윤곽을 그렸습니다"
     ),
     "No tumour core was found": "종양 중심부가 발견되지 않았습니다",
+    "A tumour that takes up no contrast agent does not show on t1c alone; add flair": (
+        "조영제를 흡수하지 않는 종양은 t1c만으로는 보이지 않습니다. flair를 추가하십시오"
+    ),
     "By its header the head is {mm} mm long; the outline assumes {other} mm. Volumes in mL use "
     "the header": (
         "헤더에 따르면 머리 길이가 {mm} mm입니다. 윤곽은 {other} mm로 가정하며, mL 부피는 헤더를 "

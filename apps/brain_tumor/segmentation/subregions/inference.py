@@ -20,7 +20,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray
 from brain_tumor.labels import Label, LabelArray, LabelScheme
 from brain_tumor.segmentation.hardware import cpu_has_bf16
-from brain_tumor.segmentation.presence import SURE_PROBABILITY, Presence
+from brain_tumor.segmentation.presence import Presence, presence_warnings
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
     SegmentationResult,
@@ -323,7 +323,7 @@ def _warnings(
     spacing = case.spacing_mm
     voxels = int(np.count_nonzero(labelmap))
     if presence is not None and presence.probability is not None:
-        warnings += _presence_warnings(presence.probability, presence.is_found, voxels)
+        warnings += presence_warnings(presence.probability, presence.is_found, voxels)
     elif voxels == 0:
         warnings.append("No tumour was found.")
     if 0 < voxels * float(np.prod(spacing)) / 1000.0 < SMALL_TUMOUR_ML:
@@ -334,19 +334,3 @@ def _warnings(
             "outlined as necrotic core; check it."
         )
     return tuple(warnings)
-
-
-def _presence_warnings(probability: float, is_found: bool, voxels: int) -> list[str]:
-    if voxels == 0 and not is_found:
-        return [f"No tumour was found; the probability that there is one is {probability:.0%}."]
-    if voxels == 0:
-        return [
-            "Nothing is sure enough to be outlined, although the probability that there is a "
-            f"tumour is {probability:.0%}; look at the whole scan."
-        ]
-    if probability < SURE_PROBABILITY:
-        return [
-            f"Whether there is a tumour at all is doubtful (probability {probability:.0%}); "
-            "look at the whole scan."
-        ]
-    return []

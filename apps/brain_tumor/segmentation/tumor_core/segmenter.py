@@ -28,6 +28,7 @@ from brain_tumor.cases.volume import ScalarArray, Volume
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region
 from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
+from brain_tumor.segmentation.presence import Presence, PresenceModel, presence_warnings
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
     SegmentationResult,
@@ -60,6 +61,9 @@ SLICE_DISTANCE_MM = 2.5
 LARGEST_HEAD_MM = 300.0
 TYPICAL_HEAD_MM = 220.0
 CERTAIN = 1e-3
+LONE_SLICE_MM = 6.0
+"""Of the slices that presence was fitted on."""
+NOT_ENHANCING = "A tumour that takes up no contrast agent does not show on t1c alone; add flair."
 BATCH_PIXELS = 16 * 176 * 176
 
 
@@ -117,6 +121,7 @@ class TumorCoreSegmenter:
         divisor: Rows and columns of the network's input are multiples of this.
         pixel_mm: Pixel of the network's input; see also `working_pixel_mm`.
         clean_up: Rule for pieces.
+        presence: Tells whether there is a tumour; without it whatever is found is outlined.
         bf16: Run in bfloat16; by default where the CPU computes it in hardware.
         mirrored: Also read every slice left-right mirrored and average: twice the network's time.
             By default where one plane is read (a slice, a thick stack), which is quick anyway;
@@ -131,10 +136,12 @@ class TumorCoreSegmenter:
         divisor: int,
         pixel_mm: float = PIXEL_MM,
         clean_up: CleanUp | None = None,
+        presence: PresenceModel | None = None,
         bf16: bool | None = None,
         mirrored: bool | None = None,
     ) -> None:
         self._version = version
+        self._presence = presence
         self._divisor = divisor
         self._pixel_mm = pixel_mm
         self._clean_up = clean_up or CleanUp()
@@ -160,6 +167,7 @@ class TumorCoreSegmenter:
             divisor=arguments.divisor,
             pixel_mm=arguments.pixel_mm,
             clean_up=CleanUp.from_metadata(bundle.metadata),
+            presence=PresenceModel.from_metadata(bundle.metadata),
             bf16=bf16,
             mirrored=mirrored,
         )
@@ -183,6 +191,9 @@ class TumorCoreSegmenter:
         found = self.probabilities(case.volumes[sequence], mirrored=mirrored)
         cleaning = time.perf_counter()
         core = keep_pieces(found.probability, self._clean_up)
+        presence = self._judge(found.probability, case.spacing_mm)
+        if presence is not None and not presence.is_found:
+            core = np.zeros_like(core)
         labelmap: LabelArray = np.where(core, np.uint8(Label.CORE), np.uint8(0))
         uncertainty = binary_entropy(found.probability)
         volumes = region_volumes_ml(labelmap, case.spacing_mm, LabelScheme.CORE)
@@ -193,8 +204,13 @@ class TumorCoreSegmenter:
                 f"The case has no T1c; the outline was made on {sequence.value}, "
                 "which this model has not learnt."
             )
-        if volumes[Region.TC] == 0:
-            warnings.append("No tumour core was found.")
+        if presence is None or presence.probability is None:
+            warnings += ["No tumour core was found."] if volumes[Region.TC] == 0 else []
+        else:
+            voxels = int(np.count_nonzero(core))
+            warnings += presence_warnings(presence.probability, presence.is_found, voxels)
+            if voxels == 0:
+                warnings.append(NOT_ENHANCING)
         timings = dict(found.timings_s) | {
             "clean_up": finished - cleaning,
             "total": finished - started,
@@ -217,12 +233,21 @@ class TumorCoreSegmenter:
             uncertainty=uncertainty,
             timings_s=timings,
             warnings=tuple(warnings),
+            presence=presence,
             probabilities=ClassProbabilities(
                 (Label.CORE,),
                 torch.from_numpy(found.probability)[None].half().numpy(),
                 case.affine,
             ),
         )
+
+    def _judge(
+        self, probability: ScalarArray, spacing_mm: tuple[float, float, float]
+    ) -> Presence | None:
+        if self._presence is None:
+            return None
+        voxel_ml = core_voxel_ml(probability.shape, spacing_mm)
+        return Presence(self._presence.probability(probability, voxel_ml), self._presence.threshold)
 
     def probabilities(self, volume: Volume, *, mirrored: bool = False) -> CoreProbabilities:
         """Probability of tumour core for every voxel of a volume.
@@ -289,6 +314,26 @@ class TumorCoreSegmenter:
                     probability = (probability + other) / 2
                 found[chosen] = probability[:, 0, :rows, :columns]
         return found
+
+
+def core_voxel_ml(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> float:
+    """Volume of a voxel by which the presence of a tumour is judged.
+
+    A lone slice often does not say how thick it is; it counts as `LONE_SLICE_MM` at least.
+
+    Args:
+        shape: Of a volume or a slice.
+        spacing_mm: Voxel size.
+
+    Example:
+        >>> core_voxel_ml((256, 256, 1), (1.0, 1.0, 1.0)), core_voxel_ml((9, 9, 9), (1.0, 1.0, 1.0))
+        (0.006, 0.001)
+    """
+    sides = [
+        max(mm, LONE_SLICE_MM) if length == 1 else mm
+        for length, mm in zip(shape, spacing_mm, strict=True)
+    ]
+    return float(np.prod(sides)) / 1000.0
 
 
 def binary_entropy(probability: ScalarArray) -> ScalarArray:

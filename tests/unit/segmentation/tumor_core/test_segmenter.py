@@ -9,6 +9,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelScheme, Region
+from brain_tumor.segmentation.presence import PresenceModel
 from brain_tumor.segmentation.training.tumor_core.train import (
     TrainingOptions,
     write_metadata,
@@ -20,9 +21,11 @@ from brain_tumor.segmentation.tumor_core.network import (
     load_core_network,
 )
 from brain_tumor.segmentation.tumor_core.segmenter import (
+    NOT_ENHANCING,
     CleanUp,
     TumorCoreSegmenter,
     binary_entropy,
+    core_voxel_ml,
     keep_pieces,
 )
 
@@ -339,3 +342,31 @@ def test_fine_tuning_keeps_the_statistics_of_batch_normalisation():
     assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
     with torch.no_grad():
         assert torch.equal(found, network.eval()(image))
+
+
+BELIEVER = PresenceModel(intercept=0.0, surest=1.0, volume=1.0, threshold=0.2, cases=98)
+SCEPTIC = PresenceModel(intercept=-50.0, surest=1.0, volume=1.0, threshold=0.2, cases=98)
+
+
+def test_where_there_is_most_likely_no_tumour_nothing_is_outlined_and_it_is_said():
+    array, tumour = a_head()
+    case = a_case(array, grid())
+    found = a_segmenter(presence=BELIEVER).segment(case)
+    assert found.presence is not None
+    assert found.presence.is_found
+    assert dice(found.labelmap > 0, tumour) > 0.93
+    assert not any("No tumour" in warning for warning in found.warnings)
+    empty = a_segmenter(presence=SCEPTIC).segment(case)
+    assert not empty.labelmap.any()
+    assert empty.volumes_ml[Region.TC] == 0
+    assert empty.presence.probability == pytest.approx(1 / 100)  # what 98 cases can support
+    assert "No tumour was found; the probability that there is one is 1%." in empty.warnings
+    assert NOT_ENHANCING in empty.warnings
+    # what was seen stays, so that a click brings it back
+    assert empty.probabilities.maps.max() > 0.9
+
+
+def test_a_lone_slice_of_unknown_thickness_counts_as_those_that_presence_was_fitted_on():
+    assert core_voxel_ml((256, 256, 1), (0.5, 0.5, 1.0)) == pytest.approx(0.0015)
+    assert core_voxel_ml((1, 256, 256), (8.0, 1.0, 1.0)) == pytest.approx(0.008)
+    assert core_voxel_ml((64, 64, 20), (1.0, 1.0, 6.0)) == pytest.approx(0.006)

@@ -11,18 +11,13 @@ which the experts drew nothing. The fitted entry goes into the metadata of a bun
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from brain_tumor.bundles import METADATA
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.geometry import case_on_reference_grid
 from brain_tumor.cases.sequences import Sequence
@@ -33,31 +28,8 @@ from brain_tumor.segmentation.evaluation.data import read_wholes
 from brain_tumor.segmentation.evaluation.evaluation import SUBSETS, held_out_fold
 from brain_tumor.segmentation.evaluation.heads import free_slab
 from brain_tumor.segmentation.joint import JointSegmenter
-from brain_tumor.segmentation.presence import PresenceModel, measure_presence
-
-MISSED_AGAINST_FALSE = 4.0
-"""A tumour that is called absent is as bad as so many healthy cases that are outlined."""
-
-
-def fit_presence(
-    with_tumour: npt.NDArray[np.float64], without: npt.NDArray[np.float64]
-) -> PresenceModel:
-    """Logistic model of what `measure_presence` measures; both classes count the same.
-
-    Args:
-        with_tumour: Measurements of cases with a tumour, shape (N, 2).
-        without: Of cases without, shape (M, 2).
-    """
-    values = np.concatenate([with_tumour, without])
-    truth = np.concatenate([np.ones(len(with_tumour)), np.zeros(len(without))])
-    fitted = LogisticRegression(class_weight="balanced").fit(values, truth)
-    return PresenceModel(
-        intercept=round(float(fitted.intercept_[0]), 4),
-        surest=round(float(fitted.coef_[0, 0]), 4),
-        volume=round(float(fitted.coef_[0, 1]), 4),
-        threshold=round(1 / (1 + MISSED_AGAINST_FALSE), 4),
-        cases=len(values),
-    )
+from brain_tumor.segmentation.presence import measure_presence
+from brain_tumor.segmentation.training.presence import fit_presence, write_presence
 
 
 def measure(
@@ -105,14 +77,7 @@ def main() -> None:
     segmenter = JointSegmenter.load(chosen.models / "segmentation", chosen.run / "whole_head")
     with_tumour, without = measure(segmenter, chosen.data, fold)
     model = fit_presence(with_tumour, without)
-    path = chosen.bundle / METADATA
-    metadata = json.loads(path.read_text("utf-8"))
-    metadata["presence"] = asdict(model)
-    path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    rows = [("with", *row) for row in with_tumour] + [("without", *row) for row in without]
-    for truth, surest, volume in rows:
-        sys.stdout.write(f"{truth}\t{surest:.2f}\t{volume:.2f}\n")
-    sys.stdout.write(f"{model}\n")
+    write_presence(model, chosen.bundle, with_tumour, without)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from brain_tumor.segmentation.evaluation.heads import free_slab
-from brain_tumor.segmentation.training.whole_head.fit_presence import fit_presence
+from brain_tumor.segmentation.training.presence import fit_presence
 
 
 def test_sure_cases_are_told_from_unsure_ones():
