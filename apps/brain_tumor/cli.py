@@ -28,12 +28,11 @@ from brain_tumor.case_commands import (
     report_lines,
     unpacked,
 )
-from brain_tumor.dicom_options import add_export_options
+from brain_tumor.dicom_options import add_export_options, add_fetch_options, add_receive_options
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.research_commands import add_research_commands
 
 if TYPE_CHECKING:
-    from brain_tumor.cases.studies import Disguise
     from brain_tumor.explanation.options import ExplanationOptions
 
 HEAT_METHODS = (
@@ -101,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="TABLE",
         help="keep DICOM cases under pseudonyms; who is who goes into this file",
     )
+    add_fetch_options(importing)
     add_case_options(importing)
     add_answer_options(importing)
     importing.set_defaults(run=_import)
@@ -146,6 +146,12 @@ def build_parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write the results of a case as DICOM objects")
     add_export_options(export)
     export.set_defaults(run=_export)
+
+    receive = commands.add_parser(
+        "receive", help="turn studies that are sent by C-STORE into cases"
+    )
+    add_receive_options(receive)
+    receive.set_defaults(run=_receive)
 
     add_research_commands(commands)
 
@@ -240,6 +246,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 def _import(arguments: argparse.Namespace) -> None:
     from brain_tumor.cases.studies import ImportReport, ImportStatus, import_cases
+    from brain_tumor.dicom_commands import disguise_of, fetch_studies
 
     progress = Progress(unit="case", quiet=arguments.quiet)
 
@@ -250,16 +257,22 @@ def _import(arguments: argparse.Namespace) -> None:
                 progress.say(line)
 
     try:
-        with unpacked(arguments.source) as source:
-            progress.begin("reading headers")
-            reports = import_cases(
-                source,
-                arguments.studies,
-                told=by_hand(arguments),
-                disguise=_disguise(arguments),
-                on_found=progress.expect,
-                on_report=show,
-            )
+        disguise = disguise_of(arguments)
+        if arguments.dicomweb is not None or arguments.study:
+            progress.expect(len(arguments.study))
+            progress.begin("fetching")
+            reports = fetch_studies(arguments, disguise, show)
+        else:
+            with unpacked(arguments.source) as source:
+                progress.begin("reading headers")
+                reports = import_cases(
+                    source,
+                    arguments.studies,
+                    told=by_hand(arguments),
+                    disguise=disguise,
+                    on_found=progress.expect,
+                    on_report=show,
+                )
     finally:
         progress.close()
     if arguments.csv is not None:
@@ -276,26 +289,6 @@ def _import(arguments: argparse.Namespace) -> None:
             f"{refused} of {len(reports)} cases were refused; {rest}",
             remedy="Each refused case says above what to do about it.",
         )
-
-
-def _disguise(arguments: argparse.Namespace) -> Disguise | None:
-    """What replaces the identity of imported cases; None keeps it.
-
-    Raises:
-        InputError: If the table of pseudonyms would lie in the studies folder.
-        FileFormatError: If it is none.
-    """
-    if arguments.deidentify is None:
-        return None
-    from brain_tumor.dicom.pseudonyms import PseudonymTable
-
-    table: Path = arguments.deidentify
-    if table.resolve().is_relative_to(arguments.studies.resolve()):
-        raise InputError(
-            f"{table.name} would lie in the studies folder, so it would travel with the cases",
-            remedy="Name a file outside it with --deidentify.",
-        )
-    return PseudonymTable(table).disguise
 
 
 def _infer(arguments: argparse.Namespace) -> None:
@@ -387,6 +380,12 @@ def _export(arguments: argparse.Namespace) -> None:
     from brain_tumor.dicom_commands import run_export
 
     run_export(arguments)
+
+
+def _receive(arguments: argparse.Namespace) -> None:
+    from brain_tumor.dicom_commands import run_receive
+
+    run_receive(arguments)
 
 
 def _add_class(arguments: argparse.Namespace) -> None:

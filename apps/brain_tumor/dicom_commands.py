@@ -1,12 +1,14 @@
-"""`tumorlens export`: results of a case as DICOM objects, written or sent."""
+"""Commands that read from or write to DICOM archives: export, receive, import --dicomweb."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,30 +28,149 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from brain_tumor.cases.case import Case
+    from brain_tumor.cases.studies import Disguise, ImportReport
     from brain_tumor.dicom.objects import Findings
+    from brain_tumor.dicom.web import ArchiveAddress
 
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
 
 
+def archive_of(arguments: argparse.Namespace) -> ArchiveAddress | None:
+    """Archive that the options name; None without.
+
+    Raises:
+        InputError: If its address or login makes no sense.
+    """
+    if arguments.dicomweb is None:
+        return None
+    from brain_tumor.dicom.web import archive_address
+
+    return archive_address(
+        arguments.dicomweb,
+        os.environ,
+        certificates=arguments.dicomweb_ca,
+        attempts=arguments.attempts,
+    )
+
+
+def disguise_of(arguments: argparse.Namespace) -> Disguise | None:
+    """What replaces the identity of imported cases; None keeps it.
+
+    Raises:
+        InputError: If the table of pseudonyms would lie in the studies folder.
+        FileFormatError: If it is none.
+    """
+    if arguments.deidentify is None:
+        return None
+    from brain_tumor.dicom.pseudonyms import PseudonymTable
+
+    table: Path = arguments.deidentify
+    if table.resolve().is_relative_to(arguments.studies.resolve()):
+        raise InputError(
+            f"{table.name} would lie in the studies folder, so it would travel with the cases",
+            remedy="Name a file outside it with --deidentify.",
+        )
+    return PseudonymTable(table).disguise
+
+
+def fetch_studies(
+    arguments: argparse.Namespace,
+    disguise: Disguise | None,
+    on_report: Callable[[ImportReport], None],
+) -> list[ImportReport]:
+    """Fetch the studies that the options name; none is stored in part.
+
+    Raises:
+        InputError: If the options name no archive, no study, or files as well.
+        ArchiveError: If the archive does not answer as it should; earlier studies stay.
+    """
+    from brain_tumor.dicom.fetching import import_from_archive
+
+    address = archive_of(arguments)
+    if address is None or not arguments.study or arguments.source is not None:
+        raise InputError(
+            "studies of an archive need --dicomweb URL and --study UID, and no source beside them",
+            remedy="tumorlens import --dicomweb URL --study UID --studies DIR",
+        )
+    reports: list[ImportReport] = []
+    for study in arguments.study:
+        fetched = import_from_archive(address, study, arguments.studies, disguise=disguise)
+        for report in fetched:
+            on_report(report)
+        reports += fetched
+    return reports
+
+
+def run_receive(arguments: argparse.Namespace) -> None:
+    """Turn studies that are sent by C-STORE into cases, until Ctrl+C.
+
+    Raises:
+        InputError: If the port cannot be listened on.
+    """
+    from brain_tumor.case_commands import report_lines
+    from brain_tumor.dicom.network import Receiver
+
+    def show(report: ImportReport) -> None:
+        sys.stdout.writelines(f"{line}\n" for line in report_lines(report))
+        sys.stdout.flush()
+
+    receiver = Receiver(
+        arguments.studies,
+        arguments.port,
+        host=arguments.host,
+        title=arguments.title,
+        disguise=disguise_of(arguments),
+        on_report=show,
+    )
+    sys.stdout.write(
+        f"{arguments.title} takes MR images on {arguments.host}:{receiver.port}; Ctrl+C ends it.\n"
+    )
+    sys.stdout.flush()
+    try:
+        threading.Event().wait()
+    finally:
+        receiver.close()
+
+
 def run_export(arguments: argparse.Namespace) -> None:
-    """Make the DICOM objects of a case and write them.
+    """Make the DICOM objects of a case, write them and send them.
 
     Raises:
         InputError: If the case did not come from DICOM, or results do not belong to it.
         NotFoundError: If there is no such case.
+        ArchiveError: If an archive does not take them.
     """
     from brain_tumor.dicom.objects import described, write_objects
 
-    if arguments.dicom is None:
+    archive = archive_of(arguments)
+    node = None
+    if arguments.store is not None:
+        from brain_tumor.dicom.network import node_of
+
+        node = node_of(arguments.store)
+    if arguments.dicom is None and archive is None and node is None:
         raise InputError(
-            "export names no place for the results", remedy="Name a folder: --dicom DIR."
+            "export names no place for the results",
+            remedy="Name a folder (--dicom DIR), or an archive (--dicomweb URL, --store NODE).",
         )
     with _studies_of(arguments) as (studies, case_id):
         made = exported(studies, case_id, arguments)
-    paths = write_objects(arguments.dicom, made)
+    lines = described(list(made.values()))
+    if arguments.dicom is not None:
+        paths = write_objects(arguments.dicom, made)
+        lines = [f"{path}: {line}" for path, line in zip(paths, lines, strict=True)]
+    if archive is not None:
+        from brain_tumor.dicom.web import store_objects
+
+        store_objects(archive, list(made.values()))
+        lines.append(f"sent to {archive.host}")
+    if node is not None:
+        from brain_tumor.dicom.network import store_by_network
+
+        store_by_network(node, list(made.values()))
+        lines.append(f"sent to {arguments.store}")
     if not arguments.quiet:
-        lines = zip(paths, described(list(made.values())), strict=True)
-        sys.stdout.writelines(f"{path}: {line}\n" for path, line in lines)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def exported(studies: Path, case_id: str, arguments: argparse.Namespace) -> dict[str, Dataset]:

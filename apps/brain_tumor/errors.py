@@ -105,6 +105,13 @@ class BusyError(TumorLensError, RuntimeError):
     default_remedy = "Wait a few seconds and try again."
 
 
+class ArchiveError(TumorLensError, RuntimeError):
+    """A DICOM archive that is away, slow, refuses, or sends less than it has."""
+
+    code = "archive"
+    default_remedy = "Check the address and that the archive runs, then try again."
+
+
 class AccessError(TumorLensError, PermissionError):
     """A request without the right token or from a foreign web page."""
 

@@ -27,6 +27,7 @@ from starlette.exceptions import HTTPException
 
 from brain_tumor.errors import (
     AccessError,
+    ArchiveError,
     BusyError,
     ConflictError,
     InputError,
@@ -43,6 +44,7 @@ STATUS_BY_ERROR: tuple[tuple[type[TumorLensError], int], ...] = (
     (ModelError, 500),
     (ConflictError, 409),
     (BusyError, 503),
+    (ArchiveError, 502),
     (StorageError, 507),
     (TumorLensError, 500),
 )
