@@ -20,7 +20,8 @@ LAYERS = (
     {"dicom"},
     {"api"},
     {"server"},
-    {"case_commands", "research_commands", "dicom_commands", "dicom_options"},
+    {"case_commands", "research_commands", "dicom_options"},
+    {"dicom_commands"},
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
