@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import InputError
+from brain_tumor.model_names import ModelName
 
 if TYPE_CHECKING:
     from brain_tumor.cases.by_hand import ByHand
@@ -280,16 +281,27 @@ def as_json(content: Any) -> str:
 
 
 def _model(report: Mapping[str, Any]) -> str:
-    return f"{report['segmentation']['model']} {report['segmentation']['version']}"
+    """The model that outlined the tumour, with those that took part."""
+    segmentation = report["segmentation"]
+    outlined = [ModelName.SEGMENTATION, ModelName.WHOLE_HEAD]
+    named = [m for m in report.get("models", ()) if m["name"] in outlined]
+    if segmentation["model"] != ModelName.SEGMENTATION or not named:
+        return f"{segmentation['model']} {segmentation['version']}"
+    return " with ".join(f"{model['name']} {model['version']}" for model in named)
 
 
 def _type(report: Mapping[str, Any]) -> str:
+    from brain_tumor.explanation.facts.numbers import NEARLY_CERTAIN
+
     found = report.get("classification")
     if found is None:
         return "not asked for"
     probability = (found["probabilities"] or {}).get(found["prediction"])
-    certainty = f" ({probability:.0%})" if probability is not None else ""
-    return f"{found['prediction']}{certainty}"
+    if probability is None:
+        reasons = found.get("reasons") or ()
+        return f"{found['prediction']}{': ' + reasons[0] if reasons else ''}"
+    certainty = "more than 99%" if probability > NEARLY_CERTAIN else f"{probability:.0%}"
+    return f"{found['prediction']} ({certainty} among the three types)"
 
 
 def _some(items: Items[str], most: int = 3) -> str:

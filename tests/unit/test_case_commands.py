@@ -219,10 +219,36 @@ def test_five_lines_say_what_an_analysis_found(tmp_path: Path) -> None:
     assert case_summary(REPORT, tmp_path) == [
         "case P7: t1, t1c (without t2, flair)",
         "tumour: WT 34.0 mL, TC 12.0 mL, ET 8.0 mL (segmentation 0.4.0)",
-        "type: glioma (97%)",
+        "type: glioma (97% among the three types)",
         "warnings: 4: t2 was left out; b; c; and 1 more",
         f"written: {tmp_path} (report.json)",
     ]
+
+
+def line_of(report: dict[str, object], index: int, folder: Path) -> str:
+    return case_summary({**REPORT, **report}, folder)[index]
+
+
+def test_nothing_is_certain_and_what_is_not_told_has_its_reason(tmp_path: Path) -> None:
+    sure = {"prediction": "glioma", "probabilities": {"glioma": 0.9962}}
+    said = line_of({"classification": sure}, 2, tmp_path)
+    assert said == "type: glioma (more than 99% among the three types)"
+    unknown = {
+        "prediction": "undetermined",
+        "probabilities": {"glioma": 0.9},
+        "reasons": ["There is no t1c.", "b"],
+    }
+    said = line_of({"classification": unknown}, 2, tmp_path)
+    assert said == "type: undetermined: There is no t1c."
+
+
+def test_both_models_that_outlined_a_head_are_named(tmp_path: Path) -> None:
+    models = [
+        {"name": "segmentation", "version": "0.4.0"},
+        {"name": "whole_head", "version": "0.1.0"},
+        {"name": "classification", "version": "0.1.0"},
+    ]
+    assert "(segmentation 0.4.0 with whole_head 0.1.0)" in line_of({"models": models}, 1, tmp_path)
 
 
 def test_a_row_a_case_is_appended_to_one_table(tmp_path: Path) -> None:
