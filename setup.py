@@ -27,6 +27,7 @@ setup(
         "brain_tumor": [
             "py.typed",
             "concepts/*.json",
+            *(f"explanation/page/templates/{files}" for files in ("*.html", "*.css", "*.js")),
             *(f"server/web/{files}" for files in ("*.html", "*.css", "*.svg", "*.txt")),
             "server/web/texts.json",
             "server/web/js/*.js",
@@ -38,6 +39,7 @@ setup(
         "captum>=0.9",
         "fastapi>=0.165",
         "highdicom==0.22.0",  # 0.23 needs pydicom 3
+        "Jinja2>=3.1.6",
         "monai>=1.6,<1.7",  # transforms and network state dicts are tested on 1.6
         "monailabel==0.8.5",
         "nibabel>=5.4",

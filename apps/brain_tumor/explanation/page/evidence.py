@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from brain_tumor.explanation.page.charts import Range, contribution_bar, range_plot
-from brain_tumor.explanation.page.markup import Markup, element, joined
+from brain_tumor.explanation.page.markup import Markup
 from brain_tumor.explanation.page.report_view import Item, ReportView, mapping, mappings, sequence
 from brain_tumor.explanation.page.text import (
     Texts,
@@ -19,28 +22,79 @@ MAIN_ROWS = 12
 """At most so many rows that no sentence cites stand in the first table."""
 
 
-def evidence_section(view: ReportView, texts: Texts) -> Markup | None:
-    """Cited and weighty facts first, the others folded, what could not be measured last."""
+@dataclass(frozen=True)
+class Row:
+    """A measurement as the table and the list of further ones show it.
+
+    Attributes:
+        anchor: Where sentences link to, or None.
+        name: Of the finding.
+        value: With its unit.
+        ranges: Drawing of the training patients' ranges, or None.
+        before: Stands before the links to the sentences that cite it, as `after` behind them.
+        sentences: Their numbers.
+        after: See before.
+        bar: Drawing of the contribution, or None.
+        change: The contribution in figures; None if there is none.
+        supports: Which type it supports most.
+        place: In words, or as a point.
+        place_note: The point beside the words, the heat there.
+    """
+
+    anchor: str | None
+    name: str
+    value: str
+    ranges: Markup | None
+    before: str
+    sentences: Sequence[int]
+    after: str
+    bar: Markup | None
+    change: str | None
+    supports: str | None
+    place: str
+    place_note: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What could not be measured, and why."""
+
+    anchor: str | None
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence in three parts.
+
+    Attributes:
+        contribution: Title of the column of contributions.
+        main: Cited and weighty facts.
+        further: Measurements that speak neither for nor against.
+        absent: What could not be measured.
+    """
+
+    contribution: str
+    main: Sequence[Row]
+    further: Sequence[Row]
+    absent: Sequence[Absent]
+
+
+def evidence_of(view: ReportView, texts: Texts) -> Evidence | None:
+    """Cited and weighty facts first, then the others, what could not be measured last."""
     if not view.evidence:
         return None
     measured = [i for i in view.evidence if _is_measured(i) and not _has_own_section(view, i)]
-    absent = [item for item in view.evidence if not _is_measured(item)]
     main = _main_items(view, measured)
     chosen = {id(item) for item in main}
-    further = [item for item in measured if id(item) not in chosen]
     largest = max((abs(finite(i.get("contribution")) or 0.0) for i in measured), default=0.0)
-    return element(
-        "section",
-        element("h2", texts("evidence")),
-        _table(view, main, largest, texts) if main else None,
-        element("p", texts("evidence_help"), class_="quiet below") if main else None,
-        _folded(texts("further", count=len(further)), _further(view, further, texts))
-        if further
-        else None,
-        _folded(texts("not_measured", count=len(absent)), _absent(view, absent, texts))
-        if absent
-        else None,
-        class_="evidence",
+    judged = texts.tumor(view.judged) if view.judged else ""
+    return Evidence(
+        texts("contribution_to", type=judged) if judged else texts("contribution"),
+        [_row(view, item, largest, texts) for item in main],
+        [_row(view, item, largest, texts) for item in measured if id(item) not in chosen],
+        [_absent(view, item, texts) for item in view.evidence if not _is_measured(item)],
     )
 
 
@@ -80,78 +134,30 @@ def _main_items(view: ReportView, measured: list[Item]) -> list[Item]:
     return [item for item in measured if id(item) in chosen]
 
 
-def _folded(title: str, content: Markup) -> Markup:
-    return element("details", element("summary", title), element("h3", title), content)
-
-
-def _table(view: ReportView, items: list[Item], largest: float, texts: Texts) -> Markup:
-    judged = texts.tumor(view.judged) if view.judged else ""
-    heads = (
-        texts("finding"),
-        texts("value"),
-        texts("reference"),
-        texts("contribution_to", type=judged) if judged else texts("contribution"),
-        texts("place"),
-    )
-    kinds = (None, "number", None, None, None)
-    head = (element("th", h, scope="col", class_=k) for h, k in zip(heads, kinds, strict=True))
-    rows = (_row(view, item, largest, texts) for item in items)
-    table = element("table", element("thead", element("tr", head)), element("tbody", rows))
-    return element("div", table, class_="wide")
-
-
-def _further(view: ReportView, items: list[Item], texts: Texts) -> Markup:
-    """Measurements that speak neither for nor against, closely set."""
-    lines = (
-        element(
-            "li",
-            element("span", texts.evidence(item)),
-            element(
-                "span",
-                measured_text(item.get("value"), item.get("unit"), item.get("feature")),
-                class_="number",
-            ),
-            _ranges(item, texts),
-            id=_anchor(view, item),
-        )
-        for item in items
-    )
-    return element("ul", lines, class_="further")
-
-
 def _anchor(view: ReportView, item: Item) -> str | None:
     """Anchor of an item; of several with one id only the first has it."""
     name = str(item.get("id"))
     return view.anchors[name] if view.by_id[name] is item else None
 
 
-def _row(view: ReportView, item: Item, largest: float, texts: Texts) -> Markup:
-    name = str(item.get("id"))
-    numbers = view.cited.get(name, [])
-    links = [
-        joined(", " if place else None, element("a", f"{number}", href=f"#sentence-{number}"))
-        for place, number in enumerate(numbers)
-    ]
+def _row(view: ReportView, item: Item, largest: float, texts: Texts) -> Row:
     before, after = texts("sentences", numbers="\n").split("\n")
-    back = joined(before, links, after)
-    return element(
-        "tr",
-        element(
-            "th",
-            texts.evidence(item),
-            element("small", back) if numbers else None,
-            scope="row",
-            class_="name",
-        ),
-        element(
-            "td",
-            measured_text(item.get("value"), item.get("unit"), item.get("feature")),
-            class_="number",
-        ),
-        element("td", _ranges(item, texts)),
-        element("td", _contribution(item, largest, texts)),
-        element("td", _place(item, texts)),
-        id=_anchor(view, item),
+    change = finite(item.get("contribution"))
+    supports = item.get("supports")
+    place, note = _place(item, texts)
+    return Row(
+        _anchor(view, item),
+        texts.evidence(item),
+        measured_text(item.get("value"), item.get("unit"), item.get("feature")),
+        _ranges(item, texts),
+        before,
+        view.cited.get(str(item.get("id")), []),
+        after,
+        contribution_bar(change, largest) if change is not None and largest > 0 else None,
+        None if change is None else decimal_text(change, signed=True),
+        texts("supports", type=texts.tumor(supports)) if supports else None,
+        place,
+        note,
     )
 
 
@@ -173,48 +179,16 @@ def _ranges(item: Item, texts: Texts) -> Markup | None:
     return range_plot(value, tuple(ranges))
 
 
-def _contribution(item: Item, largest: float, texts: Texts) -> Markup | None:
-    change = finite(item.get("contribution"))
-    if change is None:
-        return None
-    supports = item.get("supports")
-    return joined(
-        element(
-            "span",
-            contribution_bar(change, largest) if largest > 0 else None,
-            decimal_text(change, signed=True),
-            class_="change",
-        ),
-        element("small", texts("supports", type=texts.tumor(supports))) if supports else None,
-    )
-
-
-def _place(item: Item, texts: Texts) -> Markup | None:
+def _place(item: Item, texts: Texts) -> tuple[str, str]:
     words, point = texts.place(item), point_text(item.get("ras"))
     heat = finite(item.get("heat"))
-    small = ", ".join(
-        part
-        for part in (
-            point if words else "",
-            texts("heat_here", heat=decimal_text(heat)) if heat is not None else "",
-        )
-        if part
+    notes = (
+        point if words else "",
+        texts("heat_here", heat=decimal_text(heat)) if heat is not None else "",
     )
-    if not (words or point or small):
-        return None
-    return joined(words or point, element("small", small) if small else None)
+    return words or point, ", ".join(note for note in notes if note)
 
 
-def _absent(view: ReportView, items: list[Item], texts: Texts) -> Markup:
-    lines = []
-    for item in items:
-        reason = texts.reason(item["reason"]) if item.get("reason") else ""
-        lines.append(
-            element(
-                "li",
-                texts.evidence(item),
-                element("span", f": {reason}", class_="quiet") if reason else None,
-                id=_anchor(view, item),
-            )
-        )
-    return element("ul", lines, class_="columns")
+def _absent(view: ReportView, item: Item, texts: Texts) -> Absent:
+    reason = texts.reason(item["reason"]) if item.get("reason") else ""
+    return Absent(_anchor(view, item), texts.evidence(item), reason)

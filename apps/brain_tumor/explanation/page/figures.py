@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from brain_tumor.explanation.page.images import (
     outline_path,
     to_grey,
 )
-from brain_tumor.explanation.page.markup import Markup, element, joined
+from brain_tumor.explanation.page.markup import Markup, element
 from brain_tumor.explanation.page.planes import (
     OBLIQUE_DEG,
     DisplayGrid,
@@ -33,6 +32,7 @@ from brain_tumor.explanation.page.planes import (
     picture,
     slice_indices,
 )
+from brain_tumor.explanation.page.report_view import ReportView
 from brain_tumor.explanation.page.text import Texts, position_text
 from brain_tumor.labels import LABEL_STYLES, Label, LabelArray
 
@@ -168,11 +168,85 @@ def colour(label: Label) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in LABEL_STYLES[label].color)
 
 
-def planes_markup(views: Views, sequence: str, texts: Texts) -> Markup:
-    """Three figures side by side, each with its choice of slices."""
+@dataclass(frozen=True, eq=False)
+class PlaneFigure:
+    """A plane on the page.
+
+    Attributes:
+        name: Prefix of its ids.
+        title: In the page's language.
+        positions: Each slice's position in words.
+        chosen: The slice that shows first.
+        drawing: All its slices as one SVG.
+    """
+
+    name: str
+    title: str
+    positions: tuple[str, ...]
+    chosen: int
+    drawing: Markup
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """An outline of the legend: its colour and its name."""
+
+    swatch: Markup
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The section of the pictures.
+
+    Attributes:
+        switches: What can be switched off: outline, heat.
+        planes: The figures.
+        outlines: Legend of the outlines.
+        heat_text: What the heat speaks for.
+        colours: Scale of the heat, or None where none is drawn.
+        cold: Heat up to here is transparent.
+        caption: How the pictures are to be read.
+        no_heat: That there is no heat to show, or None.
+    """
+
+    switches: tuple[str, ...]
+    planes: tuple[PlaneFigure, ...]
+    outlines: tuple[LegendEntry, ...]
+    heat_text: str
+    colours: Markup | None
+    cold: float
+    caption: str
+    no_heat: str | None
+
+
+def images_of(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Images:
+    """The section of the pictures: figures, switches, legend, caption."""
+    target = str(view.section("heatmap").get("target") or (scene.heat.target if scene.heat else ""))
+    name = texts.name(target).lower() if view.heat_region else texts.tumor(target)
+    has_heat = scene.heat is not None and not scene.heat.is_empty
+    return Images(
+        (*(("outline",) if views.labels else ()), *(("heat",) if has_heat else ())),
+        plane_figures(views, texts.name(scene.case.reference.value), texts),
+        tuple(_legend_entry(label, texts) for label in views.labels),
+        texts("legend_region_heat" if view.heat_region else "legend_heat", target=name),
+        _colour_bar(greyed=not scene.trusted) if has_heat else None,
+        COLD,
+        _caption(views, scene, texts),
+        texts("no_heat", target=name) if scene.heat is not None and not has_heat else None,
+    )
+
+
+def plane_figures(views: Views, sequence: str, texts: Texts) -> tuple[PlaneFigure, ...]:
+    """The three planes; `sequence` names what is drawn."""
     letter_mm = _LETTER_SHARE * max(mm for view in views.planes for mm in view.size_mm)
-    figures = (_figure(view, sequence, letter_mm, texts) for view in views.planes)
-    return element("div", figures, class_="planes")
+    figures = []
+    for view in views.planes:
+        title = texts(view.plane.value)
+        description = texts("picture", plane=title, sequence=sequence)
+        drawing = _drawing(view, description, letter_mm)
+        figures.append(PlaneFigure(view.plane.value, title, view.positions, view.chosen, drawing))
+    return tuple(figures)
 
 
 def planes_style(views: Views) -> str:
@@ -195,46 +269,7 @@ def planes_style(views: Views) -> str:
 _CHOSEN = "--tick:var(--accent);--tick-height:100%"
 
 
-def _figure(view: PlaneView, sequence: str, letter_mm: float, texts: Texts) -> Markup:
-    name = view.plane.value
-    title = texts(name)
-    ids = [f"{name}-{number}" for number in range(len(view.indices))]
-    choices = [
-        element(
-            "input",
-            type="radio",
-            name=name,
-            id=own,
-            checked=number == view.chosen,
-            autocomplete="off",
-            aria_label=f"{title} {position}",
-        )
-        for number, (own, position) in enumerate(zip(ids, view.positions, strict=True))
-    ]
-    track = element(
-        "div",
-        (
-            element("label", for_=own, title=position, aria_hidden="true")
-            for own, position in zip(ids, view.positions, strict=True)
-        ),
-        class_="track",
-    )
-    return element(
-        "figure",
-        element("figcaption", title),
-        element(
-            "div",
-            choices,
-            _drawing(view, ids, texts("picture", plane=title, sequence=sequence), letter_mm),
-            track,
-            class_="plane",
-            role="radiogroup",
-            aria_label=texts("slice_choice", plane=title),
-        ),
-    )
-
-
-def _drawing(view: PlaneView, ids: Sequence[str], description: str, letter_mm: float) -> Markup:
+def _drawing(view: PlaneView, description: str, letter_mm: float) -> Markup:
     width, height = view.size_mm
     slices = [
         element(
@@ -243,9 +278,9 @@ def _drawing(view: PlaneView, ids: Sequence[str], description: str, letter_mm: f
             _image(view.heats[n], width, height, "heat") if view.heats[n] else None,
             _outline_group(view, n),
             element("text", view.positions[n], x=width * 0.02, y=height - width * 0.025),
-            class_=f"slice {own}",
+            class_=f"slice {view.plane.value}-{n}",
         )
-        for n, own in enumerate(ids)
+        for n in range(len(view.indices))
     ]
     return element(
         "svg",
@@ -332,33 +367,15 @@ def _scale_bar(width: float, height: float) -> Markup:
     )
 
 
-def legend(views: Views, scene: Scene, heat_text: str, texts: Texts) -> Markup:
-    """Colours of the outlines and of the heat, which `heat_text` names."""
-    outlines = [
-        element(
-            "span",
-            element(
-                "svg",
-                element("rect", width=12, height=12, fill=colour(label)),
-                viewBox="0 0 12 12",
-                class_="swatch",
-                aria_hidden="true",
-            ),
-            texts.name(LABEL_STYLES[label].name),
-            class_="key",
-        )
-        for label in views.labels
-    ]
-    heat = None
-    if scene.heat is not None and not scene.heat.is_empty:
-        heat = element(
-            "span",
-            heat_text,
-            _colour_bar(greyed=not scene.trusted),
-            f"1 ({texts('cold', level=COLD)})",
-            class_="key",
-        )
-    return element("p", outlines, heat, class_="legend")
+def _legend_entry(label: Label, texts: Texts) -> LegendEntry:
+    swatch = element(
+        "svg",
+        element("rect", width=12, height=12, fill=colour(label)),
+        viewBox="0 0 12 12",
+        class_="swatch",
+        aria_hidden="true",
+    )
+    return LegendEntry(swatch, texts.name(LABEL_STYLES[label].name))
 
 
 def _colour_bar(*, greyed: bool) -> Markup:
@@ -378,15 +395,11 @@ def _colour_bar(*, greyed: bool) -> Markup:
     return element("svg", rects, viewBox="0 0 128 10", class_="colours", aria_hidden="true")
 
 
-def caption(views: Views, scene: Scene, texts: Texts) -> Markup:
+def _caption(views: Views, scene: Scene, texts: Texts) -> str:
     """How the pictures are to be read."""
     sequence = texts.name(scene.case.reference.value)
     count = max(len(view.indices) for view in views.planes)
-    return joined(
-        texts("shown", sequence=sequence, count=count),
-        " ",
-        texts("radiological"),
-        f" {texts('oblique', degrees=round(views.tilt_deg))}"
-        if views.tilt_deg >= OBLIQUE_DEG
-        else None,
-    )
+    parts = [texts("shown", sequence=sequence, count=count), texts("radiological")]
+    if views.tilt_deg >= OBLIQUE_DEG:
+        parts.append(texts("oblique", degrees=round(views.tilt_deg)))
+    return " ".join(parts)

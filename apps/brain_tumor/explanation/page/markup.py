@@ -1,12 +1,14 @@
-"""HTML that is safe by construction: text is escaped unless it already is markup."""
+"""Markup written by code: the drawings. Text is escaped unless it already is markup."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from typing import TypeAlias
 
-_VOID = frozenset({"br", "input", "meta"})
+from markupsafe import Markup, escape
+
+__all__ = ["Content", "Markup", "element", "escaped", "joined", "visible"]
+
 _INVISIBLE = dict.fromkeys(
     (
         *(code for code in range(0x20) if chr(code) not in "\t\n"),
@@ -16,28 +18,25 @@ _INVISIBLE = dict.fromkeys(
     )
 )
 
-
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
 Content: TypeAlias = "str | Iterable[Content] | None"
 
 
-def escaped(text: str) -> Markup:
-    """Text as HTML, also safe inside quotes.
+def visible(text: str) -> str:
+    """Text without control characters and direction overrides.
 
-    Control characters and direction overrides are dropped; halves of surrogate pairs, which no
-    file can hold, become question marks.
+    Halves of surrogate pairs, which no file can hold, become question marks.
+    """
+    return text.translate(_INVISIBLE).encode("utf-8", "replace").decode("utf-8")
+
+
+def escaped(text: str) -> Markup:
+    """Text as markup, also safe inside quotes.
 
     Example:
-        >>> escaped("<b> & '")
-        '&lt;b&gt; &amp; &#x27;'
+        >>> str(escaped("<b> & '"))
+        '&lt;b&gt; &amp; &#39;'
     """
-    clean = text.translate(_INVISIBLE).encode("utf-8", "replace").decode("utf-8")
-    return Markup(html.escape(clean, quote=True))
+    return escape(visible(text))
 
 
 def joined(*content: Content) -> Markup:
@@ -53,26 +52,23 @@ def joined(*content: Content) -> Markup:
     return Markup("".join(parts))
 
 
-def element(name: str, /, *content: Content, **attributes: str | float | bool | None) -> Markup:
+def element(name: str, /, *content: Content, **attributes: str | float | None) -> Markup:
     """One element.
 
     Args:
         name: Of the element; not checked, so never from outside.
         *content: Children; plain text is escaped.
-        **attributes: `class_` and `for_` stand for words that Python reserves, other underscores
-            for hyphens. True gives an attribute without value, None and False give none.
+        **attributes: `class_` stands for the word that Python reserves, other underscores for
+            hyphens. None gives none.
 
     Example:
-        >>> element("p", "1 < 2", element("br"), class_="a", hidden=False)
-        '<p class="a">1 &lt; 2<br></p>'
+        >>> str(element("text", "1 < 2", class_="a", x=0.5, fill=None))
+        '<text class="a" x="0.5">1 &lt; 2</text>'
     """
     words = [name]
     for key, value in attributes.items():
-        attribute = key.rstrip("_").replace("_", "-")
-        if value is True:
-            words.append(attribute)
-        elif value is not None and value is not False:
+        if value is not None:
+            attribute = key.rstrip("_").replace("_", "-")
             text = value if isinstance(value, str) else f"{value:.4g}"
             words.append(f'{attribute}="{escaped(text)}"')
-    opening = f"<{' '.join(words)}>"
-    return Markup(opening if name in _VOID else f"{opening}{joined(*content)}</{name}>")
+    return Markup(f"<{' '.join(words)}>{joined(*content)}</{name}>")

@@ -16,20 +16,12 @@ from brain_tumor.errors import GeometryError, InputError
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.heat.volume import HeatVolume
 from brain_tumor.explanation.page import sections
-from brain_tumor.explanation.page.evidence import evidence_section, highlight_style
-from brain_tumor.explanation.page.figures import (
-    Scene,
-    Views,
-    caption,
-    legend,
-    make_views,
-    planes_markup,
-    planes_style,
-)
-from brain_tumor.explanation.page.markup import Markup, element, joined
-from brain_tumor.explanation.page.report_view import ReportView
-from brain_tumor.explanation.page.sections import symptoms
-from brain_tumor.explanation.page.style import SCRIPT, STYLE, content_security_policy
+from brain_tumor.explanation.page.evidence import evidence_of, highlight_style
+from brain_tumor.explanation.page.figures import Scene, images_of, make_views, planes_style
+from brain_tumor.explanation.page.markup import Markup
+from brain_tumor.explanation.page.rendering import content_security_policy, render, text_of
+from brain_tumor.explanation.page.report_view import ReportView, texts_of
+from brain_tumor.explanation.page.symptoms import symptoms
 from brain_tumor.explanation.page.text import Texts
 from brain_tumor.labels import LabelArray
 
@@ -91,88 +83,33 @@ def render_page(
     view = ReportView(report)
     scene = Scene(case, labelmap, heat, view.heat_trusted)
     views = make_views(scene)
-    style = STYLE + planes_style(views) + highlight_style(view)
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content=content_security_policy(style, SCRIPT),
-        ),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{case.case_id}: {sections.result_line(view, texts)}"),
-        element("style", Markup(style)),
-    )
-    body = element(
-        "body",
-        sections.header(view, case.case_id, texts),
-        element("main", _main(view, scene, views, texts)),
-        element("script", Markup(SCRIPT)),
-    )
-    page = element("html", head, body, lang=texts.language.value)
-    return f"<!DOCTYPE html>\n{page}\n"
-
-
-def _main(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Markup:
-    pair = [s for s in (sections.volumes(view, texts), sections.classification(view, texts)) if s]
-    return joined(
-        sections.warnings(view, texts),
-        sections.undetermined(view, texts),
-        _images(view, scene, views, texts),
-        element("div", pair, class_="pair block" if len(pair) == 2 else "block") if pair else None,
-        sections.rationale(view, texts),
-        evidence_section(view, texts),
-        sections.counterfactual(view, texts),
-        sections.similar_cases(view, texts),
-        symptoms(view, texts),
-        sections.models(view, texts),
-        sections.timings(view, texts),
-    )
-
-
-def _images(view: ReportView, scene: Scene, views: Views, texts: Texts) -> Markup:
-    target = str(view.section("heatmap").get("target") or (scene.heat.target if scene.heat else ""))
-    name = texts.name(target).lower() if view.heat_region else texts.tumor(target)
-    heat_text = texts("legend_region_heat" if view.heat_region else "legend_heat", target=name)
-    switches = []
-    if views.labels:
-        switches.append(("outline", texts("show_outline")))
-    has_heat = scene.heat is not None and not scene.heat.is_empty
-    if has_heat:
-        switches.append(("heat", texts("show_heat")))
-    boxes = (
-        element(
-            "input",
-            type="checkbox",
-            id=f"show-{key}",
-            class_="switch",
-            checked=True,
-            autocomplete="off",
-        )
-        for key, _ in switches
-    )
-    labels = (
-        element("label", text, for_=f"show-{key}", class_=f"for-{key}") for key, text in switches
-    )
-    sequence = texts.name(scene.case.reference.value)
-    section = element(
-        "section",
-        element(
-            "div",
-            element("h2", texts("images")),
-            element("div", labels, class_="switches"),
-            class_="heading",
-        ),
-        planes_markup(views, sequence, texts),
-        legend(views, scene, heat_text, texts),
-        element("p", caption(views, scene, texts), class_="quiet"),
-        element("p", texts("no_heat", target=name)) if scene.heat and not has_heat else None,
-        sections.heat_verdict(view, texts) if scene.heat is not None else None,
-        class_="images",
-    )
-    return joined(boxes, section)
+    style = text_of("style.css") + planes_style(views) + highlight_style(view)
+    script = text_of("script.js")
+    values = {
+        "policy": content_security_policy(style, script),
+        "style": Markup(style),
+        "script": Markup(script),
+        "texts": texts,
+        "view": view,
+        "case_id": case.case_id,
+        "notice": sections.notice(view, texts),
+        "result": sections.result_line(view, texts),
+        "sequences": sections.sequences_line(view, texts),
+        "warnings": texts_of(report.get("warnings")),
+        "undetermined": sections.undetermined(view, texts),
+        "images": images_of(view, scene, views, texts),
+        "heat": sections.heat_verdict(view, texts) if heat is not None else None,
+        "volumes": sections.volumes(view, texts),
+        "classification": sections.classification(view, texts),
+        "rationale": sections.rationale(view, texts),
+        "evidence": evidence_of(view, texts),
+        "counterfactual": sections.counterfactual(view, texts),
+        "similar_cases": sections.similar_cases(view, texts),
+        "symptoms": symptoms(view, texts),
+        "models": sections.models(view),
+        "timings": sections.timings(view, texts),
+    }
+    return render("page.html", values)
 
 
 def _checked_language(language: Language | str) -> Language:

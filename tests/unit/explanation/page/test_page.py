@@ -17,12 +17,11 @@ from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.facts.vocabulary import KOREAN_SYMPTOMS
 from brain_tumor.explanation.heat.volume import heat_volume
 from brain_tumor.explanation.page.charts import Axis, contribution_bar, probability_bar
-from brain_tumor.explanation.page.evidence import evidence_section
 from brain_tumor.explanation.page.labels import LABELS
 from brain_tumor.explanation.page.page import render_page, write_page
-from brain_tumor.explanation.page.report_view import ReportView
-from brain_tumor.explanation.page.sections import symptoms
+from brain_tumor.explanation.page.rendering import environment
 from brain_tumor.explanation.page.text import Texts, decimal_text, measured_text
+from jinja2 import TemplateSyntaxError, UndefinedError
 
 from tests.helpers.page_reports import a_page_case, a_report, a_symptom
 from tests.helpers.server import REPOSITORY
@@ -261,9 +260,16 @@ def test_the_notice_stands_once():
     assert shown(language="ko").text.count("연구용이며 의료기기가 아닙니다.") == 1
 
 
+def section_of(report, key, language="en"):
+    """The section with a title, as HTML."""
+    case, _, _ = a_page_case()
+    title = f"<h2>{Texts(Language(language))(key)}</h2>"
+    page = render_page(report, case, language=language)
+    return next(html for html in re.findall("<section.*?</section>", page) if title in html)
+
+
 def of_symptoms(language, *items):
-    report = {**a_report(), "symptoms": list(items)}
-    return symptoms(ReportView(report), Texts(Language(language)))
+    return section_of({**a_report(), "symptoms": list(items)}, "symptoms", language)
 
 
 def test_symptoms_mark_the_words_that_add_most_and_say_what_the_measurement_denies():
@@ -306,10 +312,10 @@ def test_scores_of_symptoms_stand_among_the_evidence_only_where_a_sentence_cites
         ),
     ]  # fmt: skip
     report["rationale"]["sentences"][0]["evidence"].append("e90")
-    html = str(evidence_section(ReportView(report), Texts(Language.ENGLISH)))
+    html = section_of(report, "evidence")
     assert "smooth round outline" in html
     assert "right on the midline" not in html
-    korean = str(evidence_section(ReportView(report), Texts(Language.KOREAN)))
+    korean = section_of(report, "evidence", "ko")
     assert KOREAN_SYMPTOMS["smooth round outline"] in korean
 
 
@@ -447,3 +453,22 @@ def test_symptoms_have_the_same_korean_on_the_page_and_in_the_panel():
     replies = REPOSITORY / "slicer_extension/TumorLens/TumorLensLib/korean_replies.py"
     panel = runpy.run_path(str(replies))["WORDS"]
     assert {text: panel.get(text) for text in KOREAN_SYMPTOMS} == dict(KOREAN_SYMPTOMS)
+
+
+def rendered(source, values):
+    return environment().from_string(source).render(values)
+
+
+def test_lines_of_a_template_are_joined_without_white_space():
+    lines = "<p>\n  {{ one }}\n</p>\n<b\n  id='x'>a\n b</b>\n"
+    values = {"one": "1 < 2", "nothing": None}
+    assert rendered(lines, values) == "<p>1 &lt; 2</p><b id='x'>a b</b>"
+    assert rendered("<i>{{ nothing }}</i>{{ one }}", values) == "<i></i>1 &lt; 2"
+
+
+def test_a_template_that_asks_for_what_nobody_gave_fails_at_its_line():
+    with pytest.raises(UndefinedError, match="nobody"):
+        rendered("{{ nobody }}", {})
+    with pytest.raises(TemplateSyntaxError) as raised:
+        rendered("<p>\n</p>\n{% endif %}", {})
+    assert raised.value.lineno == 3

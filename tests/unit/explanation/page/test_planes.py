@@ -12,7 +12,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.explanation.facts.model import Language
 from brain_tumor.explanation.heat.volume import heat_volume
-from brain_tumor.explanation.page.figures import Scene, colour, make_views, planes_markup
+from brain_tumor.explanation.page.figures import Scene, colour, make_views, plane_figures
 from brain_tumor.explanation.page.images import COLD, heat_table, outline_path
 from brain_tumor.explanation.page.planes import (
     Plane,
@@ -56,9 +56,8 @@ def pixels(uri, mode):
 
 
 def drawings(scene):
-    markup = planes_markup(make_views(scene), "T1", Texts(Language.ENGLISH))
-    found = re.findall(r"<svg.*?</svg>", markup)
-    return dict(zip(Plane, (ET.fromstring(text) for text in found), strict=True))
+    figures = plane_figures(make_views(scene), "T1", Texts(Language.ENGLISH))
+    return dict(zip(Plane, (ET.fromstring(f.drawing) for f in figures), strict=True))
 
 
 def test_a_voxel_on_the_right_of_the_patient_is_on_the_left_of_the_picture(scene):
