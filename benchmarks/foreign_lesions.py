@@ -1,18 +1,21 @@
 """What the classifier says of lesions that are none of its three types, and of no lesion at all.
 
     python -m benchmarks.foreign_lesions --data DATA [--hosts 6] [--kinds healthy,abscess]
+        [--keep FILE.jsonl] [--bundle models/classification]
 
 Hosts are real brains and heads (glioma3d, lgg) whose tumour side is replaced by the mirror image
 of the other side, so that contrast, noise and skull are real and nothing is left of the glioma.
 Lesions are painted into them by geometry (see `LESIONS`); noise and a picture of no head stand
 alone. `named` counts the typed cases whose rationale names what it really is among what else looks
-so; `silent` those with a type, without a warning, where it does not.
+so; `silent` those with a type, without a warning, where it does not. `--keep` holds finished
+cases, so that an interrupted run goes on; `--bundle` writes the summary for the model card.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +28,7 @@ from brain_tumor.bundles import models_folder
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
+from brain_tumor.classification.evaluation.card_limits import FOREIGN
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.case_facts import case_facts
 from brain_tumor.explanation.heat.volume import HeatVolume
@@ -190,6 +194,7 @@ REALLY = {
     "schwannoma": "schwannoma",
     "infarct": "infarct",
 }
+COUNTS = ("typed", "typed_without_warning", "typed_and_named", "silent")
 LESIONS: dict[str, Callable[[Host, np.random.Generator], None]] = {
     "metastases": _metastases,
     "metastasis": _metastasis,
@@ -294,23 +299,40 @@ def measure(analyst: Analyst, reader: TypeReader, case: Case, kind: str) -> dict
     }
 
 
+def kept(path: Path | None) -> dict[str, dict[str, Any]]:
+    """Finished cases by name."""
+    if path is None or not path.is_file():
+        return {}
+    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return {row["case"]: row for row in rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--hosts", type=int, default=6)
     parser.add_argument("--kinds", default=",".join(LESIONS))
+    parser.add_argument("--keep", type=Path, metavar="FILE.jsonl")
+    parser.add_argument("--bundle", type=Path)
     arguments = parser.parse_args()
     models = models_folder()
     reader = load_type_reader(models / "classification", models / "concepts")
     analyst = Analyst(load_segmenter(models), lambda: reader)
     cases: dict[str, list[dict[str, Any]]] = {}
+    done = kept(arguments.keep)
     for number, make in enumerate(hosts(arguments.data, arguments.hosts)):
         for kind in arguments.kinds.split(","):
+            name = f"{kind.replace(' ', '-')}-{number}"
+            if name in done:
+                cases.setdefault(kind, []).append(done[name])
+                continue
             host = make()
             LESIONS[kind](host, np.random.default_rng((SEED, number)))
-            case = host.case(f"{kind.replace(' ', '-')}-{number}")
-            found = measure(analyst, reader, case, kind)
+            found = measure(analyst, reader, host.case(name), kind)
             found["skull"] = host.skull
+            if arguments.keep is not None:
+                with arguments.keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
             print(
                 kind, host.skull, found["answer"], found["reasons"], found["warnings"], flush=True
             )
@@ -331,7 +353,13 @@ def main() -> None:
         }
         for kind, found in cases.items()
     }
-    write_result("foreign_lesions", {"summary": summary, "cases": cases})
+    foreign = [found for kind, found in summary.items() if kind in REALLY]
+    total = {name: sum(found[name] for found in foreign) for name in ("n", *COUNTS)}
+    told = {"summary": summary, "foreign_lesions": total}
+    write_result("foreign_lesions", {**told, "cases": cases})
+    if arguments.bundle is not None:
+        text = json.dumps(told, indent=1) + "\n"
+        (arguments.bundle / FOREIGN).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

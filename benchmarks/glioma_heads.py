@@ -1,15 +1,15 @@
 """What the product says of gliomas of a source that it has learnt no type from.
 
-    python -m benchmarks.glioma_heads --data DATA [--keep FILE.jsonl] [--write-known BUNDLE]
+    python -m benchmarks.glioma_heads --data DATA [--keep FILE.jsonl] [--bundle BUNDLE]
 
 Heads with skull of TCGA-LGG (lgg), every one a glioma, most of them hardly enhancing: the whole
 pipeline with its own outlines, and the type once more with the experts' outlines. Cases without t1c
 count apart, because no type is told of them by design. `outline_unseen` are the persons whom the
 outline model has not seen, either.
 
-`--keep` holds finished cases, so that an interrupted run goes on. `--write-known` writes what was
-measured of them to the bundle, as patients of a known type whom the classifier has not seen: a
-tumour that is unlike them, too, carries a warning (`explanation.facts.unlikeness`).
+`--keep` holds finished cases, so that an interrupted run goes on. `--bundle` writes the summary for
+the model card, and what was measured of the cases, as patients of a known type whom the classifier
+has not seen: a tumour that is unlike them, too, carries a warning (`explanation.facts.unlikeness`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from brain_tumor.bundles import models_folder, read_bundle
 from brain_tumor.cases.sequences import Sequence
+from brain_tumor.classification.evaluation.card_limits import OTHER_SOURCE
 from brain_tumor.classification.model.calibration import expected_calibration_error
 from brain_tumor.classification.result import ClassificationResult
 from brain_tumor.explanation.analyst import Analyst
@@ -61,8 +62,8 @@ def measure(analyst: Analyst, reader: TypeReader, head: Head) -> dict[str, Any]:
         "person": head.person,
         "fold": person_fold(head.person),
         "dice": round(dice(outlined, head.whole_tumor), 4),
-        "own": told(own),
-        "expert": told(expert),
+        "own": answer(own),
+        "expert": answer(expert),
         "values": [
             [float(f"{v:.6g}") if np.isfinite(v) else None for v in row]
             for row in (
@@ -72,7 +73,7 @@ def measure(analyst: Analyst, reader: TypeReader, head: Head) -> dict[str, Any]:
     }
 
 
-def told(found: ClassificationResult) -> dict[str, Any]:
+def answer(found: ClassificationResult) -> dict[str, Any]:
     return {
         "answer": found.prediction.value if found.prediction else None,
         "probabilities": {k.value: round(p, 4) for k, p in (found.probabilities or {}).items()},
@@ -151,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--keep", type=Path, metavar="FILE.jsonl")
-    parser.add_argument("--write-known", type=Path, metavar="BUNDLE")
+    parser.add_argument("--bundle", type=Path)
     arguments = parser.parse_args()
     models = models_folder()
     reader = load_type_reader(models / "classification", models / "concepts")
@@ -159,20 +160,24 @@ def main() -> None:
     cases = list(finished(arguments.data, arguments.keep, analyst, reader))
     for case, is_unlike in zip(cases, unlike(cases, reader), strict=True):
         case["own"]["unlike"] = is_unlike
-    unseen = [case for case in cases if case["fold"] == 0]
+    groups = {"all": cases, "outline_unseen": [case for case in cases if case["fold"] == 0]}
+    told = {
+        name: {outline: summary(group, outline) for outline in OUTLINES}
+        for name, group in groups.items()
+    }
     found = {
         "models": [
             read_bundle(models / name).version.to_json()
             for name in ("segmentation", "whole_head", "classification")
         ],
-        "all": {outline: summary(cases, outline) for outline in OUTLINES},
-        "outline_unseen": {outline: summary(unseen, outline) for outline in OUTLINES},
+        **told,
         "cases": [{k: v for k, v in case.items() if k != "values"} for case in cases],
     }
     write_result("glioma_heads", found)
-    if arguments.write_known is not None:
+    if arguments.bundle is not None:
+        (arguments.bundle / OTHER_SOURCE).write_text(json.dumps(told, indent=1) + "\n", "utf-8")
         text = json.dumps(known_table(cases, reader).to_json(), separators=(",", ":")) + "\n"
-        (arguments.write_known / KNOWN).write_text(text, encoding="utf-8")
+        (arguments.bundle / KNOWN).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from brain_tumor.bundles import read_bundle
+from brain_tumor.classification.evaluation.card_limits import limits_sections
 from brain_tumor.classification.model.training_statistics import STATISTICS
 from brain_tumor.classification.result import UNDETERMINED
 from brain_tumor.classification.training.outline_check import EXPERT, PASSING, RESULT
@@ -51,6 +52,7 @@ def card_of(bundle: Path) -> str:
         _outlines(metrics),
         _segmenter(metrics.get("segmenter")),
         *_whole_gliomas(metrics.get("whole_gliomas")),
+        *limits_sections(bundle),
         LIMITS,
         _reproduce(plan, metrics),
     ]
@@ -384,7 +386,7 @@ def _whole_gliomas(rows: list[dict[str, Any]] | None) -> list[str]:
 LIMITS = """## Limitations
 
 - Three types only. Metastases, lymphomas, abscesses and every other mass are not known; some will
-  be called a glioma.
+  be called a glioma or a meningioma. Of painted ones most carry a warning; real ones are untested.
 - Almost all training slices come from two hospitals in China, as 8-bit pictures.
 - A poor outline costs accuracy; see the second row of each table. An outline that is
   altogether wrong can still get a type; see the table of wrong outlines.
@@ -407,6 +409,8 @@ def _reproduce(plan: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"tumorlens evaluate classification --data DATA --runs RUN{cores} --output "
         "models/classification/metrics.json\npython -m brain_tumor.classification.training."
         f"outline_check --data DATA --runs RUN{cores} --bundle models/classification\n"
+        "python -m benchmarks.glioma_heads --data DATA --bundle models/classification\n"
+        "python -m benchmarks.foreign_lesions --data DATA --bundle models/classification\n"
         "python -m brain_tumor.classification.evaluation.card "
         "models/classification\n```"
     )
