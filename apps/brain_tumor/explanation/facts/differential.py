@@ -148,7 +148,7 @@ def _dull(facts: Facts) -> bool:
 TABLE: tuple[Lookalike, ...] = (
     Lookalike(
         "several",
-        "more than one separate tumour",
+        "several separate tumours",
         "서로 떨어진 둘 이상의 종양",
         ("metastasis", "lymphoma", "abscess"),
         ENHANCEMENT,

@@ -25,6 +25,14 @@ from brain_tumor.labels import TumorType
 MOST_FOR, MOST_AGAINST = 2, 2
 CLEARLY_APART = 0.15
 """Share of patients by which a value must be stranger to the other type than to its own."""
+NEGLIGIBLE = 0.05
+"""Probability under which the second type is no rival worth a comparison."""
+USUAL_RIVAL = {
+    TumorType.GLIOMA: TumorType.MENINGIOMA,
+    TumorType.MENINGIOMA: TumorType.GLIOMA,
+    TumorType.PITUITARY: TumorType.MENINGIOMA,
+}
+"""What a reader would take a tumour of each type for."""
 TECHNICAL_WEIGHT = 0.5
 READABLE = frozenset(
     {
@@ -113,6 +121,20 @@ def discriminating(
     return (*comparison(item, strangest), *at_home)
 
 
+def rival_of(facts: Facts) -> TumorType | None:
+    """Type that findings are held against: the second one, or the usual one where it is negligible.
+
+    Args:
+        facts: What is known; a type is told.
+    """
+    decision = facts.decision
+    if decision.prediction is None or decision.runner_up is None:
+        return None
+    if (decision.probabilities or {})[decision.runner_up] >= NEGLIGIBLE:
+        return decision.runner_up
+    return USUAL_RIVAL[decision.prediction]
+
+
 def tells_apart(item: EvidenceItem, tumors: Sequence[TumorType]) -> bool:
     """Whether a value is clearly stranger to one of two types than to the other."""
     shares = [item.percentile[tumor] for tumor in tumors if tumor in item.percentile]
@@ -149,7 +171,7 @@ def leading_finding(facts: Facts) -> EvidenceItem | None:
     predicted = facts.decision.prediction
     if predicted is None:
         return None
-    rival = facts.decision.runner_up
+    rival = rival_of(facts)
     speaking = [
         item
         for item in ranked_items(facts)
@@ -212,7 +234,7 @@ def _finding_for(item: EvidenceItem, facts: Facts, predicted: TumorType) -> Stat
             *comparison(item, predicted),
         )
         return Statement(Form.ATYPICAL, Kind.CONFLICT, strange)
-    apart = discriminating(item, predicted, facts.decision.runner_up)
+    apart = discriminating(item, predicted, rival_of(facts))
     if not apart:
         return None
     told = (value, *apart, support)

@@ -57,6 +57,7 @@ from brain_tumor.explanation.rationale.findings import (
     finding_statements,
     leading_finding,
     ranked_items,
+    rival_of,
     tells_apart,
     value_of,
 )
@@ -168,7 +169,7 @@ def _type(facts: Facts) -> Iterator[Statement]:
     leading = leading_finding(facts)
     if leading is not None:
         claims.append(ValueClaim(leading.feature, value_of(leading)))
-        claims += discriminating(leading, decision.prediction, decision.runner_up)
+        claims += discriminating(leading, decision.prediction, rival_of(facts))
         claims.append(SupportClaim(leading.feature, decision.prediction, favours=True))
     yield Statement(Form.TYPE, Kind.CLASS, tuple(claims), essential=essential)
 

@@ -155,9 +155,10 @@ def _lookalike(statement: Statement) -> list[str]:
     finding = row.english if row else claim.row
     lesions = _lesions(row.looks_like if row else (), claim.lesions)
     verb = "is" if len(lesions) == 1 else "are"
+    seen = "are" if finding.startswith("several ") else "is"
     return [
-        f"{_next_type(statement)}{_article(finding)}{finding} is also seen in {_join(lesions)}, "
-        f"which {verb} not among the three types"
+        f"{_next_type(statement)}{_article(finding)}{finding} {seen} also seen in "
+        f"{_join(lesions)}, which {verb} not among the three types"
     ]
 
 
@@ -174,7 +175,7 @@ def _lesions(order: Sequence[str], chosen: frozenset[str]) -> list[str]:
 
 
 def _article(noun: str) -> str:
-    if noun.startswith("more "):
+    if noun.startswith("several "):
         return ""
     return "an " if noun[0] in "aeiou" else "a "
 
@@ -222,7 +223,7 @@ def _finding_against(statement: Statement) -> list[str]:
         said += f" and for {_a(supports[1].tumor)}"
     compared = _comparisons(statement)
     if not compared:
-        return [f"{noun} ({number}), however, speaks {said}"]
+        return [f"{noun} ({number}), however, counts {said} in this decision"]
     return [
         f"{noun} ({number}), however, speaks {said}: it is {compared}",
         f"{noun} is {number}, {compared}; it speaks {said}",

@@ -257,7 +257,7 @@ RULES: tuple[Rule, ...] = (
     rule(rf"{_LIST}(?: both| all)? remain possible(?: at {{N}} coverage)?", _set),
     rule(r"(?:among|of) three types", shared.among_types),
     rule(
-        rf"{{D}} is also seen in {_OTHERS} , which (?:is|are) not among three types",
+        rf"{{D}} (?:is|are) also seen in {_OTHERS} , which (?:is|are) not among three types",
         shared.also_seen_in,
     ),
     rule(rf"{_OTHERS} and other lesions are not among three types", shared.not_among_types),

@@ -3,11 +3,13 @@ from brain_tumor.classification.features.feature_table import FEATURE_IDS, FEATU
 from brain_tumor.explanation.facts.model import HeatFacts, Language, SymptomFact, UndeterminedReason
 from brain_tumor.explanation.facts.numbers import WrittenNumber, number_text, written
 from brain_tumor.explanation.facts.vocabulary import FEATURE_WORDS, REASON_WORDS
+from brain_tumor.explanation.rationale import claims as c
 from brain_tumor.explanation.rationale.composer.composer import compose, variants
 from brain_tumor.explanation.rationale.composer.english import ENGLISH
 from brain_tumor.explanation.rationale.composer.korean import KOREAN, with_particle
+from brain_tumor.explanation.rationale.findings import rival_of
 from brain_tumor.explanation.rationale.plan import plan_statements
-from brain_tumor.explanation.rationale.statements import Form, Kind
+from brain_tumor.explanation.rationale.statements import Form, Kind, Statement
 from brain_tumor.labels import TumorType
 
 from tests.helpers.fact_sheets import (
@@ -114,6 +116,35 @@ def test_what_speaks_against_the_type_is_said_to_speak_against_it():
         "meningioma: it is higher than in 95 % of the training gliomas and typical of the training "
         "meningiomas."
     ]
+
+
+def test_what_the_training_patients_do_not_bear_out_only_counts_in_this_decision():
+    number = written(0.5, "1")
+    claims = (
+        c.ValueClaim("solidity", number),
+        c.SupportClaim("solidity", G, favours=False),
+        c.SupportClaim("solidity", M, favours=True),
+    )
+    statement = Statement(Form.FINDING_AGAINST, Kind.FINDING, claims)
+    assert variants(statement, Language.ENGLISH)[0] == (
+        "The solidity of the outline (0.50), however, counts against a glioma and for a "
+        "meningioma in this decision."
+    )
+
+
+def test_a_negligible_second_type_is_not_what_findings_are_held_against():
+    # Necrosis is higher than in 85 % of the meningiomas; of pituitary tumours nothing is known.
+    facts = facts_of(decision=decided(G, 0.97, 0.01, 0.02, (G,)))
+    assert facts.decision.runner_up is P
+    assert rival_of(facts) is M
+    assert "higher than in 85 % of the training meningiomas" in text_of(facts, Form.TYPE)[0]
+    assert rival_of(facts_of(decision=decided(G, 0.9, 0.04, 0.06, (G,)))) is P
+    assert rival_of(facts_of(decision=decided(P, 0.02, 0.0, 0.98, (P,)))) is M
+
+
+def test_several_tumours_are_plural():
+    (text,) = text_of(facts_of(pieces=2), Form.LOOKALIKE)[:1]
+    assert text.startswith("Several separate tumours are also seen in metastasis, lymphoma and ")
 
 
 @pytest.mark.parametrize("reason", UndeterminedReason)
