@@ -25,6 +25,23 @@ from brain_tumor.labels import TumorType
 MOST_FOR, MOST_AGAINST = 2, 2
 CLEARLY_APART = 0.15
 """Share of patients by which a value must be stranger to the other type than to its own."""
+CHARACTERISTIC = {
+    TumorType.GLIOMA: frozenset(
+        {
+            "necrosis_fraction",
+            "ring_enhancement_index",
+            "hypointense_fraction",
+            "surrounding_brain_share",
+            "border_distance_mm",
+        }
+    ),
+    TumorType.MENINGIOMA: frozenset(
+        {"border_contact_ratio", "border_contact_mm", "border_distance_mm", "bright_fraction"}
+    ),
+    TumorType.PITUITARY: frozenset({"sella_distance_mm"}),
+}
+"""What a reader looks for first in a tumour of each type: dead core and brain around it, the dura,
+the sella."""
 NEGLIGIBLE = 0.05
 """Probability under which the second type is no rival worth a comparison."""
 USUAL_RIVAL = {
@@ -180,12 +197,13 @@ def leading_finding(facts: Facts) -> EvidenceItem | None:
         and not _is_strange(item, facts, predicted)
     ]
 
-    def plainness(item: EvidenceItem) -> tuple[bool, bool, bool]:
-        """Seen in the picture, against the rival, in mm or per cent; false sorts first."""
+    def plainness(item: EvidenceItem) -> tuple[bool, bool, bool, bool]:
+        """Looked for first, seen in the picture, against the rival, in mm or per cent."""
         claims = discriminating(item, predicted, rival)
         against = isinstance(claims[0], RankClaim) and claims[0].tumor is rival
         plain = item.unit != "1" or item.feature in PERCENT_FEATURES
-        return item.feature not in READABLE, not against, not plain
+        signs = CHARACTERISTIC[predicted]
+        return item.feature not in signs, item.feature not in READABLE, not against, not plain
 
     return min(speaking, key=plainness, default=None)
 

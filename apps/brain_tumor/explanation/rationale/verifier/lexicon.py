@@ -42,7 +42,8 @@ _SPELLINGS = (
     (re.compile(r"\bcenter\b"), "centre"),
     (re.compile(r"\bfavor"), "favour"),
 )
-_ARTICLE = re.compile(r"\b(?:the|a|an) ")
+_ARTICLE = re.compile(r"\b(?:the|a|an) (?![^<>]*>)")
+"""Articles, but not those inside a token: "upper front of the head" is the name of a region."""
 
 
 @dataclass(frozen=True)

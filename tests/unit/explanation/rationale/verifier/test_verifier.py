@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 import pytest
-from brain_tumor.explanation.facts.model import Language, UndeterminedReason
+from brain_tumor.explanation.facts.location import TumourPlace
+from brain_tumor.explanation.facts.model import Language, Side, UndeterminedReason
 from brain_tumor.explanation.facts.numbers import WrittenNumber
+from brain_tumor.explanation.facts.vocabulary import REGION_WORDS
 from brain_tumor.explanation.rationale import findings, plan
 from brain_tumor.explanation.rationale.claims import (
     ProbabilityClaim,
@@ -189,3 +191,17 @@ def test_a_type_claim_carries_its_strength_and_probability():
     facts = facts_of(decision=decided(G, 0.62, 0.31, 0.07, (G, M)))
     claims = parse(text, facts, EN).claims
     assert claims == (TypeClaim(G, 1), ProbabilityClaim(G, WrittenNumber(62.0, 0, "%")))
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("region", REGION_WORDS)
+def test_the_place_of_a_tumour_is_read_back_whatever_it_is_called(region, language):
+    part = region if region.endswith("of the head") else None
+    named = None if part else f"right {region}"
+    place = TumourPlace((38.0, 1.0, 4.0), 42.3, Side.RIGHT, named, 0.0, "", part)
+    facts = facts_of(place=place)
+    told = [sentence.text for sentence in compose(facts, language)][:1]
+    found = verify(told, facts, language)
+    assert found.removed == 0
+    assert found.sentences[0].text == told[0]
+    assert not [p for p in found.problems if told[0] in p.text]
