@@ -147,7 +147,8 @@ def _volumes(facts: Facts) -> Iterator[Statement]:
     if UndeterminedReason.NO_TUMOUR in facts.decision.reasons:
         return
     volumes = [facts.item(name) for name in VOLUMES]
-    found = tuple(ValueClaim(v.feature, value_of(v)) for v in volumes if v and v.measured)
+    # a part that was not told apart has no volume worth a sentence
+    found = tuple(ValueClaim(v.feature, value_of(v)) for v in volumes if v and v.value)
     if found and (len(found) > 2 or facts.item(LOCATION) is None):
         yield Statement(Form.VOLUMES, Kind.LOCATION, found, required=False)
 
