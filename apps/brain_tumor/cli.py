@@ -87,6 +87,11 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--root-path", default="", metavar="PATH", help="path below which a proxy serves"
     )
+    serve.add_argument(
+        "--samples",
+        action="store_true",
+        help="make the sample studies in this folder while it is served",
+    )
     serve.set_defaults(run=_serve)
 
     importing = commands.add_parser("import", help="copy cases into a studies folder")
@@ -233,6 +238,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     print(f"TumorLens {__version__}. {NOTICE}")
     print(f"Serving {arguments.studies} on http://{arguments.host}:{arguments.port}")
     print("3D Slicer: module TumorLens (slicer_extension) or MONAI Label -> this address.")
+    if arguments.samples:
+        print("Six sample studies are made meanwhile; each is in the list when it is ready.")
     print("Stop with Ctrl+C.", flush=True)
     serve(
         arguments.studies,
@@ -241,6 +248,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         origins=arguments.origin,
         allowed=arguments.allowed_host,
         root_path=arguments.root_path,
+        samples=arguments.samples,
     )
 
 
@@ -468,7 +476,11 @@ def _corrections(arguments: argparse.Namespace) -> None:
 def _sample_data(arguments: argparse.Namespace) -> None:
     from brain_tumor.phantoms.samples import write_samples
 
-    paths = write_samples(arguments.folder, progress=True)
+    def ready(case_id: str) -> None:
+        print(f"sample study {case_id} is ready", flush=True)
+
+    watched = sys.stderr.isatty()
+    paths = write_samples(arguments.folder, progress=watched, on_ready=None if watched else ready)
     print(f"{len(paths)} sample studies in {arguments.folder}")
 
 

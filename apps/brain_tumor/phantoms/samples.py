@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,13 +64,18 @@ SAMPLES: Mapping[str, PhantomSpec] = MappingProxyType(
 
 
 def write_samples(
-    folder: Path, *, progress: bool = True, samples: Mapping[str, PhantomSpec] = SAMPLES
+    folder: Path,
+    *,
+    progress: bool = True,
+    on_ready: Callable[[str], object] | None = None,
+    samples: Mapping[str, PhantomSpec] = SAMPLES,
 ) -> list[Path]:
     """Generate the sample studies; a study that is already complete is left alone.
 
     Args:
         folder: Studies folder, made when it does not exist.
         progress: Whether to draw a progress bar on stderr.
+        on_ready: Called with the case id of each study that was made, when it is whole.
         samples: Case id and specification of each study.
 
     Returns:
@@ -93,6 +98,8 @@ def write_samples(
             truths[case_id] = _truth(phantom)
             _write_truth(folder, phantom, truths)
             _write_study(folder, phantom, volumes)
+            if on_ready is not None:
+                on_ready(case_id)
     return [folder / f"{case_id}.nii.gz" for case_id in samples]
 
 

@@ -21,6 +21,7 @@ from brain_tumor.server.http.access import (
     allowed_hosts,
     root_path_of,
 )
+from brain_tumor.server.sample_studies import samples_beside
 from brain_tumor.server.settings import quiet_environment, server_limits
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
@@ -40,6 +41,7 @@ def serve(
     origins: Iterable[str] = (),
     allowed: Iterable[str] = (),
     root_path: str = "",
+    samples: bool = False,
     app_folder: Path = APP_FOLDER,
 ) -> None:
     """Serve a studies folder until the process is told to stop.
@@ -55,6 +57,7 @@ def serve(
         origins: Web origins whose pages may call the server.
         allowed: Host names that a proxy passes on, besides the server's own.
         root_path: Path below which a proxy serves it.
+        samples: Whether the sample studies are made meanwhile; each is served once it is there.
         app_folder: Folder with the `main.py` to serve.
 
     Raises:
@@ -86,6 +89,12 @@ def serve(
     server_limits(os.environ)
     _set_up_logging()
 
+    with samples_beside(studies.resolve()) if samples else contextlib.nullcontext():
+        _run(studies, host, port, pages, app_folder)
+
+
+def _run(studies: Path, host: str, port: int, pages: list[str], app_folder: Path) -> None:
+    """Import what is heavy and serve."""
     import uvicorn
     from monailabel.config import settings
 

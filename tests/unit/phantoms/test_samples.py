@@ -150,3 +150,15 @@ def test_the_samples_cover_what_the_product_meets() -> None:
     (thick,) = (spec for spec in specs if spec.spacing_mm[2] > 3)
     assert thick.oblique_deg > 5
     assert thick.axcodes != "RAS"
+
+
+def test_every_study_that_is_made_is_told_once_when_it_is_whole(tmp_path: Path) -> None:
+    ready: list[tuple[str, bool]] = []
+
+    def tell(case_id: str) -> None:
+        ready.append((case_id, (tmp_path / f"{case_id}.nii.gz").is_file()))
+
+    one = {"healthy": SMALL["healthy"]}
+    for _ in range(2):
+        write_samples(tmp_path, progress=False, on_ready=tell, samples=one)
+    assert ready == [("healthy", True)]

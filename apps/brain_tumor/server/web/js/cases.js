@@ -5,9 +5,12 @@ import { button, choice, el, field, fill } from "./dom.js";
 import { during, tell } from "./status.js";
 import { number, t, told } from "./texts.js";
 
+const RELIST_MS = 5000; // what others add and do shows by itself, where the list is short
+const RELIST_MOST = 200;
+
 /** @param {HTMLElement} main */
 export async function showCases(main) {
-  const rows = await during(t("Listing the cases"), () => getJson("/cases/overview"));
+  let rows = await during(t("Listing the cases"), () => getJson("/cases/overview"));
   if (!rows) return;
   const search = el("input", { type: "search", placeholder: t("case, patient, type, status") });
   const body = el("tbody");
@@ -35,6 +38,14 @@ export async function showCases(main) {
     ),
   );
   show();
+  const again = setInterval(async () => {
+    if (!main.isConnected) return clearInterval(again);
+    if (document.hidden || rows.length > RELIST_MOST) return;
+    const now = await getJson("/cases/overview").catch(() => rows); // told by what is done next
+    if (JSON.stringify(now) === JSON.stringify(rows)) return;
+    rows = now;
+    show();
+  }, RELIST_MS);
 }
 
 /** @param {any} row */
