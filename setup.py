@@ -28,6 +28,7 @@ setup(
             "py.typed",
             "concepts/*.json",
             *(f"explanation/page/templates/{files}" for files in ("*.html", "*.css", "*.js")),
+            "model_cards/templates/*.md",
             *(f"server/web/{files}" for files in ("*.html", "*.css", "*.svg", "*.txt")),
             "server/web/texts.json",
             "server/web/js/*.js",

@@ -11,7 +11,7 @@ LAYERS = (
     {"labels"},
     {"model_names"},
     {"bundles"},
-    {"cases"},
+    {"cases", "model_cards"},
     {"phantoms", "training_kit"},
     {"segmentation"},
     {"classification"},

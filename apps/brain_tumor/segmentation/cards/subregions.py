@@ -20,11 +20,11 @@ from typing import Any
 
 from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
+from brain_tumor.model_cards.rendering import markdown_table
 from brain_tumor.segmentation.cards.tables import (
     calibration_section,
     collection_section,
     failure_section,
-    markdown_table,
     patient_section,
     weak_table,
 )

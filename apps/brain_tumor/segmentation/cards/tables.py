@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from brain_tumor.model_cards.rendering import markdown_table
 from brain_tumor.segmentation.evaluation.rows import CUBE_COLLECTION, WHOLE_COLLECTION
 from brain_tumor.segmentation.metrics.metrics import Structure
 
@@ -178,12 +179,6 @@ def failure_section(metrics: Mapping[str, Any]) -> str:
         ],
     )
     return "\n".join([table, "", *lines]).rstrip() + "\n"
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with one header row."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _score_table(title: str, key: str, entries: Sequence[Mapping[str, Any]]) -> str:

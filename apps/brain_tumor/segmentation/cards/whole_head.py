@@ -2,30 +2,27 @@
 
     python -m brain_tumor.segmentation.cards.whole_head BUNDLE
 
-writes `docs/README.md` from `configs/metadata.json` and `metrics.json` (see `evaluation.heads`).
+writes `docs/README.md` of the bundle and `docs/experiments/whole_head.md` from
+`configs/metadata.json` and `metrics.json` (see `evaluation.heads`).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import FileFormatError, ModelError
-from brain_tumor.segmentation.cards.tables import markdown_table
+from brain_tumor.model_cards.rendering import Pages, card_command, markdown_table, render
 
 METRICS = Path("metrics.json")
-CARD = Path("docs/README.md")
 NONE = "-"
-WIDTH = 100
 
 
-def render_card(metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str) -> str:
-    """Model card in Markdown; every number comes from the two files.
+def render_pages(metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str) -> Pages:
+    """Card and experiments in Markdown; every number comes from the two files.
 
     Args:
         metadata: Content of `configs/metadata.json`.
@@ -107,78 +104,34 @@ def _mean(score: Mapping[str, Any]) -> str:
     return NONE if score["mean"] is None else f"{score['mean']:.2f}"
 
 
-def _render(metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str) -> str:
-    plan = metadata["training"]["plan"]
+def _render(metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str) -> Pages:
     measured = metrics["models"][-1]
-    presence = metadata.get("presence")
-    same = measured["sha256"] == sha256
     what = (
         "These are the weights that ship."
-        if same
+        if measured["sha256"] == sha256
         else f"They are of version {measured['version']} (sha256 `{measured['sha256'][:12]}`), "
         "which held out the fold; the weights that ship went on from there on all persons and "
         "have no figures of their own."
     )
-    return f"""# Tumour regions in whole heads: {metadata["name"]} {metadata["version"]}
-
-{metadata["task"]}. Weights sha256 `{sha256}`.
-
-**Research use. Not a medical device and not for diagnosis.**
-
-## Use
-
-Reads axial slices with their neighbours, any subset of t1, t1c, t2 and flair, with or without
-skull, thick slices or thin. Its opinion and that of `segmentation` are joined: with skull the
-whole tumour is this network's, without it both count. It also tells how likely it is that there is
-a tumour at all{_presence(presence)}.
-
-Input: {metadata["network_data_format"]["inputs"]["image"]["format"]}.
-Output: logits of WT, TC and ET.
-
-## Figures
-
-By person, on fold {metrics["fold"]} of {metrics["folds"]}, through the product's whole pipeline
-with `segmentation`, which has not seen these persons either. Other folds have not been trained.
-{fill(what, WIDTH)}
-The weights of the joint opinion with skull were set beforehand; those for stripped brains were
-chosen on the whole cases of this fold, and the model of presence was fitted on these held-out
-cases, so the table of brains and `called empty` are validation figures.
-
-{heads_table(metrics)}
-
-{fill(silence_sentence(metrics), WIDTH)}
-
-{brains_table(metrics)}
-
-Published on the whole set, by patient: mean 0.82, median 0.85 (Buda 2019), another split.
-
-## Training
-
-{fill(_run(metadata["training"]["held_out"], plan), WIDTH)} The loss
-acts on what is known: the whole tumour in heads of lgg, all regions in BraTS (marginal losses,
-Fidon 2021, Shi 2021). Lesions of BraTS are pasted into heads with skull; slices without tumour and
-healthy heads say that there is none. A person is in one fold over all sets.
-
-    tumorlens train whole_head --data DIR --output RUN --fold 0 --steps STEPS
-    tumorlens train whole_head --data DIR --output ALL --fold all --continue-from RUN/whole_head
-    tumorlens evaluate whole_head --data DIR --runs RUN --output models/whole_head/metrics.json
-
-## Limits
-
-- With skull, t2 has been seen in phantoms and one healthy head only: from t1 and t2 of a head
-  nothing is outlined, and the reply says which sequence is missing.
-- Sub-regions with skull are learnt from pasted lesions; no expert has drawn them in such heads.
-- Masks of lgg are a little tighter than those of BraTS; low-grade gliomas of one archive, adults.
-- Healthy heads with flair or t1c are few: silence is measured on slices without tumour.
-
-## Data and terms
-
-TCGA-LGG of TCIA with the masks of Buda et al. 2019 (CC BY-NC-SA 4.0 as far as known); BraTS 2020
-(Menze 2015, Bakas 2017, 2018; research use after registration) and BraTS 2013 cases (CC BY-NC-SA
-3.0); healthy heads of studyforrest (PDDL), a Philips MPRAGE (BSD-3-Clause) and FNNDSC (MIT,
-Apache-2.0).
-Treat the weights as research use.
-"""
+    values = {
+        **{key: metadata[key] for key in ("name", "version", "task")},
+        "sha256": sha256,
+        "presence": _presence(metadata.get("presence")),
+        "format": metadata["network_data_format"]["inputs"]["image"]["format"],
+        "fold": metrics["fold"],
+        "folds": metrics["folds"],
+        "cases": metrics["heads"]["groups"][-1]["cases"],
+        "what": what,
+        "heads": heads_table(metrics),
+        "silence": silence_sentence(metrics),
+        "brains": brains_table(metrics),
+        "run": _run(metadata["training"]["held_out"], metadata["training"]["plan"]),
+    }
+    return Pages(
+        metadata["name"],
+        render("whole_head_card.md", **values),
+        render("whole_head_experiments.md", **values),
+    )
 
 
 def _run(held_out: str, plan: Mapping[str, Any]) -> str:
@@ -198,8 +151,8 @@ def _presence(presence: Mapping[str, Any] | None) -> str:
     )
 
 
-def write_card(bundle: Path) -> Path:
-    """Write the card of a bundle.
+def pages_of(bundle: Path) -> Pages:
+    """The card that a bundle should have, and its page of experiments.
 
     Raises:
         ModelError: If the bundle is damaged.
@@ -210,18 +163,8 @@ def write_card(bundle: Path) -> Path:
         metrics = json.loads((bundle / METRICS).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{METRICS} of {bundle.name} cannot be read: {error}") from error
-    card = bundle / CARD
-    card.parent.mkdir(parents=True, exist_ok=True)
-    card.write_text(render_card(found.metadata, metrics, found.version.sha256), encoding="utf-8")
-    return card
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundle", type=Path)
-    write_card(parser.parse_args().bundle)
+    return render_pages(found.metadata, metrics, found.version.sha256)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(card_command(pages_of))

@@ -2,7 +2,7 @@
 
 import pytest
 from brain_tumor.errors import FileFormatError, ModelError
-from brain_tumor.segmentation.cards.whole_head import heads_table, render_card, silence_sentence
+from brain_tumor.segmentation.cards.whole_head import heads_table, render_pages, silence_sentence
 
 DICE = {"n": 2, "undefined": 0, "mean": 0.8, "median": 0.85, "ci95": [0.7, 0.9]}
 
@@ -76,19 +76,33 @@ def test_silence_is_told_in_slices_and_millilitres():
     assert "trio_t1 (t1): 0.0 mL, for nothing is outlined on t1 alone." in sentence
 
 
-def test_the_card_says_when_other_weights_ship_than_were_measured():
-    other = render_card(METADATA, METRICS, "ff")
-    assert "of version 0.1.0 (sha256 `0123456789ab`)" in other
-    assert "have no figures of their own" in other
-    assert "under 20% nothing is outlined" in other
-    same = render_card(METADATA, METRICS, "0123456789abcdef")
-    assert "These are the weights that ship." in same
-    assert max(len(line) for line in other.splitlines()) < 140
-    assert len(other.splitlines()) < 100
+def told(page):
+    """A page without its line breaks."""
+    return " ".join(page.split())
+
+
+def test_card_and_experiments_say_when_other_weights_ship_than_were_measured():
+    other = render_pages(METADATA, METRICS, "ff")
+    same = render_pages(METADATA, METRICS, "0123456789abcdef")
+    for page in (told(other.card), told(other.experiments)):
+        assert "of version 0.1.0 (sha256 `0123456789ab`)" in page
+        assert "have no figures of their own" in page
+    for page in (told(same.card), told(same.experiments)):
+        assert "These are the weights that ship." in page
+        assert "no figures of their own" not in page
+    assert "under 20% nothing is outlined" in told(other.card)
+
+
+def test_what_the_card_leaves_out_stands_among_the_experiments():
+    page = told(render_pages(METADATA, METRICS, "ff").experiments)
+    assert "| all | 3 | 0.80 | 0.80 | 0.80 |" in page
+    assert (
+        "None held out; 100 steps of 12 slices after 5000 steps, fold 0 held out, seed 1." in page
+    )
 
 
 def test_scores_of_persons_that_were_seen_make_no_card():
     with pytest.raises(ModelError, match="has seen"):
-        render_card(METADATA, METRICS | {"fold": None}, "ff")
+        render_pages(METADATA, METRICS | {"fold": None}, "ff")
     with pytest.raises(FileFormatError, match="lack"):
-        render_card(METADATA, {"fold": 0}, "ff")
+        render_pages(METADATA, {"fold": 0}, "ff")
