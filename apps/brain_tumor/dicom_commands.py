@@ -184,12 +184,12 @@ def exported(studies: Path, case_id: str, arguments: argparse.Namespace) -> dict
 
     loaded = resolve_case(studies, case_id)
     source = read_source(studies, case_id)
-    reference_series(source, loaded.case.reference, case_id)
+    reference_series(source, loaded.case.reference)
     if arguments.reidentify is not None:
         from brain_tumor.dicom.pseudonyms import PseudonymTable
 
         source = PseudonymTable(arguments.reidentify).identity_of(case_id)
-    series = reference_series(source, loaded.case.reference, case_id)
+    series = reference_series(source, loaded.case.reference)
     findings = _findings(studies, case_id, loaded, arguments)
     identity = source or DicomSource({})
     made = objects_of(findings, identity, series)

@@ -9,7 +9,9 @@ from pathlib import Path
 def add_export_options(parser: argparse.ArgumentParser) -> None:
     """Options of `tumorlens export`."""
     parser.add_argument("case", help="a case of the studies folder, or a folder of DICOM files")
-    parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    parser.add_argument(
+        "--studies", type=Path, default=Path("studies"), metavar="DIR", help="studies folder"
+    )
     parser.add_argument("--dicom", type=Path, metavar="DIR", help="folder to write into")
     parser.add_argument(
         "--results",
@@ -22,8 +24,13 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
         metavar="TAG",
         help="export this label of the studies folder, for example final, as the segmentation",
     )
-    parser.add_argument("--language", default="en", choices=("en", "ko"))
-    parser.add_argument("--models", type=Path, metavar="DIR")
+    parser.add_argument("--language", default="en", choices=("en", "ko"), help="of the rationale")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help="folder of the model bundles instead of `models/`",
+    )
     parser.add_argument(
         "--reidentify",
         type=Path,
@@ -70,9 +77,11 @@ def add_fetch_options(parser: argparse.ArgumentParser) -> None:
 
 def add_receive_options(parser: argparse.ArgumentParser) -> None:
     """Options of `tumorlens receive`."""
-    parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
+    parser.add_argument(
+        "--studies", type=Path, default=Path("studies"), metavar="DIR", help="studies folder"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=11112)
+    parser.add_argument("--port", type=int, default=11112, help="port to listen on")
     parser.add_argument("--title", default="TUMORLENS", help="own application entity title")
     parser.add_argument(
         "--deidentify", type=Path, metavar="TABLE", help="as for 'tumorlens import'"

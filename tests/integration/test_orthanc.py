@@ -86,7 +86,7 @@ def test_results_come_back_from_the_archive_as_they_went(
     assert np.array_equal(case.volumes[Sequence.T1C].array, VALUES)
     labels = np.zeros(SHAPE, np.uint8)
     labels[2:6, 3:7, 1:5], labels[3:5, 4:6, 2:4] = 2, 3
-    series = reference_series(source, Sequence.T1C, report.case_id)
+    series = reference_series(source, Sequence.T1C)
     made = objects_of(Findings(a_report(), labels, case.affine, labels / 3.0), source, series)
     store_objects(address(orthanc), list(made.values()))
 

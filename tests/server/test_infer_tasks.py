@@ -210,7 +210,7 @@ class TestContract:
         reply = client.post(f"/infer/{task}?image=FULL", data={"params": text})
         assert "params" in refusal(reply, 400, "bad_input")
 
-    @pytest.mark.parametrize("output", ["dicom_seg", "all;rm", "ALL"])
+    @pytest.mark.parametrize("output", ["dicom", "all;rm", "ALL"])
     def test_an_unknown_output_is_refused(self, client, task, output):
         assert "output" in refusal(run(client, task, output=output))
 

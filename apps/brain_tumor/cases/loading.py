@@ -13,6 +13,7 @@ import numpy as np
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.case_ids import case_id_from, check_case_id
+from brain_tumor.cases.dicom_source import DicomSource, read_source, source_of
 from brain_tumor.cases.files.readers import (
     ASSUMED_FIELD_OF_VIEW_MM,
     ReadVolume,
@@ -69,12 +70,14 @@ class LoadedCase:
         warnings: Sentences for replies and reports; they hold no file names.
         notes: What was found and left aside; for the person at the keyboard, with file names.
         fits: How each sequence lay on the reference; empty if it was not looked at.
+        source: Where it comes from in DICOM; None if it does not.
     """
 
     case: Case
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fits: tuple[SequenceFit, ...] = ()
+    source: DicomSource | None = None
 
 
 def load_case(
@@ -140,7 +143,12 @@ def load_source(
     named, volumes = read_case(named, pixel_mm=pixel_mm)
     name = named.case_id if case_id is None else check_case_id(case_id)
     loaded = build_case(name, volumes, reference, registration=registration)
-    return replace(loaded, warnings=named.warnings + loaded.warnings, notes=named.notes)
+    return replace(
+        loaded,
+        warnings=named.warnings + loaded.warnings,
+        notes=named.notes,
+        source=source_of(named.sequences),
+    )
 
 
 def resolve_case(
@@ -183,7 +191,8 @@ def resolve_case(
     volumes = read_sources({**siblings, held: path})
     loaded = build_case(case_id, volumes, reference or held, registration=registration)
     new = [w for w in loaded.warnings if w not in warnings]
-    return replace(loaded, warnings=(*warnings, *new))
+    source = read_source(studies, case_id)
+    return replace(loaded, warnings=(*warnings, *new), source=source)
 
 
 def read_sources(

@@ -47,7 +47,7 @@ class Findings:
     is_corrected: bool = False
 
 
-def reference_series(source: DicomSource | None, reference: Sequence, case_id: str) -> SourceSeries:
+def reference_series(source: DicomSource | None, reference: Sequence) -> SourceSeries:
     """Source series on whose planes the results of a case lie.
 
     Raises:
@@ -56,8 +56,8 @@ def reference_series(source: DicomSource | None, reference: Sequence, case_id: s
     series = None if source is None else source.series.get(reference)
     if series is None:
         raise InputError(
-            f"case {case_id} has no DICOM source for its {reference.value}; expected a case that "
-            "was imported from DICOM",
+            f"the case has no DICOM source for its {reference.value}; expected a case that was "
+            "imported from DICOM",
             remedy="Import the study from its DICOM files (tumorlens import SOURCE), or ask for "
             "NIfTI or NRRD.",
         )

@@ -240,7 +240,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
             background: See `CaseInferTask.run`.
         """
         reply = task.run(case_input, options, background=background)
-        image = next((part for part in reply.parts if part.name == "image"), None)
+        image = reply.labelmap
         if stored_as is not None and image is not None:
             if not task.takes_label:  # what an annotator has touched is no proposal of a model
                 self._note_proposal(stored_as, reply.params["models"][0], image)

@@ -100,6 +100,12 @@ ERRORS: dict[str, str] = {
     "Export the label with the volume of this case as its reference": (
         "이 증례의 볼륨을 기준으로 레이블을 내보내십시오"
     ),
+    "the DICOM segmentation belongs to another examination; nothing was stored": (
+        "다른 검사의 DICOM 분할입니다(기준 좌표계가 다름). 아무것도 저장하지 않았습니다"
+    ),
+    "Send a segmentation that was made on the series of this case": (
+        "이 증례의 시리즈에서 만든 분할을 보내십시오"
+    ),
     "a training is running already": "이미 학습이 진행 중입니다",
     "Wait until it is done, or stop it (DELETE /train/)": "끝나기를 기다리거나 중지하십시오",
     "no training is running": "진행 중인 학습이 없습니다",

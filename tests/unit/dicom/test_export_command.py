@@ -93,7 +93,7 @@ def test_a_pseudonymised_case_goes_out_under_its_pseudonym_or_its_name(a_study: 
 @pytest.mark.parametrize(
     ("more", "case", "sentence"),
     [
-        ((), "nifti", "case nifti has no DICOM source for its t1c"),
+        ((), "nifti", "the case has no DICOM source for its t1c"),
         ((), "nobody", "case 'nobody' is not in the studies folder"),
         (("--label", "final"), "case", "case case has no label 'final'"),
         (("--label", "../x"), "case", "label is '../x'"),

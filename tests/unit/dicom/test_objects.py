@@ -92,7 +92,7 @@ class Study:
         self.source = read_source(folder / "studies", "case")
         assert self.source is not None
         self.case = resolve_case(folder / "studies", "case").case
-        self.series = reference_series(self.source, Sequence.T1C, "case")
+        self.series = reference_series(self.source, Sequence.T1C)
         labels = a_labelmap()
         ramp = np.linspace(0.0, 1.0, labels.size).reshape(labels.shape)
         self.findings = Findings(a_report(), labels, self.case.affine, ramp, ramp[::-1])
@@ -276,8 +276,8 @@ def test_a_corrected_label_says_that_a_person_took_part(an_oblique_study: Study)
 
 
 def test_a_case_without_dicom_is_refused_with_what_to_do() -> None:
-    with pytest.raises(InputError, match="case c has no DICOM source for its t1c") as told:
-        reference_series(None, Sequence.T1C, "c")
+    with pytest.raises(InputError, match="the case has no DICOM source for its t1c") as told:
+        reference_series(None, Sequence.T1C)
     assert "tumorlens import" in told.value.remedy
 
 

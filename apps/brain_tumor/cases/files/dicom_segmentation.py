@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional, is_dicom, text_of
+from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional, text_of
 from brain_tumor.cases.files.dicom_safety import read_checked
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.files.segmentations import Segment, merged
@@ -46,16 +46,6 @@ class DicomSegmentation:
     labelmap: LabelArray
     affine: Affine
     frame_of_reference: str
-
-
-def is_segmentation(path: Path) -> bool:
-    """True for a DICOM file that says that it is a segmentation."""
-    if not is_dicom(path):
-        return False
-    try:
-        return text_of(read_checked(path, ["SOPClassUID"]), "SOPClassUID") in SEGMENTATION_CLASSES
-    except DAMAGES:
-        return False
 
 
 def read_dicom_segmentation(path: Path) -> DicomSegmentation:

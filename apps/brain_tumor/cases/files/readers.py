@@ -14,7 +14,7 @@ from PIL import Image
 
 from brain_tumor.cases.files.dicom_headers import is_dicom
 from brain_tumor.cases.files.dicom_scan import find_series
-from brain_tumor.cases.files.dicom_segmentation import is_segmentation, read_dicom_segmentation
+from brain_tumor.cases.files.dicom_segmentation import read_dicom_segmentation
 from brain_tumor.cases.files.dicom_series import DicomSeries, read_series
 from brain_tumor.cases.files.meta_image import read_meta_image
 from brain_tumor.cases.files.nifti_files import read_nifti, read_nifti_channels
@@ -176,7 +176,7 @@ def read_label(path: Path) -> ReadLabel:
         if segmented is not None:
             check_affine(segmented[1])
             return ReadLabel(*segmented, is_named=True)
-    if volume_suffix(path) is None and path.is_file() and is_segmentation(path):
+    if volume_suffix(path) is None and path.is_file() and is_dicom(path):
         with about(path.name):
             read = read_dicom_segmentation(path)
             check_affine(read.affine)

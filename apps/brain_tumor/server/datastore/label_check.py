@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from brain_tumor.cases.dicom_source import read_source, with_frame_of_reference
 from brain_tumor.cases.files.readers import (
     ReadLabel,
     read_label,
@@ -24,7 +25,13 @@ from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import GeometryError, InputError, LabelError
 from brain_tumor.labels import Label, LabelArray, check_scheme, from_brats, label_names
 from brain_tumor.server.datastore.store import AcceptedImage, AcceptedLabel
-from brain_tumor.server.http.validation import volume_suffix
+from brain_tumor.server.http.validation import (
+    DICOM_SUFFIX,
+    VOLUME_SUFFIXES,
+    label_suffix,
+    split_volume_name,
+    volume_suffix,
+)
 
 NUMBERINGS: Mapping[str, int | None] = MappingProxyType(
     {"tumorlens": None, "brats": 2020, "brats2013": 2013, "brats2023": 2023}
@@ -52,8 +59,10 @@ def accept_label(label: Path, image: Path, info: Mapping[str, Any]) -> AcceptedL
     """
     numbering = numbering_of(info)
     read = read_label(label)
+    _check_same_patient(image, read)
     values, affine = _on_grid_of(image, read)
-    suffix = volume_suffix(label.name, "label")
+    suffix = label_suffix(label.name)
+    suffix = VOLUME_SUFFIXES[0] if suffix == DICOM_SUFFIX else suffix
     if not read.is_named:
         values = _numbered_here(values, numbering, info)
     scheme = check_scheme(values)
@@ -182,6 +191,27 @@ def _numbered(names: list[str], indices: list[Any]) -> dict[int, str]:
     if len(set(whole)) != len(names):
         return {}
     return dict(zip(whole, names, strict=True))
+
+
+def _check_same_patient(image: Path, read: ReadLabel) -> None:
+    """Refuse a DICOM segmentation of another examination, however well its grid fits.
+
+    Raises:
+        GeometryError: If case and segmentation name different frames of reference.
+    """
+    named = split_volume_name(image.name)
+    source = read_source(image.parent, named[0]) if named and read.frame_of_reference else None
+    if source is None:
+        return
+    own = {
+        with_frame_of_reference(series, source.study).frame_of_reference
+        for series in source.series.values()
+    }
+    if read.frame_of_reference not in own:
+        raise GeometryError(
+            "the DICOM segmentation belongs to another examination; nothing was stored",
+            remedy="Send a segmentation that was made on the series of this case.",
+        )
 
 
 def _on_grid_of(image: Path, read: ReadLabel) -> tuple[LabelArray, Affine]:

@@ -91,6 +91,8 @@ def media_type(filename: str) -> str:
         >>> media_type("case.nii.gz")
         'application/gzip'
     """
+    if filename.endswith(".dcm"):
+        return "application/dicom"
     return "application/gzip" if filename.endswith(".gz") else "application/octet-stream"
 
 

@@ -21,6 +21,8 @@ MAX_TEXT_CHARACTERS = 128
 MAX_NAME_BYTES = 200  # file names end at 255 bytes
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 """Files that hold a volume or a labelmap; the longest suffix first."""
+DICOM_SUFFIX = ".dcm"
+"""Results as DICOM objects, and labels as DICOM segmentations; nothing is stored like this."""
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
 """Files that hold a label: a segmentation of 3D Slicer may be one, too."""
 
@@ -83,6 +85,17 @@ def volume_suffix(filename: str, what: str = "file") -> str:
         if filename.lower().endswith(suffix):
             return suffix
     _refuse(what, filename, f"a name ending in {', '.join(VOLUME_SUFFIXES)}")
+
+
+def label_suffix(filename: str) -> str:
+    """Suffix of the name of a label that a client sends: a volume or a DICOM segmentation.
+
+    Raises:
+        InputError: If it has none of these.
+    """
+    if filename.lower().endswith(DICOM_SUFFIX):
+        return DICOM_SUFFIX
+    return volume_suffix(filename, "label")
 
 
 def split_volume_name(
@@ -222,7 +235,7 @@ _READ_INFO: Mapping[str, Parameter] = MappingProxyType(
 STOCK_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
         "client_id": Parameter((str, type(None))),
-        "result_extension": Parameter((str,), VOLUME_SUFFIXES, ".nrrd"),
+        "result_extension": Parameter((str,), (*VOLUME_SUFFIXES, DICOM_SUFFIX), ".nrrd"),
         "result_dtype": Parameter((str,), ("uint8",), "uint8"),
         "result_compress": Parameter((bool,), default=True),
         "save_label": Parameter((bool,), default=False),

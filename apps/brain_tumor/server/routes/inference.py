@@ -14,11 +14,12 @@ from brain_tumor.server.app import ServerApp
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import file_reply, json_reply, multipart_reply
 from brain_tumor.server.http.validation import (
+    DICOM_SUFFIX,
     check_name,
     check_tag,
+    label_suffix,
     parse_object,
     safe_filename,
-    volume_suffix,
 )
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
 from brain_tumor.server.tasks.base import LabelInput, TaskReply
@@ -34,7 +35,8 @@ from brain_tumor.server.tasks.refine import PROPOSAL
 
 router = APIRouter(tags=["Inference"], route_class=BoundedRoute)
 
-OUTPUTS = ("all", "json", "image")
+DICOM_SEG = "dicom_seg"
+OUTPUTS = ("all", "json", "image", DICOM_SEG)
 
 
 @router.post("/infer/{model}", summary="Run a model on a case, a session or an uploaded volume")
@@ -57,9 +59,11 @@ def infer(
     task = app.infer_task(check_name(model, "model"))
     given = parse_object(params, "params")
     told = take_told(given)
-    options = task.check_options(given)
     if output not in OUTPUTS:
         raise InputError(f"output is {output!r:.40}; expected one of {list(OUTPUTS)}")
+    if output == DICOM_SEG:
+        given["result_extension"] = DICOM_SUFFIX
+    options = task.check_options(given)
     if not task.takes_label and (label is not None or scribbles is not None):
         raise InputError(f"model '{model}' takes no label file; the request has one")
     if image:
@@ -96,7 +100,7 @@ def _receive_label(app: ServerApp, upload: UploadFile | None) -> LabelInput | No
         return None
     with app.readers.reading(), staging_folder(app) as folder:
         name = safe_filename(upload.filename, "label.nii.gz")
-        path = receive_file(upload, folder / f"label{volume_suffix(name, 'label')}")
+        path = receive_file(upload, folder / f"label{label_suffix(name)}")
         return uploaded_label(path)
 
 
@@ -106,7 +110,7 @@ def _reply(reply: TaskReply, output: str) -> Response:
     Raises:
         NotFoundError: If a file was asked for and the task makes none.
     """
-    if output == "image":
+    if output in ("image", DICOM_SEG):
         if not reply.parts:
             raise NotFoundError("this model makes no file", remedy="Ask for output=json.")
         return file_reply(reply.parts[0])

@@ -18,9 +18,9 @@ from brain_tumor.server.http.validation import (
     check_info,
     check_params,
     check_tag,
+    label_suffix,
     parse_object,
     safe_filename,
-    volume_suffix,
 )
 from brain_tumor.server.learning.labels import check_effort
 from brain_tumor.server.routes.common import App, receive_file, staging_folder
@@ -55,7 +55,7 @@ def save_label(
         app.learning.check_volume(check_case_id(image), told["image_sha256"], client)
     with app.readers.reading(), staging_folder(app) as folder:
         name = safe_filename(label.filename, f"{image}.nii.gz")
-        path = receive_file(label, folder / f"label{volume_suffix(name, 'label')}")
+        path = receive_file(label, folder / f"label{label_suffix(name)}")
         version = app.datastore().submit_label(
             check_case_id(image),
             path,

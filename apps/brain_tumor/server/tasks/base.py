@@ -28,17 +28,21 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
+from brain_tumor.cases.dicom_source import DicomSource
 from brain_tumor.cases.loading import LoadedCase
 from brain_tumor.cases.registration.fit import SequenceFit
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine
+from brain_tumor.dicom.objects import reference_series
 from brain_tumor.explanation.case_report import report_of
 from brain_tumor.labels import LabelArray, label_names
 from brain_tumor.server.http.replies import FilePart, media_type, to_plain
 from brain_tumor.server.http.validation import (
     CASE_PARAMETERS,
+    DICOM_SUFFIX,
     REGISTRATION,
     STOCK_PARAMETERS,
+    VOLUME_SUFFIXES,
     Parameter,
     check_params,
 )
@@ -104,6 +108,7 @@ class CaseSummary:
         affine: Voxel to RAS+ mm of that grid.
         warnings: What the reader of the files warned about.
         fits: How each sequence lay on the reference.
+        source: Where the case comes from in DICOM; None if it does not.
     """
 
     used: tuple[Sequence, ...]
@@ -112,6 +117,7 @@ class CaseSummary:
     affine: Affine
     warnings: tuple[str, ...]
     fits: tuple[SequenceFit, ...]
+    source: DicomSource | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +144,17 @@ class TaskReply:
     Attributes:
         params: JSON of the reply, plain Python.
         parts: Files, the labelmap first.
+        kept: The labelmap as it is kept, where clients got a DICOM segmentation.
     """
 
     params: Mapping[str, Any]
     parts: tuple[FilePart, ...]
+    kept: FilePart | None = None
+
+    @property
+    def labelmap(self) -> FilePart | None:
+        """The labelmap as a volume file; None if the task makes none."""
+        return self.kept or next((part for part in self.parts if part.name == "image"), None)
 
 
 class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
@@ -246,7 +259,14 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
             "label_names": label_names(),
             "cached": outcome.is_cached,
         }
-        return TaskReply(to_plain(params), parts)
+        return TaskReply(to_plain(params), parts, self._kept(outcome, options))
+
+    def _kept(self, outcome: Outcome[ResultT], options: Mapping[str, Any]) -> FilePart | None:
+        """Labelmap as a volume, if the client gets DICOM."""
+        if options["result_extension"] != DICOM_SUFFIX:
+            return None
+        plain = {**options, "result_extension": VOLUME_SUFFIXES[0]}
+        return next((p for p in self.files(outcome, plain) if p.name == "image"), None)
 
     def outcome(
         self, case_input: CaseInput, options: Mapping[str, Any], *, background: bool = False
@@ -279,6 +299,8 @@ class CaseInferTask(InferTask, Generic[ResultT]):  # type: ignore[misc]
         timings: dict[str, float] = {}
         with _stage(timings, "load"):
             loaded = self._load(case_input, registration=options[REGISTRATION])
+        if options["result_extension"] == DICOM_SUFFIX:
+            reference_series(loaded.source, loaded.case.reference)  # refuse before the work
         with _stage(timings, "compute"):
             result = self.compute(loaded.case, options)
         summary = _summary(loaded)
@@ -356,7 +378,13 @@ def _summary(loaded: LoadedCase) -> CaseSummary:
     """Case without its voxels."""
     case = loaded.case
     return CaseSummary(
-        case.present, case.missing, case.reference, case.affine, tuple(loaded.warnings), loaded.fits
+        case.present,
+        case.missing,
+        case.reference,
+        case.affine,
+        tuple(loaded.warnings),
+        loaded.fits,
+        loaded.source,
     )
 
 

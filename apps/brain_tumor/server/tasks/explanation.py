@@ -13,7 +13,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
+from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS
+from brain_tumor.dicom.maps import HEAT, UNCERTAINTY
 from brain_tumor.explanation.analyst import AnalysedCase, Analyst, Explanation, in_words_of
 from brain_tumor.explanation.case_report import result_sections
 from brain_tumor.explanation.facts.model import Language
@@ -31,6 +32,7 @@ from brain_tumor.server.http.replies import FilePart
 from brain_tumor.server.http.validation import Parameter
 from brain_tumor.server.tasks.base import CaseInferTask, CaseInput, Outcome, TaskServices
 from brain_tumor.server.tasks.classification import SECOND_READER
+from brain_tumor.server.tasks.volume_parts import labelmap_bytes, map_bytes
 
 
 class ExplanationTask(CaseInferTask[AnalysedCase]):
@@ -136,7 +138,7 @@ class ExplanationTask(CaseInferTask[AnalysedCase]):
     def _heat_part(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> FilePart:
         suffix = options["result_extension"]
         values = _explained(outcome.result).heat.values
-        return self.part(PART, suffix, encode_scalar_map(values, outcome.case.affine, suffix))
+        return self.part(PART, suffix, map_bytes(values, outcome.case, suffix, HEAT))
 
 
 def _explained(result: AnalysedCase) -> Explanation:
@@ -188,13 +190,13 @@ class AnalysisTask(ExplanationTask):
 
     def files(self, outcome: Outcome[AnalysedCase], options: Mapping[str, Any]) -> Items[FilePart]:
         """Labelmap first, then the heatmap, then the uncertainty if it was asked for."""
-        result, affine = outcome.result.segmentation, outcome.case.affine
+        result = outcome.result.segmentation
         suffix = options["result_extension"]
         parts = [
-            self.part("image", suffix, encode_labelmap(result.labelmap, affine, suffix)),
+            self.part("image", suffix, labelmap_bytes(result, outcome.case, suffix)),
             self._heat_part(outcome, options),
         ]
         if options.get("uncertainty") and result.uncertainty is not None:
-            content = encode_scalar_map(result.uncertainty, affine, suffix)
+            content = map_bytes(result.uncertainty, outcome.case, suffix, UNCERTAINTY)
             parts.append(self.part("uncertainty", suffix, content))
         return parts

@@ -17,7 +17,6 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.files.writers import encode_labelmap
 from brain_tumor.cases.loading import LoadedCase
 from brain_tumor.labels import (
     SCHEME_LABELS,
@@ -51,6 +50,7 @@ from brain_tumor.server.tasks.base import (
 )
 from brain_tumor.server.tasks.clicks import CLICK_PARAMETERS, RequestedClick, requested_clicks
 from brain_tumor.server.tasks.segmentation import SegmentationTask
+from brain_tumor.server.tasks.volume_parts import labelmap_bytes
 
 PROPOSAL = "proposal"
 
@@ -173,8 +173,9 @@ class RefineTask(CaseInferTask[Refinement]):
     def files(self, outcome: Outcome[Refinement], options: Mapping[str, Any]) -> Items[FilePart]:
         """The corrected labelmap."""
         suffix = options["result_extension"]
-        labelmap = outcome.result.segmentation.labelmap
-        return [self.part("image", suffix, encode_labelmap(labelmap, outcome.case.affine, suffix))]
+        result = outcome.result.segmentation
+        content = labelmap_bytes(result, outcome.case, suffix, is_corrected=True)
+        return [self.part("image", suffix, content)]
 
     def _key(
         self, case_input: CaseInput, options: Mapping[str, Any], result: Refinement | None = None

@@ -11,13 +11,15 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS, encode_labelmap, encode_scalar_map
+from brain_tumor.cases.files.writers import SCALAR_MAP_STEPS
+from brain_tumor.dicom.maps import UNCERTAINTY
 from brain_tumor.explanation.analyst import AnalysedCase
 from brain_tumor.explanation.case_report import result_sections
 from brain_tumor.segmentation.result import SegmentationResult, Segmenter
 from brain_tumor.server.http.replies import FilePart
 from brain_tumor.server.http.validation import Parameter
 from brain_tumor.server.tasks.base import CaseInferTask, Outcome, TaskServices
+from brain_tumor.server.tasks.volume_parts import labelmap_bytes, map_bytes
 
 
 class SegmentationTask(CaseInferTask[SegmentationResult]):
@@ -76,10 +78,10 @@ class SegmentationTask(CaseInferTask[SegmentationResult]):
         self, outcome: Outcome[SegmentationResult], options: Mapping[str, Any]
     ) -> Items[FilePart]:
         """Labelmap, and the uncertainty if asked for."""
-        result, affine = outcome.result, outcome.case.affine
+        result = outcome.result
         suffix = options["result_extension"]
-        parts = [self.part("image", suffix, encode_labelmap(result.labelmap, affine, suffix))]
+        parts = [self.part("image", suffix, labelmap_bytes(result, outcome.case, suffix))]
         if options.get("uncertainty") and result.uncertainty is not None:
-            content = encode_scalar_map(result.uncertainty, affine, suffix)
+            content = map_bytes(result.uncertainty, outcome.case, suffix, UNCERTAINTY)
             parts.append(self.part("uncertainty", suffix, content))
         return parts
