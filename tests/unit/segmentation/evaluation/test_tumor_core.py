@@ -7,7 +7,7 @@ from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.case import Case
 from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.labels import Label, LabelScheme, Region
-from brain_tumor.segmentation.cards.tumor_core import render_card, take_over_run, write_card
+from brain_tumor.segmentation.cards.tumor_core import pages_of, render_pages, take_over_run
 from brain_tumor.segmentation.data.cheng_slices import CHENG_PIXEL_MM, ChengSlice, volume_fold
 from brain_tumor.segmentation.evaluation import tumor_core as evaluation
 from brain_tumor.segmentation.evaluation.tumor_core import (
@@ -196,36 +196,39 @@ def test_the_table_of_cases_has_one_line_each(tmp_path):
 
 
 def test_the_card_holds_the_numbers_of_the_metrics_file():
-    card = render_card(*metadata_and_metrics())
+    card = render_pages(*metadata_and_metrics()).experiments
     assert "| glioma, numeric cohort | 1 | 1 | 0.800 (0.800-0.800) | 0.800 |" in card
     volume = "| btp_01_pre | t1ce_gbm | 500.0 | 400.0 | 0.800 | 0.700 | 0.900 | 2.0 |"
     assert f"{volume} 0.750 | 0.600 | 0.25 |" in card
     assert "Dice 0.9987" in card
     assert "trained without fold 0 of 5 by patient" in card
-    assert "not a medical device" in card
+    short = render_pages(*metadata_and_metrics()).card
+    assert "| glioma, numeric cohort | 1 | 0.800 (0.800-0.800) | 0 of 1 |" in short
+    assert "Not a medical device" in short
 
 
 def test_the_card_says_when_the_patients_measured_were_seen_in_training():
     metadata, metrics = metadata_and_metrics()
-    assert "not a measure of accuracy" not in render_card(metadata, metrics)
-    assert "not a measure of accuracy" in render_card(
-        metadata, {**metrics, "seen_in_training": True}
-    )
+    honest = render_pages(metadata, metrics)
+    leaking = render_pages(metadata, {**metrics, "seen_in_training": True})
+    for before, after in ((honest.card, leaking.card), (honest.experiments, leaking.experiments)):
+        assert "not a measure of accuracy" not in " ".join(before.split())
+        assert "not a measure of accuracy" in " ".join(after.split())
 
 
 def test_the_card_admits_what_was_decided_on_the_fold_it_reports():
     metadata, metrics = metadata_and_metrics()
-    card = render_card(metadata, metrics)
+    card = render_pages(metadata, metrics).experiments
     assert "this kind of network was chosen" in card
     metadata["training"] |= {"continued_from_step": 40}
-    card = render_card(metadata, metrics)
+    card = render_pages(metadata, metrics).experiments
     assert "first 40 steps were a stage" in card
     assert "as validation" in card
 
 
 def test_the_card_tells_where_the_clean_up_rule_comes_from():
     metadata, metrics = metadata_and_metrics()
-    assert "were set beforehand" in render_card(metadata, metrics)
+    assert "were set beforehand" in render_pages(metadata, metrics).experiments
     rule = {"threshold": 0.5, "smallest_share": 0.1, "least_peak": 0.7}
     before = {"rule": rule, "patients": 0.7, "volumes": 0.6, "outlined_free": 0.1}
     chosen = {"rule": rule | {"threshold": 0.4}, "patients": 0.75, "volumes": 0.61}
@@ -234,28 +237,31 @@ def test_the_card_tells_where_the_clean_up_rule_comes_from():
         "chosen": chosen | {"outlined_free": 0.05},
         "set_beforehand": before,
     }
-    card = render_card(metadata, metrics)
+    card = render_pages(metadata, metrics).experiments
     assert "were set beforehand" not in card
     assert "chosen on folds 1, 2" in card
     same = metadata | {"training": metadata["training"] | {"clean_up": None}}
     same["training"]["clean_up"] = {"chosen_on": "folds 1, 2", "chosen": before}
     same["training"]["clean_up"]["set_beforehand"] = before
-    assert "were set beforehand. Compared with others on folds 1, 2" in render_card(same, metrics)
+    assert (
+        "were set beforehand. Compared with others on folds 1, 2"
+        in render_pages(same, metrics).experiments
+    )
     assert "patients there 0.750 instead of 0.700, of volumes 0.610 instead of 0.600" in card
     assert "outlined 5.0 % instead of 10.0 %" in card
 
 
-def test_the_card_is_written_from_the_files_of_the_bundle(tmp_path):
+def test_the_pages_are_made_from_the_files_of_the_bundle(tmp_path):
     metadata, metrics = metadata_and_metrics()
     with pytest.raises(NotFoundError):
-        write_card(tmp_path)
+        pages_of(tmp_path)
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs/metadata.json").write_text(json.dumps(metadata))
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    assert write_card(tmp_path).read_text() == render_card(metadata, metrics)
+    assert pages_of(tmp_path) == render_pages(metadata, metrics)
     (tmp_path / "metrics.json").write_text("{}")
     with pytest.raises(FileFormatError):
-        write_card(tmp_path)
+        pages_of(tmp_path)
 
 
 def test_an_unfinished_training_is_not_taken_over(tmp_path):

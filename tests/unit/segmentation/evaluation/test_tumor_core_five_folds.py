@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.errors import InputError, ModelError
-from brain_tumor.segmentation.cards.tumor_core import render_card
+from brain_tumor.segmentation.cards.tumor_core import render_pages
 from brain_tumor.segmentation.evaluation import tumor_core_five_folds as five_folds
 from brain_tumor.segmentation.evaluation.tumor_core import CoreRow
 from brain_tumor.segmentation.evaluation.tumor_core_five_folds import evaluate_run, fold_bundles
@@ -91,9 +92,12 @@ def test_the_card_tells_the_five_folds_apart_from_the_weights_that_ship(
 ) -> None:
     tables = measured(runs, monkeypatch)
     metadata, metrics = metadata_and_metrics()
-    assert "each on the fifth" not in render_card(metadata, metrics)
-    card = render_card(metadata, metrics, tables)
+    alone = render_pages(metadata, metrics)
+    assert "each on the fifth" not in alone.card + alone.experiments
+    pages = render_pages(metadata, metrics, tables)
+    card = pages.experiments
     assert "100 steps on pixels of 1 mm (fold 0), 101 steps on pixels of 1.125 mm (fold 1)" in card
     assert "102 steps on pixels of 1.25 mm (fold 2, 40 of them in earlier stages)" in card
     assert "Mean Dice of folds 0 to 4: 0.500, 0.550, 0.600, 0.650, 0.700." in card
     assert "| glioma, numeric cohort | 10 | 5 | 0.600 " in card
+    assert re.search(r"\| glioma, numeric cohort \| 1 \| 0\.800 .* \| 5 \| 0\.600 ", pages.card)
