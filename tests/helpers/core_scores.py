@@ -38,7 +38,7 @@ A_VOLUME = replace(
 
 
 def metadata_and_metrics() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metadata and metrics that `render_card` takes."""
+    """Metadata and metrics that `render_pages` takes."""
     metadata: dict[str, Any] = {
         "version": "0.1.0",
         "task": "Tumour core",

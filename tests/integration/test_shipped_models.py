@@ -16,7 +16,6 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import import_cases
 from brain_tumor.labels import LabelScheme, Region, TumorType, region_mask
 from brain_tumor.phantoms.phantom import PhantomSpec, make_phantom
-from brain_tumor.segmentation.cards.subregions import card_of
 from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.segmenter import load_segmenter
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
@@ -133,8 +132,3 @@ def test_weights_are_small_and_the_metrics_say_of_which_weights_they_are(bundle)
 
 def test_all_weights_together_are_small():
     assert sum((b / "models/model.safetensors").stat().st_size for b in MODELS) < 60e6
-
-
-def test_the_card_of_the_sub_region_model_is_the_generated_one():
-    bundle = models_folder() / "segmentation"
-    assert (bundle / "docs/README.md").read_text(encoding="utf-8") == card_of(bundle)

@@ -7,6 +7,7 @@ words. Everything else that was measured or tried stands in `docs/experiments/<m
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,8 @@ from brain_tumor.errors import FileFormatError
 
 EXPERIMENTS = Path("docs/experiments")
 WIDTH = 100
+_UNBROKEN = "\N{NO-BREAK SPACE}"
+_PER_CENT = re.compile(r"(?<=\d) (?=%)")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def wrapped(text: str, indent: str = "") -> str:
         indent: Before every line but the first.
     """
     options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
-    return fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, **options)
+    joined = _PER_CENT.sub(_UNBROKEN, " ".join(text.split()))
+    lines = fill(joined, WIDTH, subsequent_indent=indent, **options)
+    return lines.replace(_UNBROKEN, " ")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,10 +11,14 @@ from brain_tumor.model_cards.rendering import (
     render,
     wrapped,
 )
-from brain_tumor.segmentation.cards import tumor_core, whole_head
+from brain_tumor.segmentation.cards import subregions, tumor_core, whole_head
 
 REPOSITORY = models_folder().parent
-PAGES = {"tumor_core": tumor_core.pages_of, "whole_head": whole_head.pages_of}
+PAGES = {
+    "segmentation": subregions.pages_of,
+    "tumor_core": tumor_core.pages_of,
+    "whole_head": whole_head.pages_of,
+}
 SECTIONS = [
     "Use",
     "Input and output",

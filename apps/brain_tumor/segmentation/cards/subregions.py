@@ -2,10 +2,11 @@
 
     python -m brain_tumor.segmentation.cards.subregions BUNDLE [--log RUN/log.jsonl]
 
-writes `docs/README.md` from `configs/metadata.json` and `metrics.json` (see
-`segmentation.evaluation`); the log of a training is kept as `docs/history.jsonl` and drawn as
-`docs/learning_curve.png`. A run that continues a bundle without a history has but its own steps:
-the bundle's picture may be kept as `docs/learning_curve_earlier.png`.
+writes `docs/README.md` of the bundle and `docs/experiments/segmentation.md` from
+`configs/metadata.json` and `metrics.json` (see `segmentation.evaluation`); the log of a training
+is kept as `docs/history.jsonl` and drawn as `docs/learning_curve.png`. A run that continues a
+bundle without a history has but its own steps: the bundle's picture may be kept as
+`docs/learning_curve_earlier.png`.
 """
 
 from __future__ import annotations
@@ -20,31 +21,38 @@ from typing import Any
 
 from brain_tumor.bundles import read_bundle
 from brain_tumor.errors import FileFormatError, InputError, ModelError, NotFoundError
-from brain_tumor.model_cards.rendering import markdown_table
+from brain_tumor.model_cards.rendering import (
+    Pages,
+    add_experiments_option,
+    markdown_table,
+    render,
+    write_pages,
+)
 from brain_tumor.segmentation.cards.tables import (
     calibration_section,
     collection_section,
     failure_section,
+    group_table,
     patient_section,
+    patient_table,
     weak_table,
 )
 from brain_tumor.segmentation.evaluation.rows import CUBE_COLLECTION, WHOLE_COLLECTION
 from brain_tumor.segmentation.learning_curve import HISTORY, draw_learning_curve
 
 METRICS = Path("metrics.json")
-CARD = Path("docs/README.md")
 CURVE = Path("docs/learning_curve.png")
 EARLIER_CURVE = Path("docs/learning_curve_earlier.png")
 
 
-def render_card(
+def render_pages(
     metadata: Mapping[str, Any],
     metrics: Mapping[str, Any],
     *,
     weights_sha256: str,
     curves: Sequence[str] = (),
-) -> str:
-    """Model card in Markdown; every number comes from the two files.
+) -> Pages:
+    """Card and experiments in Markdown; every number comes from the two files.
 
     Args:
         metadata: Content of `configs/metadata.json`.
@@ -57,121 +65,59 @@ def render_card(
         FileFormatError: If a needed entry is missing.
     """
     try:
-        return _render(metadata, metrics, weights_sha256, curves)
+        values = _values(metadata, metrics, weights_sha256, curves)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise FileFormatError(f"metadata or metrics lack what a card needs: {error!r}") from error
+    return Pages(
+        metadata["name"],
+        render("segmentation_card.md", **values),
+        render("segmentation_experiments.md", **values),
+    )
 
 
-def _render(
+def _values(
     metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str, curves: Sequence[str]
-) -> str:
+) -> dict[str, Any]:
     definitions = metrics["definitions"]
-    lesions = definitions["lesions"]
-    bootstrap = definitions["bootstrap"]
     plan = metadata["training"]["plan"]
-    curve = "".join(f"\n![Training loss and held-out Dice]({name})\n" for name in curves)
-    fold = metrics["fold"]
-    return f"""# Brain tumour sub-regions: {metadata["name"]} {metadata["version"]}
-
-{metadata["task"]}. Weights sha256 `{sha256}`.
-
-**Research use. Not a medical device and not for diagnosis.**
-
-## Intended use
-
-{metadata["intended_use"]}
-
-The model outlines the necrotic core, oedema and enhancing tumour of a glioma and gives their
-volumes, from whichever of the four sequences there are.
-
-## Data and split
-
-- BraTS 2020 training data (lesion cubes, whole expert masks) and whole BraTS cases. Free for
-  research after registration, citation required (Menze 2015, Bakas 2017, Bakas 2018). BraTS 2013
-  cases: CC BY-NC-SA 3.0. Treat the weights as research use only.
-- Split by patient into {metrics["folds"]} folds by a hash of the patient's id (patients with an
-  expert whole case are spread by hand); a whole case is in the fold of the same patient's cubes.
-- {_honesty(metadata, metrics, sha256)} Training logs their Dice, but the weights
-  are those of the last step, not of the best.
-- {_measured(metrics)}
-
-## Input
-
-{_input(metadata)}
-
-Skull-stripped brains or heads, any voxel size and orientation: the preprocessing crops, resamples
-and normalises. A missing sequence is a channel of zeros.
-
-## Output
-
-{_output(metadata)}
-
-Regions nest: ET = enhancing tumour, TC = ET + necrotic core, WT = TC + oedema. Clean-up on whole
-cases: {_clean_up(metadata)}. {_chosen_rule(metadata)}
-
-## Scores
-
-Means over patients with the 95 % interval of a bootstrap over patients
-({bootstrap["resamples"]} resamples, seed {bootstrap["seed"]}). Weak groups come first. A case
-without an answer counts with the worst scores and under "failures". If both masks are empty Dice
-is 1 and HD95 0; if one is, Dice is 0 and HD95 the diagonal of the image. A dash is undefined.
-
-{collection_section(metrics, WHOLE_COLLECTION)}
-
-{collection_section(metrics, CUBE_COLLECTION)}
-
-{patient_section(metrics)}
-
-### Labels made by algorithms
-
-{metrics["weak_cases"]["note"]}
-
-{weak_table(metrics["weak_cases"]["rows"])}
-
-### Definitions
-
-- HD95: {definitions["hd95_mm"]}. Surface Dice at {definitions["surface_tolerance_mm"]:g} mm.
-- Lesions: {lesions["connectivity"]}-connected after a dilation of
-  {lesions["merge_distance_mm"]:g} mm; reference lesions up to {lesions["min_lesion_ml"]:g} mL do
-  not count; false lesions count from {lesions["min_false_ml"]:g} mL.
-- Volume error: absolute difference; share: signed difference over the reference.
-- Every case, subset and region: `metrics.csv`; every interval: `metrics.json`.
-
-## Calibration
-
-{calibration_section(metrics)}
-
-## Known failures
-
-{failure_section(metrics)}
-- Without t1c, enhancing tumour and necrotic core cannot be told reliably; see the tables by
-  sequences.
-- Few healthy brains and heads with skull were in the data: expect false pieces there.
-- Adult gliomas before treatment only: no metastases, meningiomas, lymphomas, abscesses,
-  post-operative cavities or children.
-
-## Hardware and time
-
-Trained on a CPU: {plan["steps"]} steps, {plan["threads"]} thread(s), seed {plan["seed"]}, network
-channels {_join(plan["channels"])}. Runs on a CPU; bfloat16 where the CPU has it.
-{_speed(metrics)}{curve}
-## Reproduce
-
-{_notes(metadata)}
-```
-{_commands(metadata, fold)}
-```
-
-## References
-
-- Menze 2015, The Multimodal Brain Tumor Image Segmentation Benchmark, doi:10.1109/TMI.2014.2377694
-- Bakas 2017, Advancing The Cancer Genome Atlas glioma MRI collections, doi:10.1038/sdata.2017.117
-- Bakas 2018, Identifying the best machine learning algorithms, arXiv:1811.02629
-- Kerfoot 2019, Left-ventricle quantification using residual U-Net, doi:10.1007/978-3-030-12029-0_40
-- Nikolov 2021, surface Dice, doi:10.2196/26151
-"""
+    image = metadata["network_data_format"]["inputs"]["image"]
+    classes = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+    return {
+        **{key: metadata[key] for key in ("name", "version", "task")},
+        "sha256": sha256,
+        "metadata": metadata,
+        "metrics": metrics,
+        "plan": plan,
+        "definitions": definitions,
+        "lesions": definitions["lesions"],
+        "bootstrap": definitions["bootstrap"],
+        "fold": metrics["fold"],
+        "left_out": _left_out(plan),
+        "options": _options(plan),
+        "honesty": _honesty(metadata, metrics, sha256),
+        "measured": _measured(metrics),
+        "channels": list(image["channel_def"].values()),
+        "spacing": " x ".join(f"{mm:.3f}" for mm in image["spacing_mm"]),
+        "classes": [f"{label} {name}" for label, name in classes.items()],
+        "input": _input(metadata),
+        "output": _output(metadata),
+        "clean_up": _clean_up(metadata),
+        "chosen_rule": _chosen_rule(metadata),
+        "table": patient_table(metrics),
+        "groups": group_table(metrics),
+        "wholes": collection_section(metrics, WHOLE_COLLECTION),
+        "cubes": collection_section(metrics, CUBE_COLLECTION),
+        "patients": patient_section(metrics),
+        "weak": weak_table(metrics["weak_cases"]["rows"]),
+        "calibration": calibration_section(metrics),
+        "failures": failure_section(metrics),
+        "speed": _speed(metrics),
+        "curves": curves,
+        "notes": _notes(metadata),
+        "commands": _commands(metadata, metrics["fold"]),
+    }
 
 
 def _honesty(metadata: Mapping[str, Any], metrics: Mapping[str, Any], sha256: str) -> str:
@@ -269,8 +215,8 @@ def _chosen_rule(metadata: Mapping[str, Any]) -> str:
 def _speed(metrics: Mapping[str, Any]) -> str:
     found = metrics.get("speed")
     if not found:
-        return "Time is measured apart from accuracy, in `benchmarks/`.\n"
-    return "\n".join(f"- {name}: {value}" for name, value in found.items()) + "\n"
+        return "Time is measured apart from accuracy, in `benchmarks/`."
+    return "\n".join(f"- {name}: {value}" for name, value in found.items())
 
 
 _NEGATIVES = MappingProxyType(
@@ -296,13 +242,20 @@ def _notes(metadata: Mapping[str, Any]) -> str:
     return "\n".join([*notes, ""]) if notes else ""
 
 
+def _left_out(plan: Mapping[str, Any]) -> str:
+    return "all" if plan["fold"] is None else str(plan["fold"])
+
+
+def _options(plan: Mapping[str, Any]) -> str:
+    earlier = " --continue-from EARLIER" if plan.get("continued_from") else ""
+    return f" --threads {plan['threads']}{earlier}"
+
+
 def _commands(metadata: Mapping[str, Any], fold: int) -> str:
     name, plan = metadata["name"], metadata["training"]["plan"]
-    left_out = "all" if plan["fold"] is None else plan["fold"]
-    earlier = " --continue-from EARLIER" if plan.get("continued_from") else ""
     return (
-        f"tumorlens train {name} --data DIR --output RUN --fold {left_out} "
-        f"--steps {plan['steps']} --threads {plan['threads']}{earlier}\n"
+        f"tumorlens train {name} --data DIR --output RUN --fold {_left_out(plan)} "
+        f"--steps {plan['steps']}{_options(plan)}\n"
         f"python -m brain_tumor.segmentation.training.subregions.enhancing_rule --data DIR "
         f"--bundle models/{name}\n"
         f"python -m brain_tumor.segmentation.training.subregions.oedema_rule --data DIR "
@@ -312,33 +265,17 @@ def _commands(metadata: Mapping[str, Any], fold: int) -> str:
     )
 
 
-def _join(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in values)
-
-
-def write_card(bundle: Path) -> Path:
-    """Write `docs/README.md` of a bundle.
+def pages_of(bundle: Path) -> Pages:
+    """The card that a bundle should have, and its page of experiments.
 
     Args:
         bundle: Folder with metadata, weights and `metrics.json`.
-
-    Returns:
-        Path of the card.
 
     Raises:
         NotFoundError: If there is no `metrics.json`.
         FileFormatError: If a file is damaged.
         ModelError: If the bundle is damaged or the scores are of patients of its training.
     """
-    path = bundle / CARD
-    text = card_of(bundle)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def card_of(bundle: Path) -> str:
-    """The card that a bundle should have; raises as `write_card`."""
     read = read_bundle(bundle)
     if not (bundle / METRICS).is_file():
         raise NotFoundError(
@@ -348,7 +285,7 @@ def card_of(bundle: Path) -> str:
         metrics = json.loads((bundle / METRICS).read_text(encoding="utf-8"))
     except ValueError as error:
         raise FileFormatError(f"{METRICS} cannot be read: {error}") from error
-    return render_card(
+    return render_pages(
         read.metadata,
         metrics,
         weights_sha256=read.version.sha256,
@@ -361,12 +298,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write the card of the sub-region bundle.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--log", type=Path, help="keep and draw this training's log")
+    add_experiments_option(parser)
     chosen = parser.parse_args(argv)
     if chosen.log:
         draw_learning_curve(chosen.log, chosen.bundle / CURVE)
         if chosen.log.resolve() != (chosen.bundle / HISTORY).resolve():
             shutil.copyfile(chosen.log, chosen.bundle / HISTORY)
-    write_card(chosen.bundle)
+    write_pages(pages_of(chosen.bundle), chosen.bundle, chosen.experiments)
     return 0
 
 

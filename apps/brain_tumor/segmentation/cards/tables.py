@@ -68,24 +68,44 @@ def collection_section(metrics: Mapping[str, Any], name: str) -> str:
     )
 
 
-def patient_section(metrics: Mapping[str, Any]) -> str:
-    """Dice with all cubes of a patient taken as one."""
+def patient_table(metrics: Mapping[str, Any]) -> str:
+    """Dice with all cubes of a patient taken as one, by the sequences given; empty without any."""
     tables = metrics[CUBE_COLLECTION]["whole_patients"]
     if not tables:
         return ""
-    smallest = metrics["definitions"]["smallest_enhancing_ml"]
-    least = metrics["definitions"]["least_enhancing_probability"]
     rows = [
         [t["sequences"], str(t["patients"])]
         + [_with_interval(t["regions"][region]) for region in NESTED]
         for t in tables
     ]
+    return markdown_table(["sequences given", "patients", *NESTED], rows)
+
+
+def group_table(metrics: Mapping[str, Any]) -> str:
+    """Dice of the groups of lesion cubes, weak ones first, and of all whole cases."""
+    groups = [("each cube", group) for group in metrics[CUBE_COLLECTION]["groups"]]
+    groups += [("whole brains", group) for group in metrics[WHOLE_COLLECTION]["groups"][-1:]]
+    rows = [
+        [f"{title}, {group['name']}", str(group["patients"])]
+        + [_interval(group["regions"][region]["dice"]) for region in NESTED]
+        for title, group in groups
+    ]
+    return markdown_table(["group", "patients", *NESTED], rows)
+
+
+def patient_section(metrics: Mapping[str, Any]) -> str:
+    """Dice with all cubes of a patient taken as one, and how they are scored."""
+    table = patient_table(metrics)
+    if not table:
+        return ""
+    smallest = metrics["definitions"]["smallest_enhancing_ml"]
+    least = metrics["definitions"]["least_enhancing_probability"]
     return (
         "#### All cubes of a patient taken as one\n\n"
         "As challenges score a patient: a satellite lesion of its own weighs what it measures. "
         f"Less than {smallest:g} mL of enhancement in all, or of a mean probability under "
         f"{least:g}, counts as necrotic core, as in use. Mean Dice over patients (95 % interval):"
-        "\n\n" + markdown_table(["sequences given", "patients", *NESTED], rows)
+        f"\n\n{table}"
     )
 
 
@@ -178,7 +198,7 @@ def failure_section(metrics: Mapping[str, Any]) -> str:
             for w in worst
         ],
     )
-    return "\n".join([table, "", *lines]).rstrip() + "\n"
+    return "\n".join([table, "", *lines]).rstrip()
 
 
 def _score_table(title: str, key: str, entries: Sequence[Mapping[str, Any]]) -> str:

@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brain_tumor.bundles import METADATA, read_bundle
+from brain_tumor.bundles import CARD, METADATA, read_bundle
 from brain_tumor.errors import FileFormatError, ModelError, NotFoundError
 from brain_tumor.labels import Label, LabelArray
 from brain_tumor.segmentation.cards.subregions import (
-    CARD,
     CURVE,
     EARLIER_CURVE,
     METRICS,
-    card_of,
     draw_learning_curve,
     main,
-    render_card,
-    write_card,
+    pages_of,
+    render_pages,
 )
 from brain_tumor.segmentation.evaluation.evaluation import evaluate_segmentation
 from brain_tumor.segmentation.learning_curve import HISTORY
@@ -40,7 +38,6 @@ from tests.helpers.evaluation_data import (
     write_whole,
 )
 
-SHIPPED = Path(__file__).parents[4] / "models/segmentation"
 LOG = (
     '{"step": 500, "loss": 1.5, "seconds": 9.0, "cubes_WT": 0.5, "cubes_TC": 0.4, "cubes_ET": 0.3,'
     ' "wholes_WT": null, "wholes_TC": null, "wholes_ET": null}\n'
@@ -75,28 +72,25 @@ def changed(bundle: Path, name: Path, **entries: Any) -> None:
     (bundle / name).write_text(json.dumps({**content, **entries}), encoding="utf-8")
 
 
-def test_the_shipped_card_is_the_generated_one() -> None:
-    if not (SHIPPED / METRICS).is_file():
-        pytest.skip("models/segmentation has no metrics.json")
-    assert (SHIPPED / CARD).read_text(encoding="utf-8") == card_of(SHIPPED)
+def text_of(bundle: Path) -> str:
+    """The page of experiments."""
+    return pages_of(bundle).experiments
 
 
-def test_the_written_card_is_the_generated_one_and_a_changed_score_changes_it(
-    bundle: Path,
-) -> None:
-    path = write_card(bundle)
-    text = path.read_text(encoding="utf-8")
-    assert path == bundle / CARD
-    assert text == card_of(bundle)
+def test_a_changed_score_changes_card_and_experiments(bundle: Path) -> None:
+    before = pages_of(bundle)
     metrics = json.loads((bundle / METRICS).read_text(encoding="utf-8"))
     metrics["wholes"]["groups"][-1]["regions"]["WT"]["dice"]["mean"] = 0.123
     (bundle / METRICS).write_text(json.dumps(metrics), encoding="utf-8")
-    assert text != card_of(bundle)
-    assert "0.123" in card_of(bundle)
+    after = pages_of(bundle)
+    for old, new in ((before.card, after.card), (before.experiments, after.experiments)):
+        assert "0.123" in new
+        assert "0.123" not in old
 
 
 def test_the_card_states_use_data_terms_and_references(bundle: Path) -> None:
-    text = card_of(bundle)
+    pages = pages_of(bundle)
+    text = pages.card + pages.experiments
     for sentence in (
         "Not a medical device and not for diagnosis.",
         "Menze 2015",
@@ -118,9 +112,8 @@ def test_the_card_states_use_data_terms_and_references(bundle: Path) -> None:
 
 
 def test_headings_come_in_the_order_of_the_style_guide(bundle: Path) -> None:
-    headings = [line[3:] for line in card_of(bundle).splitlines() if line.startswith("## ")]
+    headings = [line[3:] for line in text_of(bundle).splitlines() if line.startswith("## ")]
     assert headings == [
-        "Intended use",
         "Data and split",
         "Input",
         "Output",
@@ -134,7 +127,7 @@ def test_headings_come_in_the_order_of_the_style_guide(bundle: Path) -> None:
 
 
 def test_tables_hold_the_scores_worked_out_by_hand(bundle: Path) -> None:
-    lines = card_of(bundle).splitlines()
+    lines = text_of(bundle).splitlines()
     # oedema is 256 of 384 voxels: Dice 512 / 640 = 0.8; one patient has no interval
     assert "| all | 1 | 1 | 0 | 0.800 | 0.000 | 0.000 | 0.000 | 1.000 |" in lines
     assert "| t1c+flair | 1 | 1 | 0 | 0.800 | 0.000 | 0.000 | 0.000 | 1.000 |" in lines
@@ -148,24 +141,27 @@ def test_weak_groups_stand_above_the_table_of_all(bundle: Path) -> None:
     metrics = json.loads((bundle / METRICS).read_text(encoding="utf-8"))
     weak = {**metrics["wholes"]["groups"][-1], "name": "fewer than four sequences"}
     metrics["wholes"]["groups"].insert(0, weak)
-    text = render_card(
+    metrics["cubes"]["groups"].insert(0, {**metrics["cubes"]["groups"][-1], "name": "small"})
+    pages = render_pages(
         json.loads((bundle / METADATA).read_text(encoding="utf-8")),
         metrics,
         weights_sha256=metrics["model"]["sha256"],
     )
+    text = pages.experiments
     assert text.index("| fewer than four sequences |") < text.index("| all |")
+    assert pages.card.index("| each cube, small |") < pages.card.index("| each cube, all |")
 
 
 def test_every_table_row_has_the_cells_of_its_header(bundle: Path) -> None:
     width = 0
-    for line in card_of(bundle).splitlines():
+    for line in text_of(bundle).splitlines():
         cells = line.count("|") if line.startswith("|") else 0
         assert cells == 0 or width in (0, cells)
         width = cells
 
 
 def test_commands_reproduce_training_scores_and_card(bundle: Path) -> None:
-    text = card_of(bundle)
+    text = text_of(bundle)
     assert "tumorlens train segmentation --data DIR --output RUN --fold 1 --steps 321" in text
     assert (
         "tumorlens evaluate segmentation --data DIR --output models/segmentation/metrics.json "
@@ -176,7 +172,7 @@ def test_commands_reproduce_training_scores_and_card(bundle: Path) -> None:
 def test_the_card_tells_what_experts_masks_would_lose_by_the_rule_for_oedema(
     bundle: Path,
 ) -> None:
-    assert "None of it was tuned." in card_of(bundle)
+    assert "None of it was tuned." in text_of(bundle)
     training = read_bundle(bundle).metadata["training"]
     lost = {"2 mL": {"mean_share": 0.0017, "largest_share": 0.115, "patients": 38}}
     chosen = {"chosen_on": "folds 0, 2", "patients": 253, "allowed_loss": 0.002, "lost": lost}
@@ -186,21 +182,21 @@ def test_the_card_tells_what_experts_masks_would_lose_by_the_rule_for_oedema(
         "2 mL 0.17%, 38 patients, at most 11.5%). That such pieces are mostly false was seen in "
         "whole cases, a held-out one among them; the volume was not chosen on them. The rest was "
         "not tuned."
-    ) in card_of(bundle)
+    ) in text_of(bundle)
 
 
 def test_scores_of_patients_of_the_training_are_refused(bundle: Path) -> None:
     changed(bundle, METRICS, fold=0)
     with pytest.raises(ModelError, match="is of fold 0, but training left out fold 1"):
-        write_card(bundle)
+        pages_of(bundle)
     changed(bundle, METRICS, fold=None)
     with pytest.raises(ModelError, match="those of training included"):
-        write_card(bundle)
+        pages_of(bundle)
 
 
 def test_scores_of_sister_weights_are_called_so(bundle: Path) -> None:
     changed(bundle, METRICS, model={"name": "segmentation", "version": "0", "sha256": "cd" * 32})
-    text = card_of(bundle)
+    text = text_of(bundle)
     assert f"sister weights (sha256 `{'cd' * 32}`) that have not seen fold 1" in text
 
 
@@ -216,7 +212,7 @@ def test_calibration_is_given_where_it_was_measured(bundle: Path) -> None:
         "doubt_and_dice": -0.5,
     }
     changed(bundle, METRICS, calibration=[table])
-    text = card_of(bundle)
+    text = text_of(bundle)
     empty = " | ".join(["-"] * 9)
     assert f"| t1c+flair | TC | 0.220 (0.100-0.300) | {empty} | 0.75 |" in text
     assert "| sequences | region | ECE | 0-0.1 | 0.1-0.2 |" in text
@@ -227,38 +223,41 @@ def test_calibration_is_given_where_it_was_measured(bundle: Path) -> None:
 def test_failures_are_listed_one_by_one(bundle: Path) -> None:
     failure = {"collection": "wholes", "case": "case7", "sequences": "t1c", "reason": "no head"}
     changed(bundle, METRICS, failures=[failure])
-    assert "- No answer for case7 (t1c): no head" in card_of(bundle).splitlines()
+    assert "- No answer for case7 (t1c): no head" in text_of(bundle).splitlines()
 
 
 def test_a_bundle_without_metrics_or_with_damaged_ones_has_no_card(bundle: Path) -> None:
     (bundle / METRICS).write_text("{", encoding="utf-8")
     with pytest.raises(FileFormatError, match=r"metrics\.json cannot be read"):
-        write_card(bundle)
+        pages_of(bundle)
     (bundle / METRICS).write_text("{}", encoding="utf-8")
     with pytest.raises(FileFormatError, match="definitions"):
-        write_card(bundle)
+        pages_of(bundle)
     (bundle / METRICS).unlink()
     with pytest.raises(NotFoundError, match=r"no metrics\.json"):
-        write_card(bundle)
-    assert not (bundle / CARD).exists()
+        pages_of(bundle)
 
 
-def test_the_learning_curve_is_a_picture_that_the_card_shows(bundle: Path, tmp_path: Path) -> None:
+def test_the_learning_curve_is_a_picture_that_the_experiments_name(
+    bundle: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
-    log = tmp_path / "log.jsonl"
+    log, folder = tmp_path / "log.jsonl", tmp_path / "experiments"
     log.write_text(LOG, encoding="utf-8")
-    assert "learning_curve.png" not in card_of(bundle)
-    assert main([str(bundle), "--log", str(log)]) == 0
+    assert "learning_curve.png" not in text_of(bundle)
+    command = [str(bundle), "--experiments", str(folder)]
+    assert main([*command, "--log", str(log)]) == 0
     picture = (bundle / CURVE).read_bytes()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
-    text = (bundle / CARD).read_text(encoding="utf-8")
-    assert "![Training loss and held-out Dice](learning_curve.png)" in text
+    text = (folder / "segmentation.md").read_text(encoding="utf-8")
+    assert "`models/segmentation/docs/learning_curve.png`." in text
+    assert (bundle / CARD).read_text(encoding="utf-8") == pages_of(bundle).card
     assert (bundle / HISTORY).read_text(encoding="utf-8") == LOG
-    assert main([str(bundle), "--log", str(bundle / HISTORY)]) == 0
+    assert main([*command, "--log", str(bundle / HISTORY)]) == 0
     assert (bundle / CURVE).read_bytes() == picture
     (bundle / EARLIER_CURVE).write_bytes(picture)
-    text = card_of(bundle)
-    assert text.index("(learning_curve_earlier.png)") < text.index("(learning_curve.png)")
+    text = text_of(bundle)
+    assert text.index("learning_curve_earlier.png`,") < text.index("learning_curve.png`.")
 
 
 def test_of_a_step_logged_twice_the_last_record_is_drawn(tmp_path: Path) -> None:
