@@ -28,6 +28,7 @@ from brain_tumor.case_commands import (
     report_lines,
     unpacked,
 )
+from brain_tumor.device_names import add_device_option
 from brain_tumor.dicom_options import add_export_options, add_fetch_options, add_receive_options
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.research_commands import add_research_commands
@@ -56,6 +57,10 @@ def main(argv: Items[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING)
     try:
+        if getattr(arguments, "device", None) is not None and arguments.run is not _serve:
+            from brain_tumor.devices import use_device
+
+            use_device(arguments.device)
         arguments.run(arguments)
     except TumorLensError as error:
         print(f"tumorlens: {error.message}\n{error.remedy}", file=sys.stderr)
@@ -92,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="make the sample studies in this folder while it is served",
     )
+    add_device_option(serve)
     serve.set_defaults(run=_serve)
 
     importing = commands.add_parser("import", help="copy cases into a studies folder")
@@ -125,6 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         infer.add_argument("--output", type=Path, required=True, metavar="DIR")
         infer.add_argument("--models", type=Path, metavar="DIR")
+        add_device_option(infer)
         infer.add_argument(
             "--registration",
             action=argparse.BooleanOptionalAction,
@@ -249,6 +256,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         allowed=arguments.allowed_host,
         root_path=arguments.root_path,
         samples=arguments.samples,
+        device=arguments.device,
     )
 
 

@@ -112,6 +112,22 @@ class ArchiveError(TumorLensError, RuntimeError):
     default_remedy = "Check the address and that the archive runs, then try again."
 
 
+class DeviceError(InputError):
+    """A device to compute on that does not exist here."""
+
+    code = "bad_device"
+    default_remedy = "Leave out --device and TUMORLENS_DEVICE, or say cpu, which is always there."
+
+
+class DeviceMemoryError(BusyError):
+    """The device ran out of memory in the middle of a computation."""
+
+    code = "out_of_memory"
+    default_remedy = (
+        "Close other programs that use it, or start again with --device cpu (TUMORLENS_DEVICE=cpu)."
+    )
+
+
 class AccessError(TumorLensError, PermissionError):
     """A request without the right token or from a foreign web page."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from brain_tumor.device_names import add_device_option
 from brain_tumor.errors import InputError
 from brain_tumor.model_names import ModelName
 
@@ -145,6 +146,7 @@ def _model_parser(
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="folder of the research data"
     )
+    add_device_option(parser)
     return parser
 
 

@@ -79,7 +79,8 @@ ERRORS = (
     "server/datastore/sessions.py", "cases/files/durable.py", "cases/grid/geometry.py",
     "cases/grid/preprocessing.py", "explanation/rationale/providers/registry.py",
     "explanation/faithfulness/method_sanity.py", "explanation/region_heat.py",
-    "learning/ledger/records.py", "learning/gate/promotion.py", "learning/registry/registry.py",
+    "devices.py", "learning/ledger/records.py", "learning/gate/promotion.py",
+    "learning/registry/registry.py",
     "learning/ledger/submission_rows.py", "segmentation/refinement/strokes.py",
 )  # fmt: skip
 """Files whose errors requests of the panel can meet."""
@@ -93,6 +94,7 @@ NOT_FOR_THE_PANEL = (
     "Remove segments that are no labels", "seconds_spent is", "has no JSON form",
     "sanity of heatmap methods cannot", "files with uncompress", "format is", "has the metrics",
     "answers no questions", "Set TUMORLENS_LLM_URL",
+    "device is",
 )  # fmt: skip
 """Parts of sentences for those who start the server, and for other programs than this panel."""
 

@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "apps" / "brain_tumor"
 LAYERS = (
     {"errors"},
-    {"labels"},
+    {"device_names"},
+    {"devices", "labels"},
     {"model_names"},
     {"bundles"},
     {"cases", "model_cards"},

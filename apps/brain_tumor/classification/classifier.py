@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Mapping
@@ -51,8 +52,10 @@ from brain_tumor.classification.result import (
     Probabilities,
     SliceReading,
 )
+from brain_tumor.device_names import DeviceName
+from brain_tumor.devices import compute_device, inference, placed
 from brain_tumor.labels import TYPES, LabelArray, TumorType
-from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
+from brain_tumor.segmentation.hardware import bfloat16_copy, threads_for_slices
 from brain_tumor.segmentation.result import ClassProbabilities
 from brain_tumor.segmentation.tumor_core.encoder import prepare_for_inference
 
@@ -77,7 +80,12 @@ class TumorTypeClassifier:
         features: Ids of its measured features, in order.
         statistics: Calibration, outliers and reference ranges.
         version: Model behind it.
-        bf16: Run convolutions in bfloat16; by default where the CPU computes it in hardware.
+        bf16: Run convolutions in bfloat16; by default where the device has it in hardware.
+
+    Attributes:
+        network: On the processor, where measurements are weighed.
+        explained: The same network where images are read: on the device of this process, called
+            with tensors from the processor.
     """
 
     def __init__(
@@ -93,8 +101,13 @@ class TumorTypeClassifier:
         self.features = features
         self.statistics = statistics
         self._version = version
-        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._bf16 = compute_device().bf16 if bf16 is None else bf16
         self._quick = bfloat16_copy(network) if self._bf16 else network
+        self.explained = network
+        if compute_device().name is not DeviceName.CPU:
+            self._quick = self._quick if self._bf16 else copy.deepcopy(network)
+            self._quick.to(compute_device().torch_device)
+            self.explained = placed(copy.deepcopy(network))
 
     @classmethod
     def load(cls, bundle_path: Path, *, bf16: bool | None = None) -> TumorTypeClassifier:
@@ -205,12 +218,14 @@ class TumorTypeClassifier:
         values = torch.from_numpy(np.stack([self.inputs(vector) for vector in features]))
         if self._bf16:  # convolutions would round it anyway; so nothing in between is float32
             images = images.bfloat16()
-        with torch.inference_mode(), threads_for_slices(len(parts)):
-            with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-                maps = self._quick.see(images)
-                named = self._quick.name(maps, masks, values)
-            fused, embedding = named.fused.float(), named.embedding.float()
-            seen = maps.mask_logits[:, 0].float().numpy()
+        there = compute_device().torch_device
+        with threads_for_slices(len(parts)):
+            with inference(bf16=self._bf16):
+                maps = self._quick.see(images.to(there))
+                named = self._quick.name(maps, masks.to(there), values.to(there))
+            with torch.inference_mode():
+                fused, embedding = named.fused.float().cpu(), named.embedding.float().cpu()
+                seen = maps.mask_logits[:, 0].float().cpu().numpy()
         contributions = feature_contributions(self.network, embedding, values)
         calibration = self.statistics.slice_calibration
         probabilities = calibration.reported(calibration.probabilities(fused.numpy()))

@@ -14,6 +14,7 @@ from torch import nn
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.preprocessing import SHAPE_MULTIPLE, WorkingCase, to_working_grid
+from brain_tumor.devices import compute_device
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import LEAST_INSIDE_SHARE
 from brain_tumor.explanation.faithfulness.cascade import (
@@ -42,7 +43,6 @@ from brain_tumor.explanation.heat.volume import (
     share_inside,
 )
 from brain_tumor.labels import Region, region_mask
-from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.result import SegmentationResult
 
 SANITY_MARGIN_VOXELS = 16
@@ -77,7 +77,7 @@ def explain_region(case: Case, segmentation: SegmentationResult, region: Region)
     started = time.perf_counter()
     working = to_working_grid(case)
     layer = explained_layer(network)
-    (found,) = explain_regions(network, layer, working, (region,), bf16=cpu_has_bf16())
+    (found,) = explain_regions(network, layer, working, (region,), bf16=compute_device().bf16)
     raw = heat_on_reference_grid(found.heat, working.affine, case.affine, case.shape)
     heat = heat_volume(raw, case.affine, HeatMethod.LAYERCAM.value, region.value)
     heated = time.perf_counter()
@@ -113,7 +113,7 @@ def shuffled_correlation(network: nn.Module, working: WorkingCase, found: Region
     def explain(any_network: nn.Module) -> npt.NDArray[np.float32]:
         layer = explained_layer(any_network)
         (heat,) = explain_regions(
-            any_network, layer, part, (found.region,), bf16=cpu_has_bf16(), at=compared
+            any_network, layer, part, (found.region,), bf16=compute_device().bf16, at=compared
         )
         return np.asarray(heat.heat[compared][None], dtype=np.float32)
 

@@ -13,6 +13,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.classification.case_slices import stack_patches
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.result import ClassificationResult
+from brain_tumor.devices import autocast, compute_device
 from brain_tumor.explanation.facts.model import HeatFacts
 from brain_tumor.explanation.faithfulness.infidelity import Explain
 from brain_tumor.explanation.faithfulness.method_sanity import UNMEASURED, MethodSanity
@@ -34,7 +35,6 @@ from brain_tumor.explanation.heat.volume import (
 )
 from brain_tumor.explanation.options import PREDICTION, RUNNER_UP
 from brain_tumor.labels import TYPES, TumorType
-from brain_tumor.segmentation.hardware import bf16_autocast, cpu_has_bf16
 
 TESTED_SLICES = 1
 """Slices with the largest cross-sections whose heat is put to the test."""
@@ -131,11 +131,11 @@ def _case_heat(
     values = torch.from_numpy(
         np.stack([classifier.inputs(reading.features) for reading in readings])
     )
-    network = classifier.network
+    network = classifier.explained
 
     def maps_of(*inputs: torch.Tensor) -> npt.NDArray[np.float32]:
         return explain_slices(
-            network, network.looks, inputs, scored, method, bf16=cpu_has_bf16()
+            network, network.looks, inputs, scored, method, bf16=compute_device().bf16
         ).maps
 
     def explain(index: int) -> Explain:
@@ -177,14 +177,17 @@ def _scorer(
     classifier: TumorTypeClassifier, mask: torch.Tensor, values: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """From versions of a slice to logits, with its outline and its measurements kept."""
+    network, there = classifier.explained, compute_device().torch_device
+    mask, values = mask.to(there), values.to(there)
 
     def score(images: torch.Tensor) -> torch.Tensor:
         count = len(images)
-        with bf16_autocast():
-            maps = classifier.network.see(images)
-            named = classifier.network.name(
-                maps, mask[None].expand(count, -1, -1, -1), values[None].expand(count, -1)
+        with autocast():
+            named = network.name(
+                network.see(images.to(there)),
+                mask[None].expand(count, -1, -1, -1),
+                values[None].expand(count, -1),
             )
-        return named.fused.float()
+        return named.fused.float().cpu()
 
     return score

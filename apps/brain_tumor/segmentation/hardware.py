@@ -10,21 +10,21 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-BF16_FEATURES = ("amx_bf16", "avx512_bf16")
+from brain_tumor.devices import autocast, compute_device
+
 FEW_SLICES = 2
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def cpu_has_bf16() -> bool:
-    """Whether bfloat16 convolutions run in hardware here; emulated they are slower."""
-    features = torch.cpu.get_capabilities()
-    return any(bool(features.get(name)) for name in BF16_FEATURES)
+    """Whether convolutions run in bfloat16 where the networks are; see `ComputeDevice`."""
+    return compute_device().bf16
 
 
 def bf16_autocast() -> torch.autocast:
-    """Context in which convolutions run in bfloat16 if the CPU has it, else in float32."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
+    """The autocast of the device of this process, as trainings call it."""
+    return autocast()
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from brain_tumor.server.http.access import (
 from brain_tumor.server.sample_studies import samples_beside
 from brain_tumor.server.settings import quiet_environment, server_limits
 
+logger = logging.getLogger(__name__)
+
 APP_FOLDER = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -42,6 +44,7 @@ def serve(
     allowed: Iterable[str] = (),
     root_path: str = "",
     samples: bool = False,
+    device: str | None = None,
     app_folder: Path = APP_FOLDER,
 ) -> None:
     """Serve a studies folder until the process is told to stop.
@@ -58,6 +61,7 @@ def serve(
         allowed: Host names that a proxy passes on, besides the server's own.
         root_path: Path below which a proxy serves it.
         samples: Whether the sample studies are made meanwhile; each is served once it is there.
+        device: Where networks compute; None takes `TUMORLENS_DEVICE`, else a GPU if there is one.
         app_folder: Folder with the `main.py` to serve.
 
     Raises:
@@ -88,6 +92,11 @@ def serve(
     access_policy(os.environ, [], pages)  # both only to tell mistakes before the long imports
     server_limits(os.environ)
     _set_up_logging()
+
+    from brain_tumor.devices import use_device
+
+    used = use_device(device)
+    logger.info("networks run on %s%s", used.name.value, " in bfloat16" if used.bf16 else "")
 
     with samples_beside(studies.resolve()) if samples else contextlib.nullcontext():
         _run(studies, host, port, pages, app_folder)

@@ -297,6 +297,15 @@ ERRORS: dict[str, str] = {
     "the server at {address} did not answer {route} in time": (
         "{address}의 서버가 {route}에 제때 답하지 않았습니다"
     ),
+    "device {name} ran out of memory": "장치 {name}의 메모리가 부족합니다",
+    "this machine ran out of memory": "이 컴퓨터의 메모리가 부족합니다",
+    "Close other programs and try again, one case at a time": (
+        "다른 프로그램을 닫고 한 번에 한 사례씩 다시 시도하십시오"
+    ),
+    "Close other programs that use it, or start again with --device cpu (TUMORLENS_DEVICE=cpu)": (
+        "이 장치를 쓰는 다른 프로그램을 닫거나 --device cpu (TUMORLENS_DEVICE=cpu)로 다시 "
+        "시작하십시오"
+    ),
     "It may be busy; try again in a minute": "바쁠 수 있습니다. 잠시 후 다시 시도하십시오",
     "the connection to {address} broke off": "{address}와(과)의 연결이 끊어졌습니다",
     "Check that the server still runs": "서버가 아직 실행 중인지 확인하십시오",

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from brain_tumor.devices import autocast, memory_watched
 from brain_tumor.errors import InputError, ModelError
 
 Objective = Callable[[torch.Tensor], torch.Tensor]
@@ -91,8 +92,7 @@ def layer_gradients(
         raise ModelError("the network is in training mode; explanations need it in evaluation mode")
     with torch.inference_mode(mode=False), torch.enable_grad():
         usable = [outside_inference_mode(tensor) for tensor in inputs]
-        autocast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
-        with _recording(layer) as recording, autocast:
+        with memory_watched(), _recording(layer) as recording, autocast(bf16=bf16):
             output = network(*usable)
         leaf = recording.only_activation()
         results = []
@@ -155,7 +155,10 @@ def _result(
     if gradient is None:  # the score does not depend on the layer
         gradient = torch.zeros_like(leaf)
     return LayerGradients(
-        leaf.detach().float(), gradient.float(), score.detach().float(), output.detach()
+        leaf.detach().float().cpu(),
+        gradient.float().cpu(),
+        score.detach().float().cpu(),
+        output.detach().cpu(),
     )
 
 

@@ -16,6 +16,7 @@ from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.geometry import axis_map
 from brain_tumor.cases.sequences import Sequence
+from brain_tumor.devices import autocast, memory_watched, placed
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region, check_scheme, region_mask
 from brain_tumor.learning.retraining.tuner import (
     CHANGED,
@@ -29,7 +30,6 @@ from brain_tumor.learning.retraining.tuner import (
 )
 from brain_tumor.model_names import ModelName
 from brain_tumor.segmentation.data.cheng_slices import to_canvas
-from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.metrics.overlap import dice
 from brain_tumor.segmentation.training.tumor_core.train import core_loss
 from brain_tumor.segmentation.tumor_core.network import CoreNetworkArguments, load_core_network
@@ -70,13 +70,12 @@ class CoreTuner:
         bundle = read_bundle(parent)
         arguments = CoreNetworkArguments.from_json(bundle.metadata.get("network", {}))
         teacher = load_core_network(arguments, bundle.weights())
-        self._teacher = teacher
-        self._network = copy.deepcopy(teacher).requires_grad_(requires_grad=True)
+        self._teacher = placed(teacher)
+        self._network = placed(copy.deepcopy(teacher).requires_grad_(requires_grad=True))
         self._parent = TumorCoreSegmenter.load(parent)
         self._arguments = arguments
         self._clean_up = CleanUp.from_metadata(bundle.metadata)
         self._version = bundle.version
-        self._bf16 = cpu_has_bf16()
 
     @property
     def network(self) -> nn.Module:
@@ -134,7 +133,7 @@ class CoreTuner:
         return _scorer(self.segmenter_of(network))
 
     def _logits(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with memory_watched(), autocast():
             logits: torch.Tensor = network(images)
         return logits
 

@@ -14,6 +14,7 @@ from brain_tumor.bundles import read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.preprocessing import WorkingCase, sample_on_grid, to_working_grid
 from brain_tumor.cases.volume import Volume
+from brain_tumor.devices import autocast, memory_watched, placed
 from brain_tumor.labels import Label, LabelArray, LabelScheme, check_scheme
 from brain_tumor.learning.retraining.tuner import (
     CHANGED,
@@ -28,7 +29,6 @@ from brain_tumor.learning.retraining.tuner import (
     write_example,
 )
 from brain_tumor.model_names import ModelName
-from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.subregions.networks import network_from_metadata
@@ -62,13 +62,12 @@ class SegmentationTuner:
 
     def __init__(self, parent: Path, *, crop: tuple[int, int, int] = CROP_SHAPE) -> None:
         bundle = read_bundle(parent)
-        self._network = network_from_metadata(bundle.metadata, bundle.weights())
+        self._network = placed(network_from_metadata(bundle.metadata, bundle.weights()))
         self._teacher = copy.deepcopy(self._network).eval().requires_grad_(requires_grad=False)
         run_wide_layers_in_float32(self._network)
         self._parent = SubregionSegmenter.load(parent)
         self._version = bundle.version
         self._crop = crop
-        self._bf16 = cpu_has_bf16()
 
     @property
     def network(self) -> nn.Module:
@@ -124,7 +123,7 @@ class SegmentationTuner:
         return drop_sequences(random_contrast(crop, rng), rng)[None], crop_codes[None]
 
     def _logits(self, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with memory_watched(), autocast():
             logits: torch.Tensor = network(image)
         return logits
 

@@ -18,8 +18,8 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.preprocessing import WorkingCase, to_native_grid, to_working_grid
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray
+from brain_tumor.devices import compute_device, inference, placed
 from brain_tumor.labels import Label, LabelArray, LabelScheme
-from brain_tumor.segmentation.hardware import cpu_has_bf16
 from brain_tumor.segmentation.presence import Presence, presence_warnings
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
@@ -56,7 +56,7 @@ class SubregionSegmenter:
         network: From (N, 4, I, J, K) normalised intensities to logits; in evaluation mode.
         version: Model behind it.
         rule: Clean-up rule.
-        bf16: Run convolutions in bfloat16; by default where the CPU has it in hardware.
+        bf16: Run convolutions in bfloat16; by default where the device has it in hardware.
         mirrored: Average with the left-right mirrored case: twice the time.
     """
 
@@ -69,10 +69,10 @@ class SubregionSegmenter:
         bf16: bool | None = None,
         mirrored: bool = False,
     ) -> None:
-        self._network = network.eval()
+        self._network = placed(network.eval())
         self._version = version
         self._rule = rule or CleanUpRule()
-        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._bf16 = compute_device().bf16 if bf16 is None else bf16
         self._mirrored = mirrored
 
     @classmethod
@@ -181,7 +181,7 @@ class SubregionSegmenter:
         return np.asarray(probabilities.numpy(), dtype=np.float32)
 
     def _probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with inference(bf16=self._bf16):
             logits = self._network(inputs)
         # a clone made outside inference mode is an ordinary tensor
         probabilities: torch.Tensor = logits.float().softmax(dim=1).clone()

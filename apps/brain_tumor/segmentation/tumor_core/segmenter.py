@@ -25,9 +25,10 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.geometry import axis_map
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray, Volume
+from brain_tumor.devices import compute_device, inference, placed
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label, LabelArray, LabelScheme, Region
-from brain_tumor.segmentation.hardware import bfloat16_copy, cpu_has_bf16, threads_for_slices
+from brain_tumor.segmentation.hardware import bfloat16_copy, threads_for_slices
 from brain_tumor.segmentation.presence import Presence, PresenceModel, presence_warnings
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
@@ -122,7 +123,7 @@ class TumorCoreSegmenter:
         pixel_mm: Pixel of the network's input; see also `working_pixel_mm`.
         clean_up: Rule for pieces.
         presence: Tells whether there is a tumour; without it whatever is found is outlined.
-        bf16: Run in bfloat16; by default where the CPU computes it in hardware.
+        bf16: Run in bfloat16; by default where the device has it in hardware.
         mirrored: Also read every slice left-right mirrored and average: twice the network's time.
             By default where one plane is read (a slice, a thick stack), which is quick anyway;
             a thin volume is averaged over three planes already.
@@ -145,8 +146,8 @@ class TumorCoreSegmenter:
         self._divisor = divisor
         self._pixel_mm = pixel_mm
         self._clean_up = clean_up or CleanUp()
-        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
-        self._network = bfloat16_copy(network) if self._bf16 else network
+        self._bf16 = compute_device().bf16 if bf16 is None else bf16
+        self._network = placed(bfloat16_copy(network) if self._bf16 else network)
         self._mirrored = mirrored
 
     @classmethod
@@ -301,8 +302,7 @@ class TumorCoreSegmenter:
         floor = normalised.flatten(1).amin(dim=1)
         size = max(1, BATCH_PIXELS // ((rows + bottom) * (columns + right)))
         with (
-            torch.inference_mode(),
-            torch.autocast("cpu", torch.bfloat16, enabled=self._bf16),
+            inference(bf16=self._bf16),
             threads_for_slices(len(stack)),
         ):
             for chosen in torch.split(shown, size):

@@ -18,7 +18,7 @@ from brain_tumor.bundles import ModelVersion, read_bundle
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray
-from brain_tumor.segmentation.hardware import cpu_has_bf16
+from brain_tumor.devices import compute_device, inference, placed
 from brain_tumor.segmentation.whole_head.network import network_from_metadata
 from brain_tumor.segmentation.whole_head.stack import (
     IN_PLANE_MM,
@@ -66,7 +66,7 @@ class WholeHeadReader:
         network: From (N, 16, I, J) slices with neighbours to logits of WT, TC and ET.
         version: Model behind it.
         metadata: Of the bundle; what is fitted with the network stands there.
-        bf16: Run in bfloat16; by default where the CPU has it in hardware.
+        bf16: Run in bfloat16; by default where the device has it in hardware.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class WholeHeadReader:
         *,
         bf16: bool | None = None,
     ) -> None:
-        self._network = network.eval()
+        self._network = placed(network.eval())
         self._version = version
         self._metadata = metadata
-        self._bf16 = cpu_has_bf16() if bf16 is None else bf16
+        self._bf16 = compute_device().bf16 if bf16 is None else bf16
 
     @classmethod
     def load(cls, path: Path, *, bf16: bool | None = None) -> WholeHeadReader:
@@ -139,7 +139,7 @@ class WholeHeadReader:
         padding = (0, -columns % SIDE_MULTIPLE, 0, -rows % SIDE_MULTIPLE)
         size = max(1, BATCH_PIXELS // (rows * columns))
         parts = []
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with inference(bf16=self._bf16):
             for part in torch.split(F.pad(inputs, padding), size):
                 logits = self._network(part.contiguous(memory_format=torch.channels_last))
                 parts.append(logits[..., :rows, :columns].float().sigmoid())

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from brain_tumor.devices import placed
 from brain_tumor.errors import InputError
 from brain_tumor.labels import LabelArray, Region
 from brain_tumor.segmentation.data.brats import Cube, load_cubes, load_masks, load_wholes
@@ -261,7 +262,7 @@ def train(plan: TrainingPlan, data: TrainingData, output: Path) -> nn.Module:
     run.write_plan(plan)
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
-    network = build_unet(plan.channels)
+    network = placed(build_unet(plan.channels))
     average = AveragedWeights(network, plan.ema_decay)
     run_wide_layers_in_float32(network)
     optimizer = torch.optim.AdamW(

@@ -28,6 +28,7 @@ from torch import nn
 
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.cases.sequences import Sequence as MriSequence
+from brain_tumor.devices import placed
 from brain_tumor.errors import FileFormatError, InputError
 from brain_tumor.labels import LABEL_STYLES, Label
 from brain_tumor.segmentation.data.cheng_slices import (
@@ -260,7 +261,7 @@ def train(
     held_out = (
         None if options.fold is None else load_validation_slices(data_dir, options.fold, arguments)
     )
-    network = CoreNetwork(arguments)
+    network = placed(CoreNetwork(arguments))
     earlier: list[dict[str, Any]] = []
     if not start:
         load_pretrained(network.encoder, pretrained_weights_file())

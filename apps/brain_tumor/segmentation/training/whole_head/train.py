@@ -19,6 +19,7 @@ from torch import nn
 
 from brain_tumor.bundles import ModelVersion
 from brain_tumor.cases.volume import ScalarArray
+from brain_tumor.devices import memory_watched, placed
 from brain_tumor.errors import InputError
 from brain_tumor.labels import Region
 from brain_tumor.segmentation.data.folds import fold_name
@@ -101,6 +102,7 @@ def train(
     torch.manual_seed(plan.seed)
     network = start if start is not None else SliceUNet(plan.channels)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    placed(network)
     average = AveragedWeights(network, plan.ema_decay)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
@@ -194,9 +196,11 @@ def _step(
     labels: torch.Tensor,
 ) -> float:
     network.train()
-    targets, known = region_targets(labels)
-    with bf16_autocast():
-        fine, coarse = network.both_scales(inputs.contiguous(memory_format=torch.channels_last))
+    there = next(network.parameters()).device
+    targets, known = (part.to(there) for part in region_targets(labels))
+    shown = inputs.to(there).contiguous(memory_format=torch.channels_last)
+    with memory_watched(), bf16_autocast():
+        fine, coarse = network.both_scales(shown)
     loss = known_loss(fine.float(), targets, known) + COARSE_WEIGHT * known_loss(
         coarse.float(), half_resolution(targets), half_resolution(known)
     )
