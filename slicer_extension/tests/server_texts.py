@@ -64,6 +64,7 @@ CONSTANTS = {
         "NOTHING_TELLS",
     ),
     "cases/loading.py": ("ANOTHER_SERIES",),
+    "cases/exchange.py": ("EXCHANGED",),
     "cases/files/nrrd_files.py": ("_NO_ORIENTATION",),
     "classification/classifier.py": ("NO_HEAD",),
     "classification/scope.py": ("SCOPE_NOTE",),

@@ -14,6 +14,7 @@ import numpy as np
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.case_ids import case_id_from, check_case_id
 from brain_tumor.cases.dicom_source import DicomSource, read_source, source_of
+from brain_tumor.cases.exchange import EXCHANGED, may_be_exchanged
 from brain_tumor.cases.files.readers import (
     ASSUMED_FIELD_OF_VIEW_MM,
     ReadVolume,
@@ -329,6 +330,8 @@ def build_case(
                     f"{case.reference.value} shows only {shown:.0%} of the height of "
                     f"{sequence.value}; slices may be missing"
                 )
+    if may_be_exchanged(case):
+        warnings.append(EXCHANGED)
     return LoadedCase(case, tuple(warnings), fits=fits)
 
 

@@ -34,6 +34,9 @@ REPLIES: dict[str, str] = {
     "{name} holds the same image as {other}; it was left out": (
         "{name}은(는) {other}와(과) 같은 영상이어서 제외했습니다"
     ),
+    "t1 and t1c may be exchanged: vessels and what enhances are brighter in t1 than in t1c": (
+        "t1과 t1c가 뒤바뀌었을 수 있습니다. 혈관과 조영 증강이 t1c보다 t1에서 더 밝습니다"
+    ),
     "its background lay among the tissue (a z-scored image) and was put below it": (
         "배경이 조직 밝기 사이에 있어(z 점수 영상) 그 아래로 옮겼습니다"
     ),
@@ -51,6 +54,7 @@ REPLIES: dict[str, str] = {
     "it would have to move by {distance} mm and {angle} degrees": (
         "{distance} mm, {angle}도를 옮겨야 합니다"
     ),
+    "it is mirrored left to right": "좌우가 뒤집혀 있습니다",
     "the two do not show the same anatomy": "두 영상의 해부 구조가 다릅니다",
     "only {share} of the brain would overlap": "뇌의 {share}만 겹칩니다",
     "the way there and the way back disagree by {distance} mm": (
