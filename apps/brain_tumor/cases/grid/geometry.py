@@ -12,7 +12,7 @@ import numpy as np
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.grids import AxisMap, Shape, axis_map, corners_mm, inside_grid
-from brain_tumor.cases.grid.resampling import resample_array, resample_to
+from brain_tumor.cases.grid.resampling import resample_array, resample_tissue, resample_to
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import GeometryError, SequenceError
@@ -128,7 +128,7 @@ def case_on_reference_grid(
 ) -> Case:
     """Case with every sequence on the grid of the reference.
 
-    Siblings within the tolerance keep their voxels; the others are resampled trilinearly.
+    Siblings within the tolerance keep their voxels, others are resampled (`resample_tissue`).
 
     Args:
         case_id: Name of the case.
@@ -167,4 +167,4 @@ def _on_grid_of(
             remedy=f"Leave {sequence.value} out, or register it to {reference.value} first.",
         )
     logger.debug("resampling %s to the grid of %s", sequence.value, reference.value)
-    return resample_to(volume, base.shape, base.affine)
+    return resample_tissue(volume, base.shape, base.affine)

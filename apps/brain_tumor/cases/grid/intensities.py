@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from brain_tumor.cases.grid.geometry import REFERENCE_PREFERENCE, same_grid
-from brain_tumor.cases.grid.preprocessing import STRIPPED_BACKGROUND_SHARE
+from brain_tumor.cases.grid.resampling import STRIPPED_BACKGROUND_SHARE
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import ScalarArray, Volume
+
+BoolArray = npt.NDArray[np.bool_]
 
 MAX_RINGING_DEPTH = 0.3
 """Of the bright tissue: splines ring less far below the background, z-scored tissue lies lower."""
 RINGING_HEIGHT = 0.02
 """Of the bright tissue: what is lower and outside of the brain is ringing, too."""
+SMALLEST_FRAME_SHARE = 0.001
+"""Padding around a volume is seen from this share of its voxels on."""
 MIN_VOXELS_OF_A_COPY = 20_000
 COPY_CORRELATION = 0.9999
 """Two different sequences of one head stay under 0.99; a copy may have been scaled."""
@@ -37,14 +42,17 @@ def with_lowest_background(array: ScalarArray) -> tuple[ScalarArray, str | None]
     values, counts = np.unique(corners[:, :, [0, -1]], return_counts=True)
     background = values[int(np.argmax(counts))]
     constant = array == background
-    if constant.mean() < STRIPPED_BACKGROUND_SHARE or constant.all():
+    share = float(constant.mean())
+    if share < SMALLEST_FRAME_SHARE or share == 1.0:
         return array, None
     tissue = array[~constant]
     dark, bright = (float(q) for q in np.percentile(tissue, [1, 99]))
-    lowest = float(tissue.min()) - 0.01 * float(tissue.std())
     if background < min(0.0, dark - (bright - dark)):
         said = "its background lay far below the tissue and was put right below it"
-        return np.where(constant, np.float32(lowest), array), said
+        return with_lowest_background(_brought_up(array, constant, tissue))[0], said
+    if share < STRIPPED_BACKGROUND_SHARE:
+        return array, None
+    lowest = float(tissue.min()) - 0.01 * float(tissue.std())
     below = tissue[tissue < background]
     if not below.size or bright <= background:  # nothing to do, or bright all around: left alone
         return array, None
@@ -58,6 +66,14 @@ def with_lowest_background(array: ScalarArray) -> tuple[ScalarArray, str | None]
         calmed,
         "voxels darker than the background (ringing of an interpolation) were taken as it",
     )
+
+
+def _brought_up(array: ScalarArray, constant: BoolArray, rest: ScalarArray) -> ScalarArray:
+    """Array whose far background is right below the rest, or one with a background in there."""
+    lowest = float(rest.min())
+    if float((rest == lowest).mean()) < STRIPPED_BACKGROUND_SHARE:
+        lowest -= 0.01 * float(rest.std())
+    return np.where(constant, np.float32(lowest), array)
 
 
 def copies(volumes: Mapping[Sequence, Volume], reference: Sequence) -> dict[Sequence, Sequence]:

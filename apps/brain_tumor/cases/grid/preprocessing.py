@@ -18,15 +18,13 @@ from scipy import ndimage
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.interpolation import interpolate
+from brain_tumor.cases.grid.resampling import STRIPPED_BACKGROUND_SHARE
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray, Volume, spacing_from_affine
 from brain_tumor.errors import VolumeError
 
 WORKING_SPACING_MM = (239 / 127, 239 / 127, 154 / 127)
 """240 x 240 x 155 voxels of 1 mm, corner voxel centres kept, on 128 x 128 x 128."""
-
-STRIPPED_BACKGROUND_SHARE = 0.15
-"""A volume with at least this share of voxels at its minimum has a masked background."""
 
 MAX_Z_SCORE = 10.0
 MARGIN_MM = 6.0

@@ -14,6 +14,10 @@ from brain_tumor.cases.volume import Affine, Volume
 itk: Any = SimpleITK
 
 
+STRIPPED_BACKGROUND_SHARE = 0.15
+"""A volume with at least this share of voxels at its minimum has a masked background."""
+
+_MIN_TISSUE_SHARE = 0.5
 _EXACT_TOLERANCE_VOXELS = 1e-3  # affines this close to whole voxels are moved, not interpolated
 
 
@@ -59,6 +63,33 @@ def resample_to(
     return Volume(
         resample_array(volume.array, volume.affine, shape, affine, order=order, fill=fill), affine
     )
+
+
+def resample_tissue(volume: Volume, shape: Shape, affine: Affine) -> Volume:
+    """Intensities on another grid, with a background as sharp as it was.
+
+    Where a brain was cut out, a trilinear value at its rim would be a mixture of tissue and
+    nothing: a dark seam that later counts as tissue. There, the mean of the tissue alone is taken
+    where it has the larger share of the weights, and the background elsewhere. Outside the volume
+    is background, the darkest value.
+
+    Args:
+        volume: Any intensities.
+        shape: Target voxels along I, J, K.
+        affine: Voxel to RAS+ mm of the target.
+    """
+    array = volume.array
+    low = float(array.min())
+    values = resample_array(array, volume.affine, shape, affine, fill=low)
+    tissue = array > low
+    if 1.0 - float(tissue.mean()) < STRIPPED_BACKGROUND_SHARE or not tissue.any():
+        return Volume(values, affine)
+    share = resample_array(tissue.astype(np.float32), volume.affine, shape, affine)
+    mixed = share < 1.0
+    inside = mixed & (share >= _MIN_TISSUE_SHARE)
+    values[inside] = low + (values[inside] - low) / share[inside]
+    values[mixed & ~inside] = low
+    return Volume(values, affine)
 
 
 def is_signed_permutation(whole: npt.NDArray[np.float64]) -> bool:

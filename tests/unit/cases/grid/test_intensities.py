@@ -47,6 +47,25 @@ def test_a_background_far_below_the_tissue_comes_up_to_it():
     assert array[BRAIN].min() - 1 < mended[0, 0, 0] < array[BRAIN].min()
 
 
+@pytest.mark.parametrize("width", [1, 5])
+def test_a_frame_far_below_a_masked_brain_becomes_its_background(width):
+    framed = np.pad(a_brain(), width, constant_values=-1000)
+    mended, said = with_lowest_background(framed)
+    assert said is not None
+    assert (mended == np.pad(a_brain(), width)).all()
+    assert (foreground_mask(mended) == np.pad(inside(), width)).all()
+
+
+def test_a_frame_around_a_noisy_head_goes_right_below_its_air():
+    rng = np.random.default_rng(0)
+    array = np.abs(rng.normal(size=(30, 30, 30))).astype(np.float32)
+    array[BRAIN] += 100
+    mended, said = with_lowest_background(np.pad(array, 2, constant_values=-1000))
+    assert said is not None
+    assert -1.0 < mended.min() < 0.0
+    assert (mended[2:-2, 2:-2, 2:-2] == array).all()
+
+
 def test_ringing_at_the_rim_becomes_background():
     array = a_brain(center=60.0)
     array[5, 6:24, 6:24] = -1.0
