@@ -103,13 +103,10 @@ def known_table(cases: list[dict[str, Any]], reader: TypeReader) -> Any:
 
 
 def summary(cases: list[dict[str, Any]], outline: str) -> dict[str, Any]:
-    """Answered, refused, right and warned of; calibration of all that were read."""
+    """Answered, refused, right and warned of; calibration of the answered and of all read."""
     answers = [case[outline] for case in cases]
     answered = [one for one in answers if one["answer"]]
     right = sum(one["answer"] == TumorType.GLIOMA for one in answered)
-    read = [one["probabilities"] for one in answers if one["probabilities"]]
-    chances = np.array([[p[kind.value] for kind in TYPES] for p in read])
-    truth = np.full(len(read), TYPES.index(TumorType.GLIOMA))
     return {
         "n": len(cases),
         "answered": len(answered),
@@ -120,10 +117,19 @@ def summary(cases: list[dict[str, Any]], outline: str) -> dict[str, Any]:
         )
         if answered
         else None,
-        "ece": round(expected_calibration_error(chances, truth), 4) if len(read) else None,
+        "ece": calibration_error(answered),
+        "ece_of_all_read": calibration_error([one for one in answers if one["probabilities"]]),
         "unlike_known_patients": sum(bool(one.get("unlike")) for one in answered),
-        "mean_probability_of_glioma": round(float(chances[:, truth[0]].mean()), 4),
     }
+
+
+def calibration_error(answers: list[dict[str, Any]]) -> float | None:
+    """Expected calibration error of gliomas; None if there are none."""
+    if not answers:
+        return None
+    told = np.array([[one["probabilities"][kind.value] for kind in TYPES] for one in answers])
+    truth = np.full(len(answers), TYPES.index(TumorType.GLIOMA))
+    return round(expected_calibration_error(told, truth), 4)
 
 
 def finished(

@@ -33,11 +33,13 @@ def test_gliomas_of_another_source_are_told_by_outline(tmp_path):
         "glioma_among_answered": 1.0,
         "warned_among_answered": 0.2222,
         "ece": 0.025,
+        "ece_of_all_read": 0.04,
     }
     study = {name: {"own": group, "expert": group} for name in ("all", "outline_unseen")}
     (tmp_path / "glioma_heads.json").write_text(json.dumps(study), encoding="utf-8")
     (text,) = limits_sections(tmp_path)
-    assert "| outline unseen | the product's own | 10 | 9 | 0.100 | 1.000 | 0.222 | 0.025 |" in text
+    row = "| outline unseen | the product's own | 10 | 9 | 0.100 | 1.000 | 0.222 | 0.025 (0.040) |"
+    assert row in text
 
 
 def test_foreign_lesions_without_a_warning_are_counted(tmp_path):

@@ -1,17 +1,22 @@
 """A tumour that is measured unlike the training patients of its type."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from brain_tumor.bundles import ModelVersion
+from brain_tumor.bundles import ModelVersion, models_folder
 from brain_tumor.classification.features.features import FeatureVector
 from brain_tumor.classification.features.measurement import Measurement, missing
 from brain_tumor.classification.report import classification_section
 from brain_tumor.classification.result import ClassificationResult, OutlierScore
 from brain_tumor.explanation.analyst import Analyst
-from brain_tumor.explanation.facts.similar_cases import TrainingTable
-from brain_tumor.explanation.facts.unlikeness import unlikeness, unlikeness_warning
+from brain_tumor.explanation.facts.similar_cases import TrainingTable, joined_tables
+from brain_tumor.explanation.facts.unlikeness import (
+    unlikeness,
+    unlikeness_of,
+    unlikeness_warning,
+)
 from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import TumorType
 
@@ -106,3 +111,17 @@ def test_the_reply_has_both_distances():
     far = {"score": 3.8, "threshold": 2.8, "is_out": True}
     assert classification_section(without)["out_of_distribution"] == near | {"measurements": None}
     assert classification_section(whole)["out_of_distribution"] == near | {"measurements": far}
+
+
+def test_the_shipped_patients_of_another_source_are_gliomas_beside_those_of_training():
+    configs = models_folder() / "classification" / "configs"
+    trained, others = (
+        TrainingTable.from_json(json.loads((configs / name).read_text(encoding="utf-8")))
+        for name in ("training_patients.json", "known_patients.json")
+    )
+    assert set(others.types) == {G}
+    both = joined_tables(trained, others)
+    assert len(both.groups) == 168 + 67
+    # Each of them is measured like the rest: one of them, told as a slice, is no stranger.
+    rows = both.values[-1:].astype(float)
+    assert not unlikeness_of(rows, both, G).is_out
