@@ -29,7 +29,7 @@ from brain_tumor.explanation.facts.similar_cases import (
     distances,
     medians_of,
 )
-from brain_tumor.explanation.facts.unlikeness import unlikeness_of
+from brain_tumor.explanation.facts.unlikeness import is_rounder, unlikeness_of
 from brain_tumor.explanation.type_reader import load_type_reader
 from brain_tumor.labels import TumorType
 from brain_tumor.segmentation.data.cheng_slices import (
@@ -123,7 +123,10 @@ def main() -> None:
             "type": kind,
             "answer": read.prediction.value if read.prediction else None,
             "own_row": number if apart <= SAME_ROW else None,
-            "other_warnings": sum("measures unlike" not in text for text in read.warnings),
+            "other_warnings": sum(
+                "measures unlike" not in text and "rounder than" not in text
+                for text in read.warnings
+            ),
             "values": [[float(v) if np.isfinite(v) else None for v in row] for row in values],
         }
         print({name: value for name, value in found.items() if name != "values"}, flush=True)
@@ -139,7 +142,8 @@ def main() -> None:
         unlike = None if told is None else unlikeness_of(rows_of, others, told)
         found["distance"] = unlike and round(unlike.score, 3)
         found["limit"] = unlike and round(unlike.threshold, 3)
-        found["unlike"] = unlike is not None and unlike.is_out
+        round_one = told is TumorType.GLIOMA and is_rounder(rows_of, others)
+        found["unlike"] = round_one or (unlike is not None and unlike.is_out)
     summary = {}
     for kind in (*TumorType, None):
         answered = [c for c in cases if c["answer"] and kind in (None, c["type"])]

@@ -32,7 +32,7 @@ SPOKEN = {
         "_steadiness",
         "shuffling_reason",
     ),
-    "explanation/facts/unlikeness.py": ("unlikeness_warning",),
+    "explanation/facts/unlikeness.py": ("unlikeness_warning", "roundness_warning"),
     "explanation/region_heat.py": ("_reasons",),
     "explanation/type_reader.py": ("_class_of_words",),
     "learning/retraining/job.py": ("_work", "_confirmed"),

@@ -13,7 +13,11 @@ from brain_tumor.concepts.reader import ConceptReading
 from brain_tumor.explanation.case_facts import case_facts
 from brain_tumor.explanation.facts.atlas import installed_atlas
 from brain_tumor.explanation.facts.model import Facts, symptom_facts
-from brain_tumor.explanation.facts.unlikeness import unlikeness, unlikeness_warning
+from brain_tumor.explanation.facts.unlikeness import (
+    roundness_warning,
+    unlikeness,
+    unlikeness_warning,
+)
 from brain_tumor.explanation.faithfulness.report import CheckedHeat, FaithfulnessReport
 from brain_tumor.explanation.heat.volume import HeatVolume
 from brain_tumor.explanation.options import ExplanationOptions
@@ -223,11 +227,15 @@ def _with_unlikeness(found: ClassificationResult, reader: TypeReader) -> Classif
     """The result with its distance from known patients with its likeliest type."""
     if found.likeliest is None or not found.slices:
         return found
-    unlike = unlikeness(found.slices, reader.known or reader.patients, found.likeliest)
-    if unlike is None or not unlike.is_out or found.prediction is None:
-        return replace(found, unlike=unlike)
-    warning = unlikeness_warning(unlike, found.prediction)
-    return replace(found, unlike=unlike, warnings=(*found.warnings, warning))
+    known, told = reader.known or reader.patients, found.prediction
+    unlike = unlikeness(found.slices, known, found.likeliest)
+    warnings = [*found.warnings]
+    if told is not None:
+        if unlike is not None and unlike.is_out:
+            warnings.append(unlikeness_warning(unlike, told))
+        round_one = roundness_warning(found.slices, known, told)
+        warnings += [] if round_one is None else [round_one]
+    return replace(found, unlike=unlike, warnings=tuple(warnings))
 
 
 def _checked_heat(

@@ -15,6 +15,10 @@ REPLIES: dict[str, str] = {
         "종양의 측정값이 알려진 {type} 환자와 다릅니다 (거리 {score}, 한계 {limit}). 모델이 모르는 "
         "병변을 배제할 수 없습니다"
     ),
+    "The tumour is rounder than {share} of the known gliomas; metastasis and abscess, which the "
+    "model does not know, cannot be excluded": (
+        "종양이 알려진 교종의 {share}보다 둥급니다. 모델이 모르는 전이와 농양을 배제할 수 없습니다"
+    ),
     "The tumour lies {mm} mm from the sella, where pituitary tumours are rare": (
         "종양이 터키안에서 {mm} mm 떨어져 있어 뇌하수체 종양은 드뭅니다"
     ),

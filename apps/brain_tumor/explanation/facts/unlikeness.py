@@ -29,6 +29,7 @@ from brain_tumor.explanation.facts.vocabulary import TYPE_WORDS
 from brain_tumor.labels import TumorType
 
 KNOWN_SHARE = 0.95
+ROUNDNESS = "compactness"
 LEAST_PATIENTS = 2 * NEIGHBOURS
 """With fewer patients of a type nothing is said of what is unlike them."""
 
@@ -83,6 +84,51 @@ def unlikeness_warning(found: OutlierScore, tumor: TumorType) -> str:
         f"(distance {found.score:.2f}, limit {found.threshold:.2f}): a lesion that the model does "
         "not know cannot be excluded."
     )
+
+
+def roundness_warning(
+    readings: Sequence[SliceReading], table: TrainingTable, tumor: TumorType
+) -> str | None:
+    """Sentence on a glioma that is rounder than nearly all known ones; None for any other.
+
+    A rule by design: metastases and abscesses grow as balls, gliomas along fibres. Its limit is
+    that of the known gliomas, too: `KNOWN_SHARE` of them are less compact.
+
+    Args:
+        readings: Slices that were read.
+        table: Known patients.
+        tumor: Type that is told.
+
+    References:
+        Blanchet et al. 2011, doi:10.3174/ajnr.A2269 (shape of metastases and glioblastomas).
+    """
+    if tumor is not TumorType.GLIOMA or not readings:
+        return None
+    rows = np.stack([reading.features.to_array(table.features) for reading in readings])
+    if not is_rounder(rows, table):
+        return None
+    return (
+        f"The tumour is rounder than {KNOWN_SHARE:.0%} of the known gliomas; metastasis and "
+        "abscess, which the model does not know, cannot be excluded."
+    )
+
+
+def is_rounder(rows: npt.NDArray[np.floating[Any]], table: TrainingTable) -> bool:
+    """Whether measured values are rounder than `KNOWN_SHARE` of the known gliomas.
+
+    Args:
+        rows: Shape (slices, features of the table), NaN where not measured.
+        table: Known patients.
+    """
+    if ROUNDNESS not in table.features:
+        return False
+    column = table.features.index(ROUNDNESS)
+    known = table.values[[kind is TumorType.GLIOMA for kind in table.types], column]
+    known = known[np.isfinite(known)]
+    if len(known) < LEAST_PATIENTS:
+        return False
+    limit = np.quantile(known, KNOWN_SHARE, method="higher")
+    return bool(medians_of(rows)[column] > limit)
 
 
 def _nearest(found: npt.NDArray[np.float64]) -> float:

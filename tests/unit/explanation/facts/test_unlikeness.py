@@ -13,6 +13,7 @@ from brain_tumor.classification.result import ClassificationResult, OutlierScore
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.facts.similar_cases import TrainingTable, joined_tables
 from brain_tumor.explanation.facts.unlikeness import (
+    roundness_warning,
     unlikeness,
     unlikeness_of,
     unlikeness_warning,
@@ -111,6 +112,30 @@ def test_the_reply_has_both_distances():
     far = {"score": 3.8, "threshold": 2.8, "is_out": True}
     assert classification_section(without)["out_of_distribution"] == near | {"measurements": None}
     assert classification_section(whole)["out_of_distribution"] == near | {"measurements": far}
+
+
+def test_a_glioma_rounder_than_the_known_ones_is_warned_of():
+    # Twenty gliomas of compactness 0.00, 0.05, ..., 0.95: 0.95 of them lie at or below 0.95.
+    table = TrainingTable(
+        features=("compactness",),
+        values=np.arange(20, dtype=np.float32)[:, None] / 20,
+        groups=tuple(range(20)),
+        types=(G,) * 20,
+        centre=np.zeros(1, np.float32),
+        spread=np.ones(1, np.float32),
+    )
+
+    def said(value, tumor=G):
+        features = FeatureVector({"compactness": Measurement(value, "1")})
+        return roundness_warning([SimpleNamespace(features=features)], table, tumor)
+
+    assert said(0.96) == (
+        "The tumour is rounder than 95% of the known gliomas; metastasis and abscess, which the "
+        "model does not know, cannot be excluded."
+    )
+    assert said(0.95) is None
+    assert said(0.96, M) is None
+    assert roundness_warning(slices(4.5), TABLE, G) is None  # nobody's roundness is known
 
 
 def test_the_shipped_patients_of_another_source_are_gliomas_beside_those_of_training():
