@@ -65,7 +65,8 @@ def _heads(path: Path) -> list[str]:
         "enhancing. The network has learnt nothing from them: a cohort left out as a whole. The "
         "product's own outlines are those of its whole pipeline; *outline unseen* are the persons "
         "whom the outline model has not seen, either. Warned of are answers with a sentence that "
-        "a lesion outside the types cannot be excluded, or that the second reader doubts. ECE is "
+        "a lesion outside the types cannot be excluded, or that the second reader doubts; the "
+        "case itself is left out of the known patients. ECE is "
         "that of the answered, in brackets that of all that were read, refused ones included.",
         "",
         "| cases | outlines | n | answered | refused | glioma among answered | warned of | ECE |",
@@ -74,10 +75,11 @@ def _heads(path: Path) -> list[str]:
     for part, name in (("all", "all"), ("outline_unseen", "outline unseen")):
         for outline, title in (("own", "the product's own"), ("expert", "experts'")):
             group = study[part][outline]
+            warned = f"{group['warned_among_answered']:.3f}" if outline == "own" else "-"
             lines.append(
                 f"| {name} | {title} | {group['n']} | {group['answered']} | "
                 f"{group['refused_share']:.3f} | {group['glioma_among_answered']:.3f} | "
-                f"{group['warned_among_answered']:.3f} | {group['ece']:.3f} "
+                f"{warned} | {group['ece']:.3f} "
                 f"({group['ece_of_all_read']:.3f}) |"
             )
     return ["\n".join(lines)]
