@@ -29,7 +29,12 @@ from brain_tumor.case_commands import (
     unpacked,
 )
 from brain_tumor.device_names import add_device_option
-from brain_tumor.dicom_options import add_export_options, add_fetch_options, add_receive_options
+from brain_tumor.dicom_options import (
+    add_export_options,
+    add_fetch_options,
+    add_receive_options,
+    add_served_archive_options,
+)
 from brain_tumor.errors import InputError, TumorLensError
 from brain_tumor.research_commands import add_research_commands
 
@@ -98,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="make the sample studies in this folder while it is served",
     )
     add_device_option(serve)
+    add_served_archive_options(serve)
     serve.set_defaults(run=_serve)
 
     importing = commands.add_parser("import", help="copy cases into a studies folder")
@@ -257,6 +263,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         root_path=arguments.root_path,
         samples=arguments.samples,
         device=arguments.device,
+        dicomweb=arguments.dicomweb or "",
+        certificates=arguments.dicomweb_ca,
     )
 
 

@@ -63,6 +63,22 @@ def add_archive_options(parser: argparse.ArgumentParser, purpose: str) -> None:
     )
 
 
+def add_served_archive_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `tumorlens serve` for an archive."""
+    parser.add_argument(
+        "--dicomweb",
+        metavar="URL",
+        help="archive whose brain MR studies are listed as cases and fetched when opened; "
+        "--studies URL is the same with the folder studies",
+    )
+    parser.add_argument(
+        "--dicomweb-ca",
+        type=Path,
+        metavar="FILE",
+        help="certificates to trust for it, instead of the system's",
+    )
+
+
 def add_fetch_options(parser: argparse.ArgumentParser) -> None:
     """Options of `tumorlens import` for studies of an archive."""
     add_archive_options(parser, "archive to fetch studies from")

@@ -67,11 +67,6 @@ def test_sessions_are_kept_in_a_private_folder_of_the_studies(app, studies):
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_dicom_server_is_no_studies_folder(segmenter):
-    with pytest.raises(InputError, match="expected a folder"):
-        InProcessApp("https://pacs.example/dicom-web", segmenter)
-
-
 def test_a_folder_that_cannot_be_made_is_told(tmp_path, segmenter):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(StorageError):

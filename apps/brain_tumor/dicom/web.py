@@ -217,7 +217,7 @@ def fetch_study(address: ArchiveAddress, study: str, folder: Path) -> list[str]:
     left = [f"not fetched: {s.description}" for s in found if s not in wanted]
     with ThreadPoolExecutor(min(MAX_FETCHING_THREADS, max(1, len(wanted)))) as pool:
         jobs = [
-            pool.submit(_fetch_series, address, series, folder / f"{number:03d}")
+            pool.submit(_fetch_series, address, series, folder, number)
             for number, series in enumerate(wanted)
         ]
         for job in jobs:
@@ -302,16 +302,16 @@ def _value(entry: Mapping[str, Any], tag: str) -> str:
     return str(values[0])
 
 
-def _fetch_series(address: ArchiveAddress, series: _Series, folder: Path) -> None:
+def _fetch_series(address: ArchiveAddress, series: _Series, folder: Path, number: int) -> None:
+    """Write the images of a series; a study is one folder, whose name becomes the case id."""
+
     def fetch(client: DICOMwebClient) -> int:
-        with storage_errors(folder.name):
-            folder.mkdir(parents=True, exist_ok=True)
         count = 0
         for count, image in enumerate(
             client.iter_series(series.study, series.uid, media_types=_ANY_ENCODING), start=1
         ):
             with storage_errors(folder.name):
-                image.save_as(folder / f"{count:05d}.dcm", write_like_original=False)
+                image.save_as(folder / f"{number:03d}-{count:05d}.dcm", write_like_original=False)
         return count
 
     came = _asked(address, fetch)

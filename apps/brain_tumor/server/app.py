@@ -23,7 +23,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from brain_tumor import NOTICE, __version__
 from brain_tumor.bundles import check_recorded, models_folder
 from brain_tumor.cases.files.durable import storage_errors
-from brain_tumor.errors import BusyError, InputError, NotFoundError, StorageError
+from brain_tumor.errors import BusyError, NotFoundError, StorageError
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.type_reader import TypeReader
 from brain_tumor.labels import label_names
@@ -31,6 +31,7 @@ from brain_tumor.learning.registry.registry import ModelRegistry
 from brain_tumor.model_names import CORRECTABLE
 from brain_tumor.segmentation.remembering import RememberingSegmenter
 from brain_tumor.segmentation.result import Segmenter
+from brain_tumor.server.archive import ArchiveCases, archive_of_environment
 from brain_tumor.server.datastore.label_check import accept_image, accept_label
 from brain_tumor.server.datastore.sessions import StudySessions
 from brain_tumor.server.datastore.store import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
@@ -44,7 +45,13 @@ from brain_tumor.server.learning.strategies import (
     ScoredStrategy,
 )
 from brain_tumor.server.learning.trainers import CorrectionTrainer
-from brain_tumor.server.settings import ServerLimits, apply_to_stock, server_limits
+from brain_tumor.server.settings import (
+    URL_ENV,
+    ServerLimits,
+    apply_to_stock,
+    server_limits,
+    split_studies,
+)
 from brain_tumor.server.tasks.admission import InferenceGate, ReadingGate
 from brain_tumor.server.tasks.base import (
     CaseInferTask,
@@ -76,7 +83,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
 
     Args:
         app_dir: Folder of `main.py`.
-        studies: Studies folder.
+        studies: Studies folder, or the address of a DICOM archive.
         conf: Options from `--conf`; none is used.
 
     Attributes:
@@ -86,22 +93,21 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         batches: Work on many cases in the background.
         registry: Versions of the models.
         learning: What was corrected and inferred.
+        archive: Studies of a DICOM archive; None without one.
         folder_lock: Held by the process that serves the studies folder.
 
     Raises:
-        InputError: If studies is an address of a DICOM server.
+        InputError: If the address of the archive or its login makes no sense.
         StorageError: If the studies folder cannot be used.
         ModelError: If the weights cannot be loaded.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
-        if studies.startswith(("http://", "https://")):
-            raise InputError(
-                f"studies is the address {studies!r:.80}; expected a folder",
-                remedy="Import the studies first: tumorlens import SOURCE --studies DIR.",
-            )
+        url, folder = split_studies(studies)  # MONAI Label takes an archive's address for a folder
+        address = archive_of_environment({**os.environ, URL_ENV: url} if url else os.environ)
         self.app_dir = app_dir
-        self._root = Path(studies).resolve()
+        self._root = folder.resolve()
+        self.archive = None if address is None else ArchiveCases(address, self._root)
         apply_to_stock(self._root / PRIVATE_FOLDER / "sessions")
         self.limits: ServerLimits = server_limits(os.environ)
         self.readers = ReadingGate()
@@ -121,6 +127,8 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         )
         self.learning = LearningServices(self.datastore(), self.registry)
         self.datastore().on_version = self.learning.labels.on_label
+        if self.archive is not None:
+            self.datastore().on_missing = self.archive.fetch
         self.batches = Batches(self._datastore, self._predict_and_store, self.infer_task)
 
     def load_segmenter(self) -> Segmenter:

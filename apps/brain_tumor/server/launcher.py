@@ -22,7 +22,13 @@ from brain_tumor.server.http.access import (
     root_path_of,
 )
 from brain_tumor.server.sample_studies import samples_beside
-from brain_tumor.server.settings import quiet_environment, server_limits
+from brain_tumor.server.settings import (
+    CERTIFICATES_ENV,
+    URL_ENV,
+    quiet_environment,
+    server_limits,
+    split_studies,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +51,8 @@ def serve(
     root_path: str = "",
     samples: bool = False,
     device: str | None = None,
+    dicomweb: str = "",
+    certificates: Path | None = None,
     app_folder: Path = APP_FOLDER,
 ) -> None:
     """Serve a studies folder until the process is told to stop.
@@ -52,7 +60,8 @@ def serve(
     Nothing heavy is imported before the environment is set, so that torch sees it.
 
     Args:
-        studies: Folder of cases; made if it does not exist.
+        studies: Folder of cases, made if it does not exist; or the address of an archive, whose
+            cases are then kept in the folder `studies`.
         host: Address to listen on; beyond loopback every request needs the token.
         port: Port to listen on.
         token: Bearer token; None takes `TUMORLENS_TOKEN`, else one is made up and shown where
@@ -62,6 +71,8 @@ def serve(
         root_path: Path below which a proxy serves it.
         samples: Whether the sample studies are made meanwhile; each is served once it is there.
         device: Where networks compute; None takes `TUMORLENS_DEVICE`, else a GPU if there is one.
+        dicomweb: Address of a DICOM archive whose brain studies are listed as cases.
+        certificates: Certificates to trust for it, instead of the system's.
         app_folder: Folder with the `main.py` to serve.
 
     Raises:
@@ -72,12 +83,17 @@ def serve(
     """
     if not 0 <= port <= MAX_PORT:
         raise InputError(f"port is {port}; expected 0-{MAX_PORT}")
+    address, studies = split_studies(str(studies))
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(studies), re.IGNORECASE):
         raise InputError(
-            f"studies is the address {str(studies)!r:.80}; expected a folder",
-            remedy="DICOM servers are not supported; import the studies first: "
-            "tumorlens import SOURCE --studies DIR.",
+            f"studies is the address {str(studies)!r:.80}; expected a folder, or the http address "
+            "of a DICOMweb archive",
+            remedy="Name a folder, or import the studies first: tumorlens import SOURCE.",
         )
+    if address or dicomweb:
+        os.environ[URL_ENV] = dicomweb or address
+    if certificates is not None:
+        os.environ[CERTIFICATES_ENV] = str(certificates)
     with storage_errors(studies.name):
         make_folder(studies)
     os.environ.update(quiet_environment(os.environ))
@@ -91,6 +107,10 @@ def serve(
     pages = list(origins)
     access_policy(os.environ, [], pages)  # both only to tell mistakes before the long imports
     server_limits(os.environ)
+    if os.environ.get(URL_ENV):
+        from brain_tumor.server.archive import archive_of_environment
+
+        archive_of_environment(os.environ)
     _set_up_logging()
 
     from brain_tumor.devices import use_device

@@ -36,6 +36,7 @@ from brain_tumor.server.http.slow_clients import end_slow_connections
 from brain_tumor.server.http.stock import StockRoutes
 from brain_tumor.server.logs import keep_log_private
 from brain_tumor.server.routes import (
+    archive,
     auth,
     cases,
     corrections,
@@ -116,7 +117,7 @@ def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
     )
     routes.state.server = app
     ours = (auth, inference, labels, images, uploads, work, corrections, cases, imports, overview)
-    for module in (*ours, models, page):
+    for module in (*ours, archive, models, page):
         routes.include_router(module.router)
     for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
         routes.add_exception_handler(kind, _foreseen)

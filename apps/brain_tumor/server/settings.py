@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,12 @@ from brain_tumor.errors import InputError
 
 UPLOAD_ENV = "TUMORLENS_MAX_UPLOAD_MB"
 CACHE_ENV = "TUMORLENS_CACHE_MB"
+URL_ENV = "TUMORLENS_DICOMWEB_URL"
+CERTIFICATES_ENV = "TUMORLENS_DICOMWEB_CA"
+LOCAL_FOLDER = Path("studies")
+"""Where fetched cases are kept if an address was given instead of a folder."""
 _MIB = 1024**2
+_ADDRESS = re.compile(r"(https?):/+(.+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,25 @@ class ServerLimits:
     max_body_bytes: int = 512 * _MIB
     max_unpacked_bytes: int = 2048 * _MIB
     cache_bytes: int = 512 * _MIB
+
+
+def split_studies(studies: str) -> tuple[str, Path]:
+    """Address of an archive and folder of what is fetched from it, from one argument.
+
+    Args:
+        studies: A folder, or an address as MONAI Label takes it; a path may have lost a slash.
+
+    Returns:
+        The address (empty for a folder), and the folder.
+
+    Example:
+        >>> split_studies("http:/pacs:8042/dicom-web")
+        ('http://pacs:8042/dicom-web', PosixPath('studies'))
+    """
+    match = _ADDRESS.fullmatch(studies)
+    if match is None:
+        return "", Path(studies)
+    return f"{match[1].lower()}://{match[2]}", LOCAL_FOLDER
 
 
 def server_limits(environ: Mapping[str, str]) -> ServerLimits:

@@ -109,7 +109,7 @@ def test_results_go_back_into_their_study(archive: FakeArchive, tmp_path: Path) 
     made = objects_of(
         Findings(a_report(), labels, case.affine),
         source,
-        reference_series(source, Sequence.T1C, ""),
+        reference_series(source, Sequence.T1C),
     )
     store_objects(ArchiveAddress(archive.url), list(made.values()))
     kept = [i for i in archive.instances.values() if i.Modality in ("SEG", "SR")]

@@ -117,6 +117,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
     Attributes:
         on_version: Called with every label version that a client stored, before the client hears
             of it.
+        on_missing: Asked for a case that is not there; gives None if it cannot bring it.
 
     Raises:
         StorageError: If the folder cannot be read or written.
@@ -133,6 +134,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         self._check_image = check_image
         self._passed_over: dict[str, str] = {}
         self.on_version: Callable[[LabelVersion], object] | None = None
+        self.on_missing: Callable[[str], object | None] | None = None
         self._history = LabelHistory(studies)
         with storage_errors(studies.name):
             for tag in (FINAL, ORIGINAL):
@@ -214,6 +216,8 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
             NotFoundError: If there is no such case.
         """
         path = self.get_image_uri(check_case_id(image_id))
+        if not path and self.on_missing is not None and self.on_missing(image_id) is not None:
+            path = self.get_image_uri(image_id)
         if not path:
             raise NotFoundError(
                 f"no case '{image_id}' in the studies folder",

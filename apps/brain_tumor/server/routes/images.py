@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import FileResponse, Response
@@ -12,6 +12,7 @@ from starlette.background import BackgroundTask
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.server.archive import ArchiveCases
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import json_reply
 from brain_tumor.server.http.validation import (
@@ -37,7 +38,20 @@ def datastore(app: App, output: str = "stats") -> Response:
         raise InputError(f"output is {output!r:.40}; expected one of {list(LISTINGS)}")
     store = app.datastore()
     content = {"stats": store.status, "all": store.json, "train": store.datalist}[output]()
+    if output == "all" and app.archive is not None:
+        content["objects"] = _of_archive(app.archive) | content["objects"]
     return json_reply(content)
+
+
+def _of_archive(archive: ArchiveCases) -> dict[str, Any]:
+    """Studies of the archive in the form of the index; they are fetched when they are opened."""
+    return {
+        case: {
+            "image": {"ext": ".nii.gz", "info": {"archive": True, "date": one.date}},
+            "labels": {},
+        }
+        for case, one in archive.listed_if_there().items()
+    }
 
 
 @router.put("/", summary="Old address of PUT /datastore/image", deprecated=True)
