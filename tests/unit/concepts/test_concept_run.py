@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from brain_tumor import bundles
-from brain_tumor.bundles import WEIGHTS, ModelVersion, read_bundle
+from brain_tumor.bundles import CARD, WEIGHTS, ModelVersion, read_bundle
 from brain_tumor.classification import scores
 from brain_tumor.classification.case_slices import Patch
 from brain_tumor.classification.features.feature_table import FEATURE_IDS
@@ -27,7 +27,7 @@ from brain_tumor.classification.result import ClassificationResult, SliceReading
 from brain_tumor.cli import main
 from brain_tumor.concepts import encoders, generator
 from brain_tumor.concepts.alignment import AlignmentPlan
-from brain_tumor.concepts.card import CARD, METRICS, render_card
+from brain_tumor.concepts.card import METRICS, pages_of
 from brain_tumor.concepts.consistency import ConsistencyPlan
 from brain_tumor.concepts.evaluation import captured, evaluate_run
 from brain_tumor.concepts.grounding import LEAST_PATIENTS
@@ -102,7 +102,9 @@ def test_a_trained_reader_is_used_with_the_classifier_of_its_run(trained):
     reader = load_type_reader(trained / "classification", trained / "concepts")
     assert reader.symptoms is not None
     assert reader.warnings == ()
-    assert "train concepts --data DIR --output RUN --fold all" in render_card(trained / "concepts")
+    assert (
+        "train concepts --data DIR --output RUN --fold all" in pages_of(trained / "concepts").card
+    )
 
 
 def test_a_classifier_is_read_from_disk_once(trained, monkeypatch):
@@ -217,10 +219,11 @@ def test_a_study_that_was_interrupted_is_made_again(counted, torn):
 def test_the_card_is_that_of_its_bundle(trained):
     bundle = trained / "concepts"
     card = (bundle / CARD).read_text(encoding="utf-8")
-    assert card == render_card(bundle)
+    pages = pages_of(bundle)
+    assert card == pages.card
     assert read_concepts(bundle).version.sha256 in card
-    assert "CoP + MeP" in card
-    assert "{" not in card.replace("{-", "")
+    assert "CoP + MeP" in pages.experiments
+    assert "{" not in (card + pages.experiments).replace("{-", "")
 
 
 def test_a_reading_names_symptoms_with_words_and_proof(trained):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from brain_tumor.bundles import WEIGHTS, models_folder
 from brain_tumor.classification.model.network import EMBEDDING
-from brain_tumor.concepts.card import CARD, render_card
 from brain_tumor.concepts.prompts import TEMPERATURE
 from brain_tumor.concepts.reader import ConceptReader
 from brain_tumor.concepts.vocabulary import read_symptoms
@@ -31,10 +30,6 @@ def test_the_bundle_is_small_and_reads_the_embedding_of_the_classifier(reader):
 def test_the_symptoms_are_the_reviewed_ones(reader):
     shipped = [(s.kind, s.text) for s in reader.model.settings.vocabulary.symptoms]
     assert shipped == [(s.kind, s.text) for s in read_symptoms().symptoms]
-
-
-def test_the_card_is_generated_from_the_bundle(reader):
-    assert (BUNDLE / CARD).read_text(encoding="utf-8") == render_card(BUNDLE)
 
 
 def test_a_reading_of_an_average_slice_is_complete(reader):

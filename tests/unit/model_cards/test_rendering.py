@@ -2,6 +2,7 @@
 
 import pytest
 from brain_tumor.bundles import CARD, models_folder
+from brain_tumor.concepts import card as concepts_card
 from brain_tumor.errors import FileFormatError
 from brain_tumor.model_cards.rendering import (
     EXPERIMENTS,
@@ -15,6 +16,7 @@ from brain_tumor.segmentation.cards import subregions, tumor_core, whole_head
 
 REPOSITORY = models_folder().parent
 PAGES = {
+    "concepts": concepts_card.pages_of,
     "segmentation": subregions.pages_of,
     "tumor_core": tumor_core.pages_of,
     "whole_head": whole_head.pages_of,
@@ -30,7 +32,7 @@ SECTIONS = [
 ]
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture(scope="module", params=PAGES)
 def shipped(request):
     """Name, bundle and generated pages of a model."""
     bundle = models_folder() / request.param

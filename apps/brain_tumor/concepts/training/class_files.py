@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from brain_tumor.bundles import read_bundle
+from brain_tumor.bundles import CARD, read_bundle
 from brain_tumor.cases.loading import load_case
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.model.network import embedding_sha256
-from brain_tumor.concepts.card import CARD
 from brain_tumor.concepts.encoders import TextTower, default_text_tower
 from brain_tumor.concepts.head import MADE_FOR, read_concepts, write_concepts
 from brain_tumor.concepts.stored_words import StoredWords, write_words
