@@ -2,6 +2,7 @@
 
 import pytest
 from brain_tumor.bundles import CARD, models_folder
+from brain_tumor.classification.evaluation import card as classification_card
 from brain_tumor.concepts import card as concepts_card
 from brain_tumor.errors import FileFormatError
 from brain_tumor.model_cards.rendering import (
@@ -16,6 +17,7 @@ from brain_tumor.segmentation.cards import subregions, tumor_core, whole_head
 
 REPOSITORY = models_folder().parent
 PAGES = {
+    "classification": classification_card.pages_of,
     "concepts": concepts_card.pages_of,
     "segmentation": subregions.pages_of,
     "tumor_core": tumor_core.pages_of,

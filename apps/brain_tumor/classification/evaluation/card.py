@@ -1,39 +1,62 @@
-"""The model card of the classifier, generated from its bundle.
+"""Card and experiments of the classifier, generated from its bundle.
 
 python -m brain_tumor.classification.evaluation.card models/classification
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from brain_tumor.bundles import read_bundle
-from brain_tumor.classification.evaluation.card_limits import limits_sections
+from brain_tumor.classification.evaluation.card_limits import limits_sections, outside_lines
 from brain_tumor.classification.model.training_statistics import STATISTICS
 from brain_tumor.classification.result import UNDETERMINED
 from brain_tumor.classification.training.outline_check import EXPERT, PASSING, RESULT
 from brain_tumor.classification.training.run import LEFT_OUT_FEATURES, OUTLIER_QUANTILE
+from brain_tumor.model_cards.rendering import Pages, card_command, markdown_table, render
 
-CARD = Path("docs/README.md")
+NAME = "classification"
 METRICS = Path("metrics.json")
 BOUNDARY = Path("ablation_boundary.json")
+LEVELS = ("slices", "patients")
 OUTLINES = {"expert": "experts' outlines", "own": "the network's own outlines"}
 
 
-def card_of(bundle: Path) -> str:
-    """Card in Markdown, from metadata, statistics and metrics of a bundle."""
+def pages_of(bundle: Path) -> Pages:
+    """Card and experiments in Markdown, from metadata, statistics and metrics of a bundle."""
     read = read_bundle(bundle)
     metrics = json.loads((bundle / METRICS).read_text(encoding="utf-8"))
     statistics = json.loads((bundle / STATISTICS).read_text(encoding="utf-8"))
     plan = read.metadata["training"]["plan"]
-    blocks = [
-        f"# Tumour type\n\n{read.metadata['task']}. Version {read.version.version}, weights sha256 "
-        f"`{read.version.sha256}`.\n\nResearch use; not a medical device and not for diagnosis.",
-        _use(statistics),
+    values = {
+        "name": NAME,
+        "version": read.version.version,
+        "task": read.metadata["task"].rstrip("."),
+        "sha256": read.version.sha256,
+        "metrics": metrics,
+        "coverage": f"{statistics['case_calibration']['coverage']:.0%}",
+        "elsewhere": _elsewhere(statistics),
+        "accuracy": _accuracy_table(metrics),
+        "types": _class_table(metrics["slices"]["expert"]),
+        "outside": outside_lines(bundle),
+        "plan": plan,
+        "cores": _core_runs(metrics),
+        "sections": _sections(bundle, metrics, statistics, plan),
+    }
+    return Pages(
+        NAME,
+        render("classification_card.md", **values),
+        render("classification_experiments.md", **values),
+    )
+
+
+def _sections(
+    bundle: Path, metrics: dict[str, Any], statistics: dict[str, Any], plan: dict[str, Any]
+) -> list[str]:
+    """Everything that was measured, section by section."""
+    return [
         _data(plan),
         "## Accuracy\n\n"
         f"{metrics['protocol']}. The shipped weights are those of one network of the same plan "
@@ -44,7 +67,7 @@ def card_of(bundle: Path) -> str:
         _table("By slice", metrics["slices"]),
         _table("By patient (mean of the log-probabilities of the slices)", metrics["patients"]),
         *_cases(metrics.get("cases")),
-        _classes(metrics["slices"]["expert"], "By type, slices, experts' outlines"),
+        "### By type, slices, experts' outlines\n\n" + _class_table(metrics["slices"]["expert"]),
         _calibration(metrics),
         *_wrong_outlines(bundle, statistics),
         _ablations(metrics, bundle),
@@ -53,27 +76,38 @@ def card_of(bundle: Path) -> str:
         _segmenter(metrics.get("segmenter")),
         *_whole_gliomas(metrics.get("whole_gliomas")),
         *limits_sections(bundle),
-        LIMITS,
+        PLAUSIBILITY,
         _reproduce(plan, metrics),
     ]
-    return "\n\n".join(blocks) + "\n"
 
 
-def _use(statistics: dict[str, Any]) -> str:
-    coverage = statistics["case_calibration"]["coverage"]
+def _elsewhere(statistics: dict[str, Any]) -> str:
+    """That the outline is checked, for a bundle that checks it."""
     checked = float(statistics.get("least_agreement", 0.0)) > 0.0
-    elsewhere = "the outline does not lie where the network sees tumour, " if checked else ""
-    return (
-        "## Intended use\n\nA proposal of the tumour type for an annotator to confirm or correct. "
-        "Input: the T1c volume of a case, thick or thin, or one slice, with or without skull, and "
-        "the outline of the tumour. Up to four slices a plane are read, eight if only one plane "
-        "resolves. Output: calibrated probabilities of glioma, meningioma and pituitary tumour, "
-        f"a prediction set at {coverage:.0%} coverage, and the type, or *undetermined*: when no "
-        "tumour is found or it is too small to be read, no type or several are likely enough (the "
-        "set then holds two or more), the tumour is unlike the training "
-        f"cases, {elsewhere}three or more separate tumours are found (metastases are not known to "
-        "the model), or there is no T1c."
-    )
+    return "an outline that does not lie where the network sees tumour; " if checked else ""
+
+
+def _accuracy_table(metrics: dict[str, Any]) -> str:
+    """Accuracy by patient, case and slice with the outlines of the product and of experts."""
+    rows = [
+        [
+            f"gliomas of the numeric cohort, {name}: share found",
+            str(metrics["patients"][key]["numeric_glioma_n"]),
+            f"{metrics['patients'][key]['numeric_glioma_sensitivity']:.3f}",
+            "-",
+        ]
+        for key, name in OUTLINES.items()
+    ]
+    groups = [(f"{part}, experts' outlines", metrics[part]["expert"]) for part in LEVELS]
+    if study := metrics.get("segmenter"):
+        groups.append(("slices, `tumor_core`'s outlines", study["slices"]["segmenter"]))
+    if found := (metrics.get("cases") or {}).get("all_planes", {}).get("segmenter"):
+        groups.append(("cases as in use, `tumor_core`'s outlines", found))
+    for title, group in sorted(groups, key=lambda pair: float(pair[1]["accuracy"])):
+        low, high = group["accuracy_interval"]
+        accuracy = f"{group['accuracy']:.3f} ({low:.3f}-{high:.3f})"
+        rows.append([title, str(group["n"]), accuracy, f"{group['ece']:.3f}"])
+    return markdown_table(["held-out patients", "n", "accuracy (95 % CI)", "ECE"], rows)
 
 
 def _data(plan: dict[str, Any]) -> str:
@@ -164,14 +198,13 @@ def _cases(study: dict[str, Any] | None) -> list[str]:
     return ["\n".join(rows)]
 
 
-def _classes(group: dict[str, Any], title: str) -> str:
-    rows = [f"### {title}", "", "| type | sensitivity | specificity | AUC |", "|---|---|---|---|"]
-    rows += [
-        f"| {kind} | {group['sensitivity'][kind]:.3f} | {group['specificity'][kind]:.3f} | "
-        f"{group['auc'][kind]:.3f} |"
-        for kind in sorted(group["sensitivity"], key=lambda k: group["sensitivity"][k])
+def _class_table(group: dict[str, Any]) -> str:
+    """Sensitivity, specificity and AUC of the types, the one found worst first."""
+    rows = [
+        [kind, *(f"{group[key][kind]:.3f}" for key in ("sensitivity", "specificity", "auc"))]
+        for kind in sorted(group["sensitivity"], key=lambda k: float(group["sensitivity"][k]))
     ]
-    return "\n".join(rows)
+    return markdown_table(["type", "sensitivity", "specificity", "AUC"], rows)
 
 
 def _calibration(metrics: dict[str, Any]) -> str:
@@ -383,25 +416,25 @@ def _whole_gliomas(rows: list[dict[str, Any]] | None) -> list[str]:
     return ["\n".join(lines)]
 
 
-LIMITS = """## Limitations
+PLAUSIBILITY = """### Pictures that are no head, and heat
 
-- Three types only. Metastases, lymphomas, abscesses and every other mass are not known; some will
-  be called a glioma or a meningioma. Of painted ones most carry a warning; real ones are untested.
-- Almost all training slices come from two hospitals in China, as 8-bit pictures.
-- A poor outline costs accuracy; see the second row of each table. An outline that is
-  altogether wrong can still get a type; see the table of wrong outlines.
-- Measured features of a skull-stripped case are read with the border of the brain in place of the
-  dura. There are no figures for such cases: no collection at hand has them in all three types.
-- What is no head is refused by three numbers of the picture (`plausibility.py`). Their limits lie
-  between 767 slices of heads, none of which is refused, and drawn pictures: noise, flat pictures,
-  ramps and shaded discs (`training/plausibility_limits.py`). Discs that are noisy as well can pass.
-- Grad-CAM++ heat of this network explains the appearance part; measured features have their own
-  contributions."""
+What is no head is refused by three numbers of the picture (`plausibility.py`). Their limits lie
+between 767 slices of heads, none of which is refused, and drawn pictures: noise, flat pictures,
+ramps and shaded discs (`training/plausibility_limits.py`). Discs that are noisy as well can
+pass.
+
+Grad-CAM++ heat of this network explains the appearance part; measured features have their own
+contributions."""
+
+
+def _core_runs(metrics: dict[str, Any]) -> str:
+    """The option that names a `tumor_core` of each fold, where they were used."""
+    study = metrics.get("segmenter")
+    return " --core-runs CORES" if study is not None and len(study["folds"]) > 1 else ""
 
 
 def _reproduce(plan: dict[str, Any], metrics: dict[str, Any]) -> str:
-    study = metrics.get("segmenter")
-    cores = " --core-runs CORES" if study is not None and len(study["folds"]) > 1 else ""
+    cores = _core_runs(metrics)
     first = "`CORES` is a five-fold run of `tumor_core` (see its card).\n\n" if cores else ""
     return (
         f"## Reproduce\n\n{first}```\ntumorlens train classification --data DATA --output RUN "
@@ -409,23 +442,10 @@ def _reproduce(plan: dict[str, Any], metrics: dict[str, Any]) -> str:
         f"tumorlens evaluate classification --data DATA --runs RUN{cores} --output "
         "models/classification/metrics.json\npython -m brain_tumor.classification.training."
         f"outline_check --data DATA --runs RUN{cores} --bundle models/classification\n"
-        "python -m benchmarks.glioma_heads --data DATA --bundle models/classification\n"
-        "python -m benchmarks.foreign_lesions --data DATA --bundle models/classification\n"
         "python -m brain_tumor.classification.evaluation.card "
         "models/classification\n```"
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: writes the card of a bundle."""
-    parser = argparse.ArgumentParser(description="Write the card of the classifier.")
-    parser.add_argument("bundle", type=Path)
-    chosen = parser.parse_args(argv)
-    path = chosen.bundle / CARD
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(card_of(chosen.bundle), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(card_command(pages_of))

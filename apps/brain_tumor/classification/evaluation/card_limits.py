@@ -27,6 +27,29 @@ def limits_sections(bundle: Path) -> list[str]:
     return [*_cohorts(bundle / ROWS), *_heads(bundle / OTHER_SOURCE), *_foreign(bundle / FOREIGN)]
 
 
+def outside_lines(bundle: Path) -> list[str]:
+    """What the card says of other sources and foreign lesions, of the figures that there are."""
+    lines = []
+    if (bundle / OTHER_SOURCE).is_file():
+        own = json.loads((bundle / OTHER_SOURCE).read_text(encoding="utf-8"))["all"]["own"]
+        lines.append(
+            f"Gliomas with skull of a source left out: of {own['n']} {own['answered']} were "
+            f"answered, {own['glioma_among_answered']:.0%} of these as glioma."
+        )
+    if (bundle / FOREIGN).is_file():
+        total = json.loads((bundle / FOREIGN).read_text(encoding="utf-8"))["foreign_lesions"]
+        lines.append(f"{_bare_share(total)} They were painted into real heads, smoother than life.")
+    return lines
+
+
+def _bare_share(total: dict[str, Any]) -> str:
+    bare = total["typed_without_warning"]
+    return (
+        f"Of {total['n']} foreign lesions {bare} ({bare / total['n']:.0%}) got a type without a "
+        "warning."
+    )
+
+
 def _cohorts(path: Path) -> list[str]:
     """Calibration of held-out slices in every cohort."""
     if not path.is_file():
@@ -107,10 +130,5 @@ def _foreign(path: Path) -> list[str]:
         lines.append(
             f"| {kind} | {found['n']} | {found['typed']} | {found['typed'] - bare} | {bare} |"
         )
-    total = study["foreign_lesions"]
-    lines += [
-        "",
-        f"Of {total['n']} foreign lesions {total['typed_without_warning']} "
-        f"({total['typed_without_warning'] / total['n']:.0%}) got a type without a warning.",
-    ]
+    lines += ["", _bare_share(study["foreign_lesions"])]
     return ["\n".join(lines)]

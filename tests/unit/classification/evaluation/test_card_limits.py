@@ -2,7 +2,7 @@
 
 import json
 
-from brain_tumor.classification.evaluation.card_limits import limits_sections
+from brain_tumor.classification.evaluation.card_limits import limits_sections, outside_lines
 
 HEADER = (
     "index,fold,truth,cohort,own_outline_dice,expert_glioma,expert_meningioma,expert_pituitary,"
@@ -12,6 +12,7 @@ HEADER = (
 
 def test_a_bundle_without_figures_has_no_such_sections(tmp_path):
     assert limits_sections(tmp_path) == []
+    assert outside_lines(tmp_path) == []
 
 
 def test_every_cohort_has_its_own_calibration(tmp_path):
@@ -40,6 +41,9 @@ def test_gliomas_of_another_source_are_told_by_outline(tmp_path):
     (text,) = limits_sections(tmp_path)
     row = "| outline unseen | the product's own | 10 | 9 | 0.100 | 1.000 | 0.222 | 0.025 (0.040) |"
     assert row in text
+    assert outside_lines(tmp_path) == [
+        "Gliomas with skull of a source left out: of 10 9 were answered, 100% of these as glioma."
+    ]
 
 
 def test_foreign_lesions_without_a_warning_are_counted(tmp_path):
@@ -53,4 +57,7 @@ def test_foreign_lesions_without_a_warning_are_counted(tmp_path):
     (tmp_path / "foreign_lesions.json").write_text(json.dumps(study), encoding="utf-8")
     (text,) = limits_sections(tmp_path)
     assert "| abscess | 6 | 5 | 4 | 1 |" in text
-    assert "Of 6 foreign lesions 1 (17%) got a type without a warning." in text
+    sentence = "Of 6 foreign lesions 1 (17%) got a type without a warning."
+    assert sentence in text
+    painted = "They were painted into real heads, smoother than life."
+    assert outside_lines(tmp_path) == [f"{sentence} {painted}"]
