@@ -17,7 +17,16 @@ MODULE = EXTENSION / "TumorLens"
 LIBRARY = sorted(MODULE.glob("TumorLensLib/*.py"))
 PANELS = sorted(MODULE.glob("TumorLensPanels/*.py"))
 SOURCES = [MODULE / "TumorLens.py", *LIBRARY, *PANELS]
-WITH_SLICER = {"colours", "marks", "volumes", "segments", "overlays", "places", "workspace"}
+WITH_SLICER = {
+    "colours",
+    "marks",
+    "transforms",
+    "volumes",
+    "segments",
+    "overlays",
+    "places",
+    "workspace",
+}
 ALLOWED = {"slicer", "vtk", "numpy"}
 OURS = {"TumorLensLib", "TumorLensPanels"}
 

@@ -17,6 +17,7 @@ from TumorLensLib.params import Parameters
 from TumorLensLib.places import ClickPoints, EvidenceMarker, jump_to
 from TumorLensLib.reply import Analysis, parse_reply
 from TumorLensLib.session import Case, Session
+from TumorLensLib.transforms import Transforms
 from TumorLensLib.transport import BadReplyError
 from TumorLensLib.volumefiles import VolumeData
 
@@ -37,6 +38,7 @@ class Workspace:
         heat: Heatmap layer.
         uncertainty: Uncertainty layer; it has a volume if uncertainty was asked for.
         marks: Outlines of uncertain and changed voxels.
+        transforms: Where the server moved sequences.
         analysis: The last reply, read.
     """
 
@@ -50,6 +52,7 @@ class Workspace:
         self.marks = marks.MarkLayer()
         self.evidence = EvidenceMarker()
         self.clicks = ClickPoints()
+        self.transforms = Transforms()
         self.analysis: Analysis | None = None
         self._on_edit = on_edit
         self._observed: tuple[Any, list[int]] | None = None
@@ -85,6 +88,7 @@ class Workspace:
         self.evidence.clear()
         self.clicks.clear()
         self.marks.hide()
+        self.transforms.drop()
         self.heat.drop()
         self.uncertainty.drop()
         volumes.remove(self.segmentation)
@@ -98,7 +102,7 @@ class Workspace:
         self._observed = None
         self.image = self.segmentation = self.analysis = None
         self._owns_image = False
-        for layer in (self.heat, self.uncertainty, self.marks):
+        for layer in (self.heat, self.uncertainty, self.marks, self.transforms):
             layer.forget()
         self.evidence, self.clicks = EvidenceMarker(), ClickPoints()
         self.session.closed()
@@ -119,6 +123,7 @@ class Workspace:
         scheme = analysis.scheme if analysis.scheme in SCHEMES else label_scheme(labelmap)
         self.show_label(labelmap, scheme, reply.params)
         self.analysis = analysis
+        self.transforms.show(reply.params)
         self._show_heat(analysis, reply.volumes)
         self._show_uncertainty(reply.volumes.get("uncertainty"), analysis.uncertainty_scale)
 
