@@ -65,6 +65,7 @@ CONSTANTS = {
     ),
     "cases/loading.py": ("ANOTHER_SERIES",),
     "cases/exchange.py": ("EXCHANGED",),
+    "cases/registration/fit.py": ("MIRRORED",),
     "cases/files/nrrd_files.py": ("_NO_ORIENTATION",),
     "classification/classifier.py": ("NO_HEAD",),
     "classification/scope.py": ("SCOPE_NOTE",),

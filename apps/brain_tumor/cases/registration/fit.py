@@ -36,6 +36,10 @@ moved by 10 mm and 8 degrees: 0.23-1.08 with skull and 0.69-1.41 without; of dif
 0.12-0.25 with skull and 0.25-0.60 without."""
 MIN_OVERLAP = 0.7
 """Share of the reference's brain that has to lie in the brain of the moved sequence."""
+MIRRORED = "it is mirrored left to right"
+MIRRORED_GAIN = 1.03
+"""How many times more a sequence with left and right exchanged must tell of the reference. At 4 mm
+29 sequences of 13 people tell 0.39-0.87 times as much once they are exchanged."""
 CLEARLY_OFF_MM = 3.0
 """A sequence is only left out where it lies at least this far off in both directions' eyes."""
 
@@ -172,6 +176,9 @@ def fit_sequence(
         return SequenceFit(sequence, reference, FitStatus.NOT_MEASURED)
     pair = RegisteredPair(base, base_coarse, volume, own)
     found = pair.coarse()
+    if _is_mirrored(pair, found):
+        left_out = _fit(sequence, reference, FitStatus.LEFT_OUT, found.transform)
+        return replace(left_out, reason=MIRRORED)
     if not _is_off(found.transform):
         return _fit(sequence, reference, FitStatus.FITS, found.transform)
     found = pair.fine(pair.coarse_both_ways(found).transform)
@@ -184,6 +191,21 @@ def fit_sequence(
     if not (_is_clearly_off(found.transform) and _is_clearly_off(back.transform)):
         return SequenceFit(sequence, reference, FitStatus.NOT_MEASURED)
     return replace(_fit(sequence, reference, FitStatus.LEFT_OUT, found.transform), reason=doubt)
+
+
+def _is_mirrored(pair: RegisteredPair, found: Registration) -> bool:
+    """Whether left and right exchanged fit clearly better, at 4 mm and then at 2 mm.
+
+    Args:
+        pair: The sequence and its reference.
+        found: From `RegisteredPair.coarse`.
+    """
+    mirrored = pair.mirrored()
+    seen = mirrored.coarse()
+    if seen.information < MIRRORED_GAIN * found.information:
+        return False
+    straight = pair.fine(found.transform).information
+    return mirrored.fine(seen.transform).information > MIRRORED_GAIN * straight
 
 
 def _fit(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
 
 from brain_tumor.cases.registration.images import (
+    COARSE_MM,
     CoarseImage,
     coarse_image,
     fine_image,
@@ -70,6 +71,21 @@ class RegisteredPair:
     def swapped(self) -> RegisteredPair:
         """The same pair with the roles exchanged."""
         return RegisteredPair(self.moving, self.moving_coarse, self.fixed, self.fixed_coarse)
+
+    def mirrored(self) -> RegisteredPair:
+        """The same pair with left and right of the moving volume exchanged."""
+        coarse = self.moving_coarse
+        middle = coarse.image.affine[0, 3] + (coarse.brain.shape[0] - 1) * COARSE_MM / 2
+        reflection = np.diag([-1.0, 1.0, 1.0, 1.0])
+        reflection[0, 3] = 2 * middle
+        flipped = replace(
+            coarse,
+            image=replace(coarse.image, values=np.ascontiguousarray(coarse.image.values[::-1])),
+            head=coarse.head[::-1],
+            brain=coarse.brain[::-1],
+        )
+        moving = replace(self.moving, affine=reflection @ self.moving.affine)
+        return RegisteredPair(self.fixed, self.fixed_coarse, moving, flipped)
 
     def coarse(self) -> Registration:
         """Best motion at 4 mm: within about half a millimetre, in a few hundredths of a second."""

@@ -85,6 +85,21 @@ def test_a_sequence_of_something_else_is_left_out_with_the_reason():
     assert set(fitted.volumes) == {Sequence.T1, Sequence.T1C, Sequence.FLAIR}
 
 
+@pytest.mark.parametrize("skull_stripped", [True, False])
+def test_a_mirrored_sequence_is_left_out_and_the_others_stay(skull_stripped):
+    volumes = volumes_of(skull_stripped=skull_stripped)
+    flair = volumes[Sequence.FLAIR]
+    mirrored = dataclasses.replace(flair, array=flair.array[::-1].copy())
+    fitted = fit_sequences({**volumes, Sequence.FLAIR: mirrored}, Sequence.T1C)
+    by_sequence = {fit.sequence: fit for fit in fitted.fits}
+    assert by_sequence[Sequence.FLAIR].status is FitStatus.LEFT_OUT
+    assert by_sequence[Sequence.FLAIR].sentence == (
+        "flair does not lie on t1c and could not be registered to it "
+        "(it is mirrored left to right); it was left out"
+    )
+    assert set(fitted.volumes) == {Sequence.T1, Sequence.T1C, Sequence.T2}
+
+
 def test_slices_and_slabs_are_not_measured():
     thin = {
         sequence: Volume(volume.array[:, :, 20:21], volume.affine)
