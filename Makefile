@@ -9,7 +9,7 @@ PORT ?= 8000
 WEB := apps/brain_tumor/server/web
 
 .DEFAULT_GOAL := help
-.PHONY: help venv web run test test-slicer lint format site clean
+.PHONY: help venv web run test test-slicer lint format site release clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -70,6 +70,9 @@ format: venv  ## Format the code
 
 site: venv  ## Build the docs as a site into site/; a warning or a dead link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+release: site  ## Build wheel, sdist, extension package and site into dist/, with checksums
+	$(BIN)/python -m docs.release
 
 clean:  ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
