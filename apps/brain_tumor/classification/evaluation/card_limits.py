@@ -119,8 +119,8 @@ def _foreign(path: Path) -> list[str]:
         "",
         "Lesions painted by geometry into real brains and heads whose own tumour was replaced by "
         "the mirror image of the healthy side. They are drawings: smoother than life, so the true "
-        "share of warnings will be lower. The limit of the warning was set on patients of the "
-        "known types alone.",
+        "share of warnings will be lower. The limits of the warnings were set on patients of the "
+        "known types alone; that roundness is asked at all was decided in view of these balls.",
         "",
         "| what | n | type told | of these with a warning | type told without a warning |",
         "|---|---|---|---|---|",
