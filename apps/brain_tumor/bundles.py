@@ -2,6 +2,10 @@
 
 A bundle is `models/<name>/` with `configs/metadata.json` (name, version, network arguments and
 the contract of inputs and outputs) and `models/model.safetensors`. Weights are never pickled.
+`SHA256SUMS` lists every file below `configs/` and `models/`, all of which decide answers, in the
+format of sha256sum. Commands that write a bundle renew it; by hand:
+
+    python -m brain_tumor.bundles models/NAME
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +31,9 @@ MODELS_ENV = "TUMORLENS_MODELS"
 METADATA = Path("configs/metadata.json")
 WEIGHTS = Path("models/model.safetensors")
 CARD = Path("docs/README.md")
+CHECKSUMS = Path("SHA256SUMS")
+_DECIDING = (METADATA.parent, WEIGHTS.parent)
+_LISTED = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _RECORDED = re.compile(r"[Ww]eights sha256 `([0-9a-f]{64})`")
 
 
@@ -97,37 +105,90 @@ def models_folder() -> Path:
     return Path(named) if named else Path(__file__).resolve().parents[2] / "models"
 
 
+def write_checksums(bundle: Path) -> Path:
+    """Record the files of a bundle that decide answers, as they are now.
+
+    Args:
+        bundle: Folder of the bundle.
+
+    Returns:
+        The list, in the format of sha256sum.
+    """
+    path = bundle / CHECKSUMS
+    lines = [f"{digest}  {name}\n" for name, digest in _checksums(bundle).items()]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
 def check_recorded(models: Path) -> None:
-    """Compare the weights of every shipped bundle with the checksum on its card.
+    """Compare every file of the shipped bundles that decides answers with what was recorded.
 
     A card is written by the command that measures the weights, so weights that are not those of
-    the card are not the ones whose figures the users know. A bundle without a card is passed over.
+    the card are not the ones whose figures the users know; calibrations, reference tables and
+    settings are in the bundle's list. A bundle without a card was never measured and is passed
+    over.
 
     Args:
         models: Folder of the shipped bundles.
 
     Raises:
-        ModelError: If the weights of a bundle are others.
+        ModelError: If a file is another one, is missing or was added.
     """
     for path in sorted(models.glob(f"*/{METADATA}")) if models.is_dir() else []:
         folder = path.parents[len(METADATA.parts) - 1]
-        recorded = _recorded_sha256(folder / CARD)
-        if recorded is not None and _is_recorded(folder, recorded, *_stamp(folder / WEIGHTS)):
-            continue
-        version = read_bundle(folder).version
-        if recorded not in (None, version.sha256):
-            raise ModelError(
-                f"weights of {version.name} {version.version} are not those of their card: "
-                f"checksum {version.sha256[:12]}, expected {recorded:.12}",
-                remedy="Restore the model folder from its release; or, if the weights are new, "
-                "measure them (tumorlens evaluate), which writes the card.",
-            )
+        files = [folder / CARD, folder / CHECKSUMS, *_deciding_files(folder)]
+        _check_bundle(folder, tuple((str(file), *_stamp(file)) for file in files))
 
 
 @lru_cache(maxsize=64)
-def _is_recorded(folder: Path, recorded: str, mtime_ns: int, size: int) -> bool:
-    """Whether the weights are those of the card; time and size only tell files apart."""
-    return read_bundle(folder).version.sha256 == recorded
+def _check_bundle(folder: Path, _stamps: tuple[tuple[str, int, int], ...]) -> None:
+    """Check one bundle; times and sizes only tell files apart."""
+    recorded = _recorded_sha256(folder / CARD)
+    version = read_bundle(folder).version
+    if recorded is None:
+        return
+    if recorded != version.sha256:
+        raise ModelError(
+            f"weights of {version.name} {version.version} are not those of their card: "
+            f"checksum {version.sha256[:12]}, expected {recorded:.12}",
+            remedy="Restore the model folder from its release; or, if the weights are new, "
+            "measure them (tumorlens evaluate), which writes the card.",
+        )
+    listed, found = _listed(folder / CHECKSUMS), _checksums(folder)
+    for name in sorted(listed.keys() | found.keys()):
+        is_, expected = found.get(name, "none"), listed.get(name, "none")
+        if is_ != expected:
+            raise ModelError(
+                f"{name} of {version.name} {version.version} is not the file that was recorded: "
+                f"checksum {is_[:12]}, expected {expected[:12]}",
+                remedy="Restore the model folder from its release; or, if the change is meant, "
+                f"record it: python -m brain_tumor.bundles models/{folder.name}",
+            )
+
+
+def _deciding_files(bundle: Path) -> list[Path]:
+    """Files whose content decides answers, sorted; what an editor or system hides is none."""
+    found = [p for part in _DECIDING for p in (bundle / part).rglob("*") if p.is_file()]
+    return sorted(p for p in found if not p.name.startswith("."))
+
+
+def _checksums(bundle: Path) -> dict[str, str]:
+    """Checksum of each deciding file by its path below the bundle."""
+    found = {}
+    for path in _deciding_files(bundle):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        found[path.relative_to(bundle).as_posix()] = digest
+    return found
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """Checksums that a list records by path; empty without one."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    return {found[2]: found[1] for line in lines if (found := _LISTED.fullmatch(line))}
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -163,3 +224,8 @@ def read_bundle(path: Path) -> Bundle:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"model bundle '{path.name}' cannot be read: {error}") from error
     return Bundle(path, ModelVersion(name, version, digest), metadata)
+
+
+if __name__ == "__main__":
+    for named in sys.argv[1:]:
+        write_checksums(Path(named))

@@ -3,7 +3,16 @@ import json
 
 import pytest
 import torch
-from brain_tumor.bundles import CARD, METADATA, WEIGHTS, check_recorded, models_folder, read_bundle
+from brain_tumor.bundles import (
+    CARD,
+    CHECKSUMS,
+    METADATA,
+    WEIGHTS,
+    check_recorded,
+    models_folder,
+    read_bundle,
+    write_checksums,
+)
 from brain_tumor.errors import ModelError
 from safetensors.torch import save_file
 
@@ -50,20 +59,68 @@ def test_damaged_metadata_is_refused_in_words(a_bundle, text):
         read_bundle(a_bundle)
 
 
-def test_weights_that_are_not_those_of_the_card_are_refused(a_bundle, tmp_path_factory):
+@pytest.fixture
+def measured(a_bundle, tmp_path_factory):
+    """Models folder whose one bundle has a card, a calibration and a list of its files."""
     models = tmp_path_factory.mktemp("models")
-    a_bundle.rename(models / "toy")
-    bundle = models / "toy"
-    check_recorded(models)  # without a card
+    bundle = a_bundle.rename(models / "toy")
     digest = hashlib.sha256((bundle / WEIGHTS).read_bytes()).hexdigest()
     (bundle / CARD).parent.mkdir()
     (bundle / CARD).write_text(f"# Toy\n\nVersion 1.2.3, weights sha256 `{digest}`.\n")
-    check_recorded(models)
-    changed = bytearray((bundle / WEIGHTS).read_bytes())
+    (bundle / "configs/statistics.json").write_text('{"temperature": 1.5}')
+    (bundle / "models/statistics.safetensors").write_bytes(b"numbers")
+    write_checksums(bundle)
+    return models
+
+
+def test_weights_that_are_not_those_of_the_card_are_refused(measured):
+    check_recorded(measured)
+    weights = measured / "toy" / WEIGHTS
+    changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1
-    (bundle / WEIGHTS).write_bytes(changed)
+    weights.write_bytes(changed)
     with pytest.raises(ModelError, match=r"weights of toy 1\.2\.3 are not those of their card"):
-        check_recorded(models)
+        check_recorded(measured)
+
+
+def test_a_bundle_that_nobody_measured_is_passed_over(measured):
+    (measured / "toy" / CARD).unlink()
+    (measured / "toy/configs/statistics.json").write_text('{"temperature": 9}')
+    check_recorded(measured)
+
+
+def test_the_list_is_one_that_sha256sum_understands(measured):
+    digest = hashlib.sha256(b"numbers").hexdigest()
+    lines = (measured / "toy" / CHECKSUMS).read_text().splitlines()
+    assert f"{digest}  models/statistics.safetensors" in lines
+    assert [line[66:] for line in lines] == [
+        "configs/metadata.json",
+        "configs/statistics.json",
+        "models/model.safetensors",
+        "models/statistics.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["configs/statistics.json", "models/statistics.safetensors", "configs/new.json"]
+)
+def test_any_file_that_is_not_the_recorded_one_is_refused_until_it_is_recorded(measured, name):
+    file = measured / "toy" / name
+    file.write_bytes(b"another")
+    with pytest.raises(ModelError, match=f"{name} of toy 1.2.3 is not the file") as refused:
+        check_recorded(measured)
+    assert "python -m brain_tumor.bundles models/toy" in refused.value.remedy
+    write_checksums(measured / "toy")
+    check_recorded(measured)
+    file.unlink()
+    with pytest.raises(ModelError, match=f"{name} of toy .* checksum none, expected ae448ac86c4e"):
+        check_recorded(measured)
+
+
+def test_a_list_that_is_gone_hides_no_change(measured):
+    (measured / "toy" / CHECKSUMS).unlink()
+    with pytest.raises(ModelError, match="expected none"):
+        check_recorded(measured)
 
 
 def test_every_shipped_bundle_has_its_checksum_on_its_card():
@@ -72,3 +129,4 @@ def test_every_shipped_bundle_has_its_checksum_on_its_card():
     for bundle in bundles:
         digest = hashlib.sha256((bundle / WEIGHTS).read_bytes()).hexdigest()
         assert f"eights sha256 `{digest}`" in (bundle / CARD).read_text(encoding="utf-8")
+    check_recorded(models_folder())

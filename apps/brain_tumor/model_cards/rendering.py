@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
-from brain_tumor.bundles import CARD
+from brain_tumor.bundles import CARD, write_checksums
 from brain_tumor.errors import FileFormatError
 
 EXPERIMENTS = Path("docs/experiments")
@@ -111,6 +111,7 @@ def write_pages(pages: Pages, bundle: Path, experiments: Path | None = None) -> 
     if experiments is not None:
         experiments.mkdir(parents=True, exist_ok=True)
         (experiments / f"{pages.name}.md").write_text(pages.experiments, encoding="utf-8")
+    write_checksums(bundle)
     return card
 
 

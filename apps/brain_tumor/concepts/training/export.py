@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from brain_tumor.bundles import METADATA, read_bundle
+from brain_tumor.bundles import METADATA, read_bundle, write_checksums
 from brain_tumor.classification.model.calibration import fit_calibration
 from brain_tumor.classification.model.network import embedding_sha256
 from brain_tumor.concepts.attribution import leave_one_out, list_words
@@ -172,6 +172,7 @@ def renew_text_map(run: Path, bundle: Path, tower: TextTower | None = None) -> N
             remedy="Name the run that the bundle was exported from.",
         )
     write_text_map(base.space, bundle)
+    write_checksums(bundle)
 
 
 def train_reader(part: RunPart, base: Foundation, tower: TextTower) -> Prompts:
@@ -334,6 +335,7 @@ def bind_to_classifier(bundle: Path, classifier: Path) -> None:
     metadata = json.loads((bundle / METADATA).read_text(encoding="utf-8"))
     metadata[MADE_FOR] = embedding_sha256(read_bundle(classifier))
     (bundle / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    write_checksums(bundle)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

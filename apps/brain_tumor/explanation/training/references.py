@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brain_tumor.bundles import write_checksums
 from brain_tumor.classification.predictions import load_predictions
 from brain_tumor.classification.training.run import PREDICTIONS, run_features
 from brain_tumor.explanation.facts.reference import build_reference
@@ -50,6 +51,7 @@ def write_references(run: Path, bundle: Path) -> None:
         (bundle / path).parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(_short(document), separators=(",", ":")) + "\n"
         (bundle / path).write_text(text, encoding="utf-8")
+    write_checksums(bundle)
 
 
 def _short(value: object) -> object:

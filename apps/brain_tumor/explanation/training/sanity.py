@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from brain_tumor.bundles import write_checksums
 from brain_tumor.classification.case_slices import cut_patch, stack_patches
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.features.features import slice_features
@@ -97,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     classifier = TumorTypeClassifier.load(chosen.bundle)
     found = measure_sanity(classifier.network, "looks", list(_batches(classifier, chosen.data)))
     (chosen.bundle / SANITY).write_text(json.dumps(found.to_json(), indent=2) + "\n", "utf-8")
+    write_checksums(chosen.bundle)
     return 0
 
 

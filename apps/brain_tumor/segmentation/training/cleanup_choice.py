@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.bundles import METADATA
+from brain_tumor.bundles import METADATA, write_checksums
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.data.folds import FOLDS
 
@@ -49,3 +49,4 @@ def keep_choice(
     chosen_on = "folds " + ", ".join(str(fold) for fold in folds)
     metadata["training"][name] = {"chosen_on": chosen_on, **told}
     path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    write_checksums(bundle)

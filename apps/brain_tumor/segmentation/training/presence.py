@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from brain_tumor.bundles import METADATA
+from brain_tumor.bundles import METADATA, write_checksums
 from brain_tumor.segmentation.presence import PresenceModel
 
 MISSED_AGAINST_FALSE = 4.0
@@ -57,6 +57,7 @@ def write_presence(
     metadata = json.loads(path.read_text("utf-8"))
     metadata["presence"] = asdict(model)
     path.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    write_checksums(bundle)
     for truth, values in (("with", with_tumour), ("without", without)):
         for surest, volume in values:
             sys.stdout.write(f"{truth}\t{surest:.2f}\t{volume:.2f}\n")
