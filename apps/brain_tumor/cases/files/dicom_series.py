@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +22,10 @@ import numpy.typing as npt
 import pydicom
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from brain_tumor.cases.files.dicom_decoding import decode
 from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional, has_preamble
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.files.stored import StoredVolume, check_size
-from brain_tumor.cases.grid.resampling import itk
 from brain_tumor.cases.sequences import Agent, Sequence, names_other_image, read_name
 from brain_tumor.cases.volume import Affine
 from brain_tumor.errors import FileFormatError, GeometryError, InputError
@@ -214,10 +215,12 @@ def read_series(series: DicomSeries) -> StoredVolume:
     is_classic = not any(s.is_enhanced for s in series.slices) and all(map(has_preamble, files))
     try:
         if len(files) == len(series.slices) > 1 and is_classic:
-            array = _decode_classic(files)
+            array = decode(files, math.prod(series.size) * len(files))
         else:
             frames = {path: _decode_frames(path) for path in files}
             array = np.stack([frames[s.path][:, :, s.frame] for s in series.slices], axis=-1)
+    except FileFormatError as error:
+        raise FileFormatError(f"{series.label}: {error.message}", remedy=error.remedy) from error
     except (RuntimeError, IndexError, *DAMAGES) as error:
         raise FileFormatError(
             f"{series.label}: pixel data of {len(files)} files cannot be decoded; "
@@ -283,15 +286,6 @@ def _slice_step(series: DicomSeries) -> Vector:
     return step
 
 
-def _decode_classic(files: list[Path]) -> npt.NDArray[Any]:
-    reader = itk.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileNames([str(path) for path in files])
-    reader.SetOutputPixelType(itk.sitkFloat32)
-    array: npt.NDArray[Any] = itk.GetArrayFromImage(reader.Execute()).T
-    return array
-
-
 def _decode_frames(path: Path) -> npt.NDArray[Any]:
     """Frames of one file, shape (columns, rows, frames), the rescale of each frame applied.
 
@@ -317,17 +311,15 @@ def _decode_frames(path: Path) -> npt.NDArray[Any]:
 
 def _decode_file(path: Path) -> npt.NDArray[Any]:
     try:
-        image = itk.ReadImage(str(path), itk.sitkFloat32, imageIO="GDCMImageIO")
+        return decode([path], _voxels(path))
     except RuntimeError:
         if has_preamble(path):
             raise
-        image = _decode_bare(path)
-    array: npt.NDArray[Any] = itk.GetArrayFromImage(image).T
-    return array if array.ndim == 3 else array[:, :, None]
+        return _decode_bare(path)
 
 
-def _decode_bare(path: Path) -> Any:
-    """Image of a file without preamble, which GDCM may not know, from a copy that has one."""
+def _decode_bare(path: Path) -> npt.NDArray[Any]:
+    """Voxels of a file without preamble, which GDCM may not know, from a copy that has one."""
     whole = pydicom.dcmread(path, force=True)
     if "TransferSyntaxUID" not in whole.file_meta:
         little = ExplicitVRLittleEndian if not whole.is_implicit_VR else ImplicitVRLittleEndian
@@ -337,7 +329,14 @@ def _decode_bare(path: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "whole.dcm"
         whole.save_as(copy, write_like_original=False)
-        return itk.ReadImage(str(copy), itk.sitkFloat32, imageIO="GDCMImageIO")
+        return decode([copy], _voxels(path))
+
+
+def _voxels(path: Path) -> int:
+    """How many voxels a file announces; checked against its length when it was found."""
+    tags = ["Rows", "Columns", "NumberOfFrames"]
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
+    return int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
 
 
 def _frame_slopes(header: Any) -> npt.NDArray[np.float64] | None:
