@@ -24,7 +24,7 @@ class Answers:
         self.asked = []
         self.answer = True
 
-    def confirm(self, text, title):
+    def confirm(self, text, title, *, is_html=False):
         """Answer."""
         self.asked.append((title, text))
         return self.answer(title, text) if callable(self.answer) else self.answer

@@ -355,6 +355,15 @@ class FakeServer:
             return 200, write_nrrd(self.images[image])
         if route == "/datastore/label" and method == "PUT":
             label = read_volume(files["label"].content)
+            held, base = len(self.labels.get(image, [])), params.get("base_version")
+            if base not in (None, held) and not params.get("force"):
+                return 409, _error(
+                    "conflict",
+                    f"label final of case '{image}' is at version {held}, saved by bea; yours "
+                    f"started from version {base}",
+                    "Load the newer version and compare, or submit again with force: both are "
+                    "kept.",
+                )
             self.labels.setdefault(image, []).append(label)
             self.label_info.append(params)
             self.statuses[image] = "submitted"

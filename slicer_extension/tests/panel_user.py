@@ -13,7 +13,7 @@ from slicer_extension.tests.harness.boot import load_module, spin
 class Agreeing:
     """Dialogs of a user who says yes to everything."""
 
-    def confirm(self, _text, _title):
+    def confirm(self, _text, _title, **_):
         """Yes."""
         return True
 

@@ -1,6 +1,8 @@
 """What goes wrong in practice: each time a clear sentence, and nothing lost."""
 
+import hashlib
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -241,6 +243,90 @@ def test_a_failed_analysis_leaves_the_case_as_it_was(panel, server, failure, sen
     del server.fail["/infer/analysis"]
     panel.connect(server.url).analyse()
     assert panel.workspace.segmentation is not None
+
+
+def submitted_by_another(server, panel):
+    """The panel opens a case and edits it; meanwhile somebody else submits a label of it."""
+    panel.open_and_analyse(server.url).paint(3, PATCH)
+    server.labels["CASE-1"] = [phantoms.labelmap()]
+
+
+def test_who_submits_second_is_asked_and_may_keep_both(panel, server):
+    submitted_by_another(server, panel)
+    panel.ui.submitButton.click()
+    panel.wait()
+    title, question = panel.answers.asked[-1]
+    assert title == "Somebody else was faster"
+    assert "is at version 1, saved by bea; yours started from version 0. Submit" in question
+    assert [info.get("base_version") for info in server.label_info] == [0]
+    assert server.label_info[-1]["force"] is True
+    np.testing.assert_array_equal(server.labels["CASE-1"][-1].array, edited_labels())
+    panel.paint(2, PATCH)  # goes on from the version that was just submitted
+    panel.ui.submitButton.click()
+    panel.wait()
+    assert server.label_info[-1]["base_version"] == 2
+    assert "force" not in server.label_info[-1]
+
+
+def test_who_submits_second_may_keep_the_changes_to_themselves(panel, server):
+    submitted_by_another(server, panel)
+    panel.answers.answer = lambda title, _text: title != "Somebody else was faster"
+    panel.ui.submitButton.click()
+    panel.wait()
+    assert panel.status == "Not submitted; your changes are kept."
+    assert len(server.labels["CASE-1"]) == 1
+    assert panel.session.is_edited
+    assert panel.ui.submitButton.enabled
+
+
+def test_the_volume_that_a_label_was_drawn_on_is_told(panel, server):
+    from TumorLensLib.volumefiles import write_nrrd
+
+    panel.open_and_analyse(server.url).paint(3, PATCH)
+    panel.ui.submitButton.click()
+    panel.wait()
+    content = write_nrrd(server.images["CASE-1"])
+    assert server.label_info[-1]["image_sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_an_unsent_correction_knows_what_it_started_from(panel, server):
+    submitted_by_another(server, panel)
+    panel.controller.correct_panel.save_now()
+    panel.session.is_edited = False
+    panel.open("CASE-1")
+    assert panel.session.origin.version == 0
+    panel.ui.submitButton.click()
+    panel.wait()
+    assert panel.answers.titles[-1] == "Somebody else was faster"
+
+
+class Box:
+    """A message box that notes what it is told."""
+
+    Question, Ok, Cancel = 4, 1, 2
+
+    def __init__(self, _parent):
+        self.told = {}
+
+    def __getattr__(self, name):
+        return lambda value: self.told.update({name: value})
+
+
+@pytest.mark.parametrize(("is_html", "shown_as"), [(False, "plain"), (True, "rich")])
+def test_what_a_server_says_is_plain_text_in_questions(panel, monkeypatch, is_html, shown_as):
+    from TumorLensPanels import dialogs
+
+    formats = types.SimpleNamespace(PlainText="plain", RichText="rich")
+    monkeypatch.setattr(dialogs, "qt", types.SimpleNamespace(QMessageBox=Box, Qt=formats))
+    told = dialogs.Dialogs()._box("<img src=x>", "title", is_html=is_html).told
+    assert (told["setTextFormat"], told["setText"]) == (shown_as, "<img src=x>")
+
+
+def test_tool_tips_show_text_as_it_is(panel):
+    from TumorLensPanels import tables
+
+    assert tables.plain_tip("<b>bold</b>") == "<qt>&lt;b&gt;bold&lt;/b&gt;</qt>"
+    assert tables.plain_tip("") == ""
 
 
 def test_a_server_that_goes_away_costs_no_edits(panel, tmp_path):

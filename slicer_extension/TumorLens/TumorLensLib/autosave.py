@@ -12,11 +12,12 @@ import json
 import os
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from TumorLensLib.session import Origin
 from TumorLensLib.volumefiles import VolumeData
 
 
@@ -33,12 +34,14 @@ class Saved:
         proposal: What it started from, on the same grid.
         scheme: Its label scheme.
         saved_at_s: When, in seconds since 1970.
+        origin: Version and volume on the server that it started from.
     """
 
     label: VolumeData
     proposal: VolumeData
     scheme: str
     saved_at_s: float
+    origin: Origin = field(default_factory=Origin)
 
 
 class Autosave:
@@ -61,7 +64,13 @@ class Autosave:
         return self.path(server, case).exists()
 
     def save(
-        self, server: str, case: str, label: VolumeData, proposal: VolumeData, scheme: str
+        self,
+        server: str,
+        case: str,
+        label: VolumeData,
+        proposal: VolumeData,
+        scheme: str,
+        origin: Origin | None = None,
     ) -> Path:
         """Write a correction; the old file stays until the new one is complete.
 
@@ -70,7 +79,8 @@ class Autosave:
         """
         path = self.path(server, case)
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        meta = json.dumps({"server": server, "case": case, "scheme": scheme, "at": time.time()})
+        told = {"server": server, "case": case, "scheme": scheme, "at": time.time()}
+        meta = json.dumps({**told, "origin": (origin or Origin()).told})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as stream:
@@ -102,7 +112,8 @@ class Autosave:
                 meta = json.loads(stored["meta"].tobytes())
                 label = VolumeData(stored["array"], stored["ijk_to_ras"])
                 proposal = VolumeData(stored["proposal"], label.ijk_to_ras)
-                return Saved(label, proposal, str(meta["scheme"]), float(meta["at"]))
+                origin = _origin(meta.get("origin"))
+                return Saved(label, proposal, str(meta["scheme"]), float(meta["at"]), origin)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             with contextlib.suppress(OSError):
                 path.replace(path.with_suffix(".unreadable"))
@@ -118,3 +129,12 @@ class Autosave:
         path = self.path(server, case)
         with contextlib.suppress(OSError):
             path.replace(path.with_suffix(".declined"))
+
+
+def _origin(told: object) -> Origin:
+    """What a saved correction started from; unknown where an older panel saved it."""
+    held = told if isinstance(told, dict) else {}
+    version = held.get("base_version")
+    return Origin(
+        version if isinstance(version, int) else None, str(held.get("image_sha256") or "")
+    )

@@ -5,6 +5,7 @@ Every call blocks, so call it from a job.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -98,9 +99,9 @@ class Client:
             "POST", "/cases/reopen", send={"image": case, "client_id": self.client_id}
         )
 
-    def case_volume(self, case: str) -> VolumeData:
-        """Reference volume of a case."""
-        return self._volume("/datastore/image", {"image": case})
+    def case_volume(self, case: str) -> tuple[VolumeData, str]:
+        """Reference volume of a case, and the SHA-256 of its file."""
+        return self._volume_and_sha256("/datastore/image", {"image": case})
 
     # Inference.
 
@@ -179,6 +180,11 @@ class Client:
         reply = self._object("GET", "/datastore/label/history", {"label": case})
         versions = reply.get("versions")
         return [v for v in versions if isinstance(v, dict)] if isinstance(versions, list) else []
+
+    def newest_version(self, case: str, tag: str = "final") -> int:
+        """Number of the newest version of a label, 0 if there never was one."""
+        numbers = [v.get("version") for v in self.label_history(case) if v.get("tag") == tag]
+        return max((n for n in numbers if isinstance(n, int)), default=0)
 
     def label_version(self, case: str, tag: str, version: int) -> VolumeData:
         """One version of a label."""
@@ -289,9 +295,12 @@ class Client:
         return _parse_json(content)
 
     def _volume(self, route: str, query: Mapping[str, str]) -> VolumeData:
+        return self._volume_and_sha256(route, query)[0]
+
+    def _volume_and_sha256(self, route: str, query: Mapping[str, str]) -> tuple[VolumeData, str]:
         content, _ = self._request("GET", route, query, None, "", SLOW_S)
         try:
-            return read_volume(content)
+            return read_volume(content), hashlib.sha256(content).hexdigest()
         except VolumeFileError as error:
             raise BadReplyError(f"{route}: {error}") from error
 

@@ -310,6 +310,10 @@ KOREAN: dict[str, str] = {
     "Type: {type}": "유형: {type}",
     "{count} sentences are judged.": "문장 {count}개를 판정했습니다.",
     "Not submitted; your changes are kept.": "제출하지 않았습니다. 변경은 보존됩니다.",
+    "{what} Submit yours anyway? Both are kept. Otherwise your changes stay here.": (
+        "{what} 그래도 제출할까요? 둘 다 보존됩니다. 취소하면 변경은 이 컴퓨터에 남습니다."
+    ),
+    "Somebody else was faster": "다른 사람이 먼저 제출했습니다",
     "Submitting {case}": "{case} 제출 중",
     "Submitted '{case}'.": "'{case}'을(를) 제출했습니다.",
     "Submitted as version {version}.": "버전 {version}(으)로 제출했습니다.",

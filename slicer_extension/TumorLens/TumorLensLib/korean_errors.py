@@ -34,6 +34,17 @@ ERRORS: dict[str, str] = {
     "this server needs its token; the request carries another or none": (
         "이 서버에는 토큰이 필요합니다. 요청의 토큰이 다르거나 없습니다"
     ),
+    "the volume of case '{case}' was replaced after this label was begun": (
+        "이 레이블을 시작한 뒤 증례 '{case}'의 볼륨이 바뀌었습니다"
+    ),
+    "Load the case again and draw on the new volume; or submit with force, if the label fits it": (
+        "증례를 다시 불러와 새 볼륨에 그리거나, 레이블이 맞으면 force로 제출하십시오"
+    ),
+    "Version {newer} was submitted after the version {base} that yours started from; "
+    "both are kept": (
+        "보내신 것이 시작한 버전 {base} 이후에 버전 {newer}이(가) 제출되었습니다. 둘 다 보존됩니다"
+    ),
+    "This case is reserved by {who}": "이 증례는 {who}이(가) 예약했습니다",
     "the volume of case '{case}' was replaced meanwhile": (
         "증례 '{case}'의 볼륨이 그 사이에 바뀌었습니다"
     ),
@@ -54,6 +65,12 @@ ERRORS: dict[str, str] = {
     ),
     "Free disk space and start the server again, which completes it; do not send the label again": (
         "디스크 공간을 늘리고 서버를 다시 시작하면 완료됩니다. 레이블을 다시 보내지 마십시오"
+    ),
+    "{name} is active now, but that is not in the ledger: {why}": (
+        "{name}이(가) 이제 사용 중이지만 원장에는 아직 없습니다: {why}"
+    ),
+    "Free disk space; do not switch again, the version is in use": (
+        "디스크 공간을 늘리십시오. 그 버전은 이미 사용 중이므로 다시 전환하지 마십시오"
     ),
     "{count} inferences run or wait; the server takes {most}": (
         "추론 {count}개가 실행 또는 대기 중입니다. 서버는 {most}개까지 받습니다"

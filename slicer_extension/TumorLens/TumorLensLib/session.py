@@ -75,6 +75,25 @@ class Case:
         return {"session_id": self.session_id} if self.session_id else {"image": self.name}
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a correction started from, so that two annotators do not overwrite each other.
+
+    Attributes:
+        version: Version of the label on the server, 0 for none; None if that is not known.
+        image_sha256: Checksum of the volume file; empty if that is not known.
+    """
+
+    version: int | None = None
+    image_sha256: str = ""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As a submission tells it."""
+        told = {"base_version": self.version, "image_sha256": self.image_sha256}
+        return {key: value for key, value in told.items() if value not in (None, "")}
+
+
 @dataclass
 class Session:
     """State, case and what was proposed for it.
@@ -87,6 +106,7 @@ class Session:
         reply: JSON of the last analysis.
         is_edited: Whether the segments were changed since the proposal or the last submission.
         was_shown: Which explanations were visible at some time since the case was opened.
+        origin: What corrections of the open case start from.
     """
 
     state: State = State.OFFLINE
@@ -96,6 +116,7 @@ class Session:
     reply: dict[str, Any] = field(default_factory=dict)
     is_edited: bool = False
     was_shown: set[str] = field(default_factory=set)
+    origin: Origin = field(default_factory=Origin)
     _before: State = State.OFFLINE
 
     def can(self, action: Action) -> bool:
@@ -141,7 +162,7 @@ class Session:
         """A case was loaded; what belonged to the last one is forgotten."""
         self.case = case
         self.proposal, self.reply, self.is_edited = None, {}, False
-        self.was_shown = set()
+        self.was_shown, self.origin = set(), Origin()
         self.state = State.OPEN
 
     def proposed(self, proposal: VolumeData, scheme: str, reply: Mapping[str, Any]) -> None:
@@ -164,10 +185,11 @@ class Session:
         if self.state in (State.REVIEW, State.ANALYSING, State.OFFLINE) and self.proposal:
             self.is_edited = True
 
-    def submitted(self) -> None:
-        """The server has the correction on its disk."""
+    def submitted(self, version: int | None = None) -> None:
+        """The server has the correction on its disk, as this version."""
         self._need_case()
         self.is_edited = False
+        self.origin = Origin(version, self.origin.image_sha256)
         self.state = State.REVIEW
 
     def closed(self) -> None:
@@ -175,6 +197,7 @@ class Session:
         is_offline = self.state is State.OFFLINE
         self.case = self.proposal = None
         self.reply, self.is_edited, self.was_shown = {}, False, set()
+        self.origin = Origin()
         self.state = State.OFFLINE if is_offline else State.IDLE
 
     def _need_case(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from TumorLensLib.cases import LABELLED, WITH_LABEL, CaseEntry, list_cases, shortened
 from TumorLensLib.client import Client, InferReply
 from TumorLensLib.labels import SCHEMES, differences_from
 from TumorLensLib.sequences import SEQUENCES, assign
-from TumorLensLib.session import Action, Case, State
+from TumorLensLib.session import Action, Case, Origin, State
 from TumorLensLib.texts import LANGUAGES
 from TumorLensLib.transport import NotOfferedError, RefusedError, ServerError, parse_address
 from TumorLensLib.volumefiles import VolumeData
@@ -24,6 +25,23 @@ RESERVE_MINUTES = 60
 DEFAULT_NAME = "annotator"
 CANNOT_EXPLAIN = (400, 500)
 """Refusals of an analysis after which the segmentation alone is tried."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A case as it came from the server.
+
+    Attributes:
+        name: Case id.
+        volume: Its reference volume.
+        label: Its label, if it has one to go on from.
+        origin: What corrections of it start from.
+    """
+
+    name: str
+    volume: VolumeData
+    label: VolumeData | None
+    origin: Origin
 
 
 class CasePanel(Panel):
@@ -121,7 +139,7 @@ class CasePanel(Panel):
         client = self.controller.client
         self._show_server()
         self.ui.serverSection.collapsed = True
-        self.ui.serverLabel.toolTip = str(client.address)
+        self.ui.serverLabel.toolTip = tables.plain_tip(str(client.address))
         self.refresh()
 
     def _show_server(self) -> None:
@@ -206,7 +224,7 @@ class CasePanel(Panel):
     ) -> None:
         before = self.session.case.name if self.session.case is not None else ""
 
-        def work(client: Client) -> tuple[str, VolumeData, VolumeData | None] | None:
+        def work(client: Client) -> Opened | None:
             case = name or str(client.next_case(strategy).get("id", ""))
             if not case:
                 return None
@@ -216,17 +234,20 @@ class CasePanel(Panel):
                 client.reserve(case, RESERVE_MINUTES)
             except NotOfferedError:
                 pass  # a server without these routes has nothing to reserve
+            version = None
+            with contextlib.suppress(RefusedError):  # a server without versions
+                version = client.newest_version(case)  # before the label: rather told than lost
             label = None
             if with_label:
                 try:
                     label = client.label(case)
                 except RefusedError:
                     label = None  # it was reopened or drafted without a final label
-            volume = client.case_volume(case)
+            volume, image_sha256 = client.case_volume(case)
             if before and before != case:
                 with contextlib.suppress(ServerError):  # it may be a volume of the scene
                     client.release(before)
-            return case, volume, label
+            return Opened(case, volume, label, Origin(version, image_sha256))
 
         self.controller.run(
             self.t("Opening {case}", case=name or self.t("the next case")),
@@ -236,14 +257,15 @@ class CasePanel(Panel):
             timeout_s=600.0,
         )
 
-    def _show_case(self, result: tuple[str, VolumeData, VolumeData | None] | None) -> None:
+    def _show_case(self, result: Opened | None) -> None:
         controller = self.controller
         if result is None:
             self.session.failed()
             controller.tell(self.t("No case is left: each is labelled or reserved by somebody."))
             return
-        name, volume, label = result
-        self.workspace.open_case(Case(name), volume)
+        name, label = result.name, result.label
+        self.workspace.open_case(Case(name), result.volume)
+        self.session.origin = result.origin
         if label is not None:
             self.workspace.show_label(label, label_scheme(label), {})
         self._offer_recovery(name)
@@ -266,6 +288,8 @@ class CasePanel(Panel):
         if self.session.proposal is None:
             self.workspace.show_label(saved.proposal, saved.scheme, {})
         self.workspace.show_correction(saved.label)
+        if saved.origin.told:  # it started from what was there then
+            self.session.origin = saved.origin
 
     # Volumes of the scene.
 

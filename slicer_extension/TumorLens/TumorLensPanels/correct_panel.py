@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import qt
@@ -14,8 +16,8 @@ from TumorLensLib.jobs import CancelledError
 from TumorLensLib.labels import CORRECT_TYPES, SCHEMES
 from TumorLensLib.refine import click_params
 from TumorLensLib.segments import SegmentError
-from TumorLensLib.session import Action
-from TumorLensLib.transport import ServerError
+from TumorLensLib.session import Action, Origin
+from TumorLensLib.transport import RefusedError, ServerError
 from TumorLensLib.volumefiles import VolumeData
 
 from TumorLensPanels import tables
@@ -36,6 +38,24 @@ EFFECTS = (
     "Logical operators",
 )
 VERDICTS = ("", "right", "wrong", "unclear")
+CONFLICT = 409
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What is sent with a labelmap.
+
+    Attributes:
+        tumor_type: The right type, or empty.
+        reason: What shows it.
+        verdicts: Judged sentences.
+        model: Whose sentences they are.
+    """
+
+    tumor_type: str
+    reason: str
+    verdicts: list[dict[str, Any]]
+    model: str
 
 
 class CorrectPanel(Panel):
@@ -159,7 +179,7 @@ class CorrectPanel(Panel):
             return False
         return True
 
-    def _to_save(self) -> tuple[str, str, VolumeData, VolumeData, str] | None:
+    def _to_save(self) -> tuple[str, str, VolumeData, VolumeData, str, Origin] | None:
         controller, session = self.controller, self.session
         if not session.is_edited or session.case is None or controller.client is None:
             return None
@@ -167,7 +187,8 @@ class CorrectPanel(Panel):
         if label is None or session.proposal is None:
             return None
         server = str(controller.client.address)
-        return server, session.case.name, label, session.proposal, session.scheme
+        name, before = session.case.name, session.proposal
+        return server, name, label, before, session.scheme, session.origin
 
     def _label(self) -> VolumeData | None:
         """Labelmap of the segments; None if they are none, which the user is told."""
@@ -307,7 +328,7 @@ class CorrectPanel(Panel):
         label = self._label()
         if label is None:
             return
-        case, tumor_type = session.case, self.ui.typeCombo.currentData or ""
+        tumor_type = self.ui.typeCombo.currentData or ""
         reason, verdicts = self.ui.reasonEdit.text.strip(), self.verdicts()
         if tumor_type and not reason:
             controller.tell(self.t("Say what shows the type (field Because)."), is_problem=True)
@@ -316,7 +337,8 @@ class CorrectPanel(Panel):
         if not self._may_send():
             return
         summary = self._summary(label, tumor_type, verdicts)
-        if not controller.dialogs.confirm(summary, self.t("Submit the correction")):
+        title = self.t("Submit the correction")
+        if not controller.dialogs.confirm(summary, title, is_html=True):
             controller.tell(self.t("Not submitted; your changes are kept."))
             return
         models = session.reply.get("models") or [{}]
@@ -325,14 +347,26 @@ class CorrectPanel(Panel):
             "seconds_spent": round(time.monotonic() - self._opened_at_s),
             "heat_open": "heatmap" in session.was_shown,
             "text_open": "rationale" in session.was_shown,
+            **session.origin.told,
         }
+        self._send(label, info, Remarks(tumor_type, reason, verdicts, model))
+
+    def _send(self, label: VolumeData, info: dict[str, Any], said: Remarks) -> None:
+        """Send a correction; where another one came in between, ask whether to send it anyway."""
+        controller, session = self.controller, self.session
+        case = session.case
 
         def work(client: Client) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             stored = client.submit_label(case.name, label, info)
             problems: list[tuple[str, str]] = []
+            kind, verdicts = said.tumor_type, said.verdicts
             for wanted, name, send in (
-                (tumor_type, "type", lambda: client.correct_type(case.name, tumor_type, reason)),
-                (verdicts, "sentences", lambda: client.judge_sentences(case.name, verdicts, model)),
+                (kind, "type", lambda: client.correct_type(case.name, kind, said.reason)),
+                (
+                    verdicts,
+                    "sentences",
+                    lambda: client.judge_sentences(case.name, verdicts, said.model),
+                ),
                 (True, "", lambda: client.release(case.name)),
             ):
                 if not wanted:
@@ -348,7 +382,8 @@ class CorrectPanel(Panel):
 
         def done(result: tuple[dict[str, Any], list[tuple[str, str]]]) -> None:
             stored, problems = result
-            session.submitted()
+            version = stored.get("version")
+            session.submitted(version if isinstance(version, int) else None)
             controller.autosave.remove(str(controller.client.address), case.name)
             self._autosave_timer.stop()
             session.proposal = label
@@ -366,9 +401,24 @@ class CorrectPanel(Panel):
                 self.ui.reasonEdit.text = ""
                 self._judged_case = None  # what was sent is not sent again
                 self._list_sentences()
-                controller.tell(self.t("Submitted '{case}'.", case=case.name))
+                warned = [self.told(str(w)) for w in stored.get("warnings") or ()]
+                told = self.t("Submitted '{case}'.", case=case.name)
+                controller.tell(" ".join([told, *warned]), is_problem=bool(warned))
             self.on_compare()
             controller.case_panel.refresh()
+
+        def failed(error: Exception) -> None:
+            is_conflict = isinstance(error, RefusedError) and error.status == CONFLICT
+            if not is_conflict or info.get("force"):
+                return
+            question = self.t(
+                "{what} Submit yours anyway? Both are kept. Otherwise your changes stay here.",
+                what=controller.sentence(ServerError(str(error))),
+            )
+            if controller.dialogs.confirm(question, self.t("Somebody else was faster")):
+                self._send(label, {**info, "force": True}, said)
+            else:
+                controller.tell(self.t("Not submitted; your changes are kept."))
 
         controller.run(
             self.t("Submitting {case}", case=case.name),
@@ -376,6 +426,7 @@ class CorrectPanel(Panel):
             done,
             action=Action.SUBMIT,
             timeout_s=300.0,
+            failed=failed,
         )
 
     def _summary(self, label: VolumeData, tumor_type: str, verdicts: list[dict[str, Any]]) -> str:
@@ -383,8 +434,8 @@ class CorrectPanel(Panel):
         lines = [
             self.t(
                 "Submit '{case}' to {host}?",
-                case=self.session.case.name,
-                host=str(self.controller.client.address),
+                case=escape(self.session.case.name),
+                host=escape(str(self.controller.client.address)),
             ),
             rationale.comparison_html(self.workspace.comparison(label), self.controller.t, theme),
         ]

@@ -57,7 +57,7 @@ class StrategyPanel(Panel):
         about = self._strategies().get(self.ui.strategyCombo.currentData)
         words = str(about.get("description", "")) if isinstance(about, Mapping) else ""
         self.ui.strategyLabel.text = self.told(words)
-        self.ui.strategyCombo.toolTip = self.told(words)
+        self.ui.strategyCombo.toolTip = tables.plain_tip(self.told(words))
 
     def _strategies(self) -> Mapping[str, Any]:
         listed = self.controller.server_info.get("strategies")

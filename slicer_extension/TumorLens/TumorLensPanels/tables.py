@@ -40,7 +40,7 @@ def fill(
     for index, row in enumerate(rows):
         for column, cell in enumerate(row):
             item = qt.QTableWidgetItem(cell)
-            item.setToolTip(f"<qt>{escape(cell)}</qt>")  # as it is, also where it looks like HTML
+            item.setToolTip(plain_tip(cell))
             table.setItem(index, column, item)
     table.resizeColumnsToContents()
     if flexible is not None:
@@ -50,6 +50,11 @@ def fill(
     for index, row in enumerate(rows):
         if before and row[0] == before:
             table.selectRow(index)
+
+
+def plain_tip(text: str) -> str:
+    """Tool tip that shows a text as it is, also where it looks like HTML."""
+    return f"<qt>{escape(text)}</qt>" if text else ""
 
 
 def selected(table: qt.QTableWidget, column: int = 0) -> str:

@@ -9,6 +9,7 @@ import qt
 from TumorLensLib import rationale, training
 from TumorLensLib.cases import shortened
 from TumorLensLib.client import Client
+from TumorLensLib.session import Origin
 from TumorLensLib.transport import ServerError
 from TumorLensLib.volumefiles import VolumeData
 
@@ -426,7 +427,10 @@ class TeachPanel(Panel):
         if not self.controller.dialogs.confirm(question, self.t("Bring back")):
             return
 
-        def done(_reply: dict[str, Any]) -> None:
+        def done(reply: dict[str, Any]) -> None:
+            version, session = reply.get("version"), self.session
+            if chosen[0] == "final" and isinstance(version, int):  # who brings it back knows it
+                session.origin = Origin(version, session.origin.image_sha256)
             self.controller.tell(
                 self.t("Version {version} is the newest again.", version=chosen[1])
             )

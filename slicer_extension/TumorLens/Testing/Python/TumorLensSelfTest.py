@@ -76,7 +76,7 @@ class TumorLensSelfTest(unittest.TestCase):
         self.controller.dialogs = self.dialogs
         slicer.mrmlScene.Clear()
 
-    def confirm(self, text, _title):
+    def confirm(self, text, _title, **_):
         self.confirmed.append(text)
         return True
 
