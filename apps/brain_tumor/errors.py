@@ -88,7 +88,7 @@ class StorageError(TumorLensError, RuntimeError):
     """Data that could not be stored durably, or stored data that is damaged."""
 
     code = "storage"
-    default_remedy = "Free disk space or fix permissions of the studies folder; nothing was lost."
+    default_remedy = "Free disk space or fix permissions of the studies folder, then try again."
 
 
 class ConflictError(TumorLensError, RuntimeError):
@@ -99,10 +99,22 @@ class ConflictError(TumorLensError, RuntimeError):
 
 
 class BusyError(TumorLensError, RuntimeError):
-    """The server has as much work as it takes at once."""
+    """The server has as much work as it takes at once.
+
+    Args:
+        message: As of every error.
+        remedy: As of every error.
+        retry_after_s: Seconds after which it may be tried again, if that is known.
+    """
 
     code = "busy"
     default_remedy = "Wait a few seconds and try again."
+
+    def __init__(
+        self, message: str, *, remedy: str | None = None, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class ArchiveError(TumorLensError, RuntimeError):

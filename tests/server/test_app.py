@@ -77,10 +77,9 @@ def test_the_start_warms_up_tidies_and_keeps_house(app, studies, segmenter, monk
     cleaned = []
     monkeypatch.setattr(app_module, "HOUSEKEEPING_S", 0.01)
     monkeypatch.setattr(app, "cleanup_sessions", lambda: cleaned.append(1) or 1 // 0)
-    app.staging.mkdir()
     (app.staging / "left-behind").write_bytes(b"x")
     app.on_init_complete()
-    assert not app.staging.exists()
+    assert list(app.staging.iterdir()) == []
     wait_until(lambda: segmenter.calls == 2)
     wait_until(lambda: len(cleaned) >= 3)  # one failure does not end it
     wait_until(lambda: not any(t.name == "warm-up" for t in threading.enumerate()))

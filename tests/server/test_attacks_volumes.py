@@ -5,7 +5,10 @@ import time
 import tracemalloc
 import zipfile
 
+import numpy as np
 import pytest
+from brain_tumor.cases.volume import Volume
+from brain_tumor.server.routes.overview import axial_picture
 
 from tests.helpers.attacks import (
     dicom_files,
@@ -112,3 +115,10 @@ def test_a_hostile_dicom_file_is_refused(client, dicom, name):
     session = reply.json()["session_id"]
     refusal(client.post(f"/infer/segmentation?output=json&session_id={session}"))
     assert time.process_time() - started < 20  # it once went on for ever
+
+
+def test_a_small_picture_of_needles_takes_no_more_memory_than_others():
+    array = np.zeros((8, 8, 3), np.float32)
+    array[2:4, 2:4] = 1.0
+    needles = Volume(array, np.diag([-0.001, 100.0, 1.0, 1.0]))  # 800,000 rows as they lie
+    assert axial_picture(needles).size == (8, 4096)

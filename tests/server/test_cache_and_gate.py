@@ -1,7 +1,9 @@
 import threading
 
 import pytest
+import torch
 from brain_tumor.errors import BusyError
+from brain_tumor.server.http.replies import error_reply
 from brain_tumor.server.tasks.admission import InferenceGate
 from brain_tumor.server.tasks.cache import ByteCache
 
@@ -122,16 +124,64 @@ def test_one_runs_the_bounded_rest_waits_and_the_next_is_refused():
         pass
 
 
-def test_background_work_does_not_take_the_places_of_visitors():
-    gate = InferenceGate(at_once=1, waiting=0)
-    background = Visitor(gate, queue=False)
+def test_nobody_waits_for_background_work_which_rests_at_its_next_step():
+    gate, told, step = InferenceGate(at_once=1, waiting=0), [], threading.Event()
+
+    class Background(Visitor):
+        def run(self):
+            with self.gate.admitted(queue=False):
+                self.inside.set()
+                step.wait(DEADLINE_S)
+                told.append("step")
+                torch.nn.Identity()(torch.zeros(1))
+                told.append("done")
+
+    background = Background(gate)
     assert background.inside.wait(DEADLINE_S)
     visitor = Visitor(gate)
-    while gate._inside < 1:
+    assert visitor.inside.wait(DEADLINE_S)  # beside the background work
+    step.set()
+    while "step" not in told:
         pass
-    background.leave.set()
-    assert visitor.inside.wait(DEADLINE_S)
+    told.append("visitor leaves")
     visitor.leave.set()
+    background.join(DEADLINE_S)
+    assert told == ["step", "visitor leaves", "done"]
+
+
+def test_background_work_does_not_begin_while_somebody_is_inside():
+    gate = InferenceGate(at_once=1, waiting=0)
+    visitor = Visitor(gate)
+    assert visitor.inside.wait(DEADLINE_S)
+    background = Visitor(gate, queue=False)
+    while not gate._background.locked():
+        pass
+    assert not background.inside.is_set()
+    visitor.leave.set()
+    assert background.inside.wait(DEADLINE_S)
+    background.leave.set()
+
+
+def test_background_work_inside_background_work_does_not_wait_for_itself():
+    gate = InferenceGate()
+    with gate.admitted(queue=False), gate.admitted(queue=False):
+        pass
+
+
+def test_networks_of_people_never_rest():
+    gate = InferenceGate()
+    with gate.admitted():
+        torch.nn.Identity()(torch.zeros(1))
+
+
+@pytest.mark.parametrize(("usual_s", "told_s"), [(0.0, 1), (12.3, 13), (900.0, 60)])
+def test_who_is_refused_hears_when_a_place_is_free(usual_s, told_s):
+    gate = InferenceGate(at_once=1, waiting=0)
+    gate._usual_s = usual_s
+    with gate.admitted(), pytest.raises(BusyError) as refused, gate.admitted():
+        pass
+    assert error_reply(refused.value).headers["Retry-After"] == str(told_s)
+    assert error_reply(BusyError("a batch is running already")).headers["Retry-After"] == "5"
 
 
 def test_a_visitor_that_waits_too_long_is_refused_and_leaves_no_trace():

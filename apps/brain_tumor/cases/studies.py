@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -20,6 +21,7 @@ from brain_tumor.cases.files.durable import (
     PRIVATE_FOLDER,
     TEMPORARY_PREFIX,
     make_folder,
+    remove_leftovers,
     storage_errors,
     sync_folder,
     temporary_sibling,
@@ -152,9 +154,7 @@ def import_cases(
         raise InputError("no source is named; expected a file or a folder")
     if on_found is not None:
         on_found(len(found))
-    with storage_errors(studies.name):
-        make_folder(studies / SEQUENCES_FOLDER)
-        _remove_leftovers(studies / SEQUENCES_FOLDER)
+    remove_import_leftovers(studies)
     reports: list[ImportReport] = []
     for case in found:
         report = import_case(case, studies, disguise)
@@ -266,12 +266,13 @@ def _put(
         if stored.reference != record.reference or known != record.digests:
             raise _taken(case_id)
         if identity is not None and not source_path(studies, case_id).exists():
-            write_durably(source_path(studies, case_id), identity.to_bytes())
+            with _importing(studies):
+                write_durably(source_path(studies, case_id), identity.to_bytes())
         if has_reference:
             return ImportStatus.ALREADY_THERE
     elif folder.exists() or (has_reference and not _is_reference(studies, case_id, record)):
         raise _taken(case_id)
-    with _staging(folder.parent, case_id) as staging:
+    with _importing(studies), _staging(folder.parent, case_id) as staging:
         siblings, reference = staging / "siblings", staging / "reference"
         if stored is None:
             siblings.mkdir(mode=PRIVATE_FOLDER)
@@ -342,11 +343,51 @@ def _taken(case_id: str) -> InputError:
     )
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed imports left; a running import is younger than a day."""
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+def remove_import_leftovers(studies: Path) -> None:
+    """Remove what killed imports left; while another import runs, only what is a day old.
+
+    Raises:
+        StorageError: If the studies folder cannot be made.
+    """
+    folder = studies / SEQUENCES_FOLDER
+    with storage_errors(studies.name):
+        make_folder(folder)
+        with _lock_of_imports(studies, is_shared=False) as nobody_imports:
+            if nobody_imports:
+                for place in (folder, *folder.glob("*/")):
+                    remove_leftovers(place)
+                return
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            with contextlib.suppress(FileNotFoundError):  # its import has just ended
+                if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _importing(studies: Path) -> Iterator[None]:
+    """Let other processes know that an import runs."""
+    with storage_errors(studies.name):
+        make_folder(studies / SEQUENCES_FOLDER)
+    with _lock_of_imports(studies, is_shared=True):
+        yield
+
+
+@contextmanager
+def _lock_of_imports(studies: Path, *, is_shared: bool) -> Iterator[bool]:
+    """Lock the folder of sequences, shared or alone; False if others do, or where that is none."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
+    kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX | fcntl.LOCK_NB
+    folder = os.open(studies / SEQUENCES_FOLDER, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, kind)
+            is_held = True
+        except OSError:
+            is_held = False
+        yield is_held
+    finally:
+        os.close(folder)

@@ -22,7 +22,8 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from brain_tumor import NOTICE, __version__
 from brain_tumor.bundles import check_recorded, models_folder
-from brain_tumor.cases.files.durable import storage_errors
+from brain_tumor.cases.files.durable import remove_leftovers, storage_errors
+from brain_tumor.cases.studies import remove_import_leftovers
 from brain_tumor.errors import BusyError, NotFoundError, StorageError
 from brain_tumor.explanation.analyst import Analyst
 from brain_tumor.explanation.type_reader import TypeReader
@@ -114,6 +115,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         self.services = TaskServices(InferenceGate(), ByteCache(self.limits.cache_bytes))
         self.registry = ModelRegistry(models_folder(), self._root / PRIVATE_FOLDER / "models")
         check_recorded(models_folder())
+        self.registry.verify_active()
         self._segmenter = RememberingSegmenter(self.load_segmenter())
         self.folder_lock: FileLock | None = None
         super().__init__(
@@ -142,7 +144,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
     @property
     def staging(self) -> Path:
         """Private folder for files of running requests."""
-        return self._root / PRIVATE_FOLDER / "staging"
+        return self.datastore().staging
 
     # What MONAI Label asks for while it constructs the app.
 
@@ -319,10 +321,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
 
     def on_init_complete(self) -> None:
         """Begin to serve: tidy up, then warm up and keep house in the background."""
-        shutil.rmtree(self.staging, ignore_errors=True)
-        self.datastore().recover()
-        self.registry.recover()
-        self.learning.labels.sync()
+        self.tidy_up()
         self.learning.jobs.recover()
         CaseScorer(self).start()
         for name, work in (
@@ -333,6 +332,26 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         # Waited for at the end: a thread that dies inside a network takes the process down with it.
         threading.Thread(target=self._warm_up, name="warm-up", daemon=False).start()
         logger.info("%s %s serves %d cases", NAME, __version__, len(self.datastore().list_images()))
+
+    def tidy_up(self) -> None:
+        """Finish or remove what a killed server left half-done.
+
+        Only for the process that serves the folder.
+
+        Raises:
+            StorageError: If the disk does not take it.
+        """
+        private = self._root / PRIVATE_FOLDER
+        shutil.rmtree(self.staging, ignore_errors=True)
+        remove_import_leftovers(self._root)
+        self.datastore().recover()
+        self.registry.recover()
+        self.learning.labels.sync()
+        if self.sessions().folder.is_relative_to(private):
+            self.sessions().recover()
+        for folder in (private, self.learning.proposals.folder):
+            remove_leftovers(folder)
+        self.datastore().make_staging()
 
     def cleanup_sessions(self) -> None:
         """Remove expired sessions."""
@@ -387,7 +406,7 @@ class ServerApp(MONAILabelApp):  # type: ignore[misc]
         info = {"model": reply.params["task"], "params": params}
         with (
             storage_errors(filename),
-            tempfile.TemporaryDirectory(dir=self._root / PRIVATE_FOLDER) as folder,
+            tempfile.TemporaryDirectory(dir=self.staging) as folder,
         ):
             path = Path(folder) / filename
             path.write_bytes(content)

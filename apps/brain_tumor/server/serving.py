@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from typing import Any
 
 from fastapi import FastAPI
@@ -75,6 +76,8 @@ def serve_through_front(app: ServerApp) -> None:
     front = build_front(
         app, policy, stock=stock, inside=stock.middleware_stack, root_path=root_path
     )
+    # what libraries keep in files lies beside the studies, and goes at the next start
+    tempfile.tempdir = str(app.staging)
     take_over(stock, front)
     end_slow_connections()
     end_in_time(app.learning.jobs.close)

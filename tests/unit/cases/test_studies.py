@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from brain_tumor.cases import studies as studies_module
 from brain_tumor.cases.dicom_source import SOURCE_NAME
+from brain_tumor.cases.files import durable
 from brain_tumor.cases.loading import load_case
 from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.studies import (
@@ -381,6 +382,17 @@ def test_a_full_disk_at_any_write_changes_nothing(
     assert not (tmp_path / "s" / "sequences" / "B_001").exists()
     monkeypatch.undo()
     assert import_one(source, tmp_path / "s").status is ImportStatus.IMPORTED
+
+
+def test_what_a_killed_import_left_goes_with_the_next(tmp_path: Path) -> None:
+    left = tmp_path / "s" / "sequences" / f"{durable.TEMPORARY_PREFIX}0123"
+    left.mkdir(parents=True)
+    (left / "reference").write_bytes(b"half")
+    with studies_module._importing(tmp_path / "s"):  # another import runs: it may be its own
+        studies_module.remove_import_leftovers(tmp_path / "s")
+        assert left.exists()
+    import_one(write_brats(tmp_path / "B_001"), tmp_path / "s")
+    assert not left.exists()
 
 
 def test_an_import_cut_off_before_the_reference_is_completed(

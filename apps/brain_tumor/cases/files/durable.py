@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,11 +79,34 @@ def write_synced(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it exists or cannot be written.
     """
+    write_new(path, content)
+    sync_file(path)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a new file that only this user may read; the disk has it after `sync_file`.
+
+    Raises:
+        OSError: If it exists or cannot be written.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as stream:
         stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove the temporary files and folders that a killed process left in a folder.
+
+    Returns:
+        How many there were.
+    """
+    leftovers = list(folder.glob(f"{TEMPORARY_PREFIX}*")) if folder.is_dir() else []
+    for path in leftovers:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(leftovers)
 
 
 def make_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:

@@ -16,7 +16,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import SimpleITK as itk  # noqa: N813
+import SimpleITK
+
+itk: Any = SimpleITK  # untyped
 
 
 def read(paths: Sequence[str]) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from brain_tumor.bundles import CARD, read_bundle
+from brain_tumor.bundles import CARD, read_bundle, write_checksums
 from brain_tumor.cases.loading import load_case
 from brain_tumor.classification.classifier import TumorTypeClassifier
 from brain_tumor.classification.model.network import embedding_sha256
@@ -152,6 +152,7 @@ def write_added_class(
     (output / TEXT_MAP).write_bytes((bundle / TEXT_MAP).read_bytes())
     (output / CARD).parent.mkdir(parents=True, exist_ok=True)
     (output / CARD).write_text(_card(kind, metadata, counts), encoding="utf-8")
+    write_checksums(output)
     return counts
 
 

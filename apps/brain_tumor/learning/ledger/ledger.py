@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from brain_tumor.errors import InputError
 from brain_tumor.labels import TumorType
@@ -87,13 +88,12 @@ class Ledger:
         Raises:
             StorageError: If it cannot be written; then nothing changed.
         """
+        return self.submit_all([new])[0]
+
+    def submit_all(self, several: Iterable[NewSubmission]) -> list[Submission]:
+        """Write corrections down, all or none; see `submit`."""
         with self._database.transaction(lock="submissions") as connection:
-            held = held_mask(connection, new)
-            if held is not None:
-                return read_submission(connection, held)
-            row = case_row(connection, new.case.case_id, new.case.image_sha256, new.case.patient)
-            assign_part(connection, row)
-            return read_submission(connection, add_submission(connection, row, new))
+            return [read_submission(connection, _enter(connection, new)) for new in several]
 
     def review(
         self, submission: int, decision: ReviewState, reviewer: str | None, note: str = ""
@@ -195,6 +195,16 @@ class Ledger:
             query = query.where(table.c.name == name)
         with self._database.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _enter(connection: Connection, new: NewSubmission) -> int:
+    """Number of a correction, which is written if it is new."""
+    held = held_mask(connection, new)
+    if held is not None:
+        return held
+    row = case_row(connection, new.case.case_id, new.case.image_sha256, new.case.patient)
+    assign_part(connection, row)
+    return add_submission(connection, row, new)
 
 
 def corrected_masks(submissions: Iterable[Submission]) -> list[Submission]:

@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from brain_tumor.bundles import read_bundle
-from brain_tumor.cases.files.durable import storage_errors, write_durably
+from brain_tumor.cases.files.durable import remove_leftovers, storage_errors, write_durably
 from brain_tumor.errors import BusyError, InputError, ModelError, NotFoundError
 from brain_tumor.learning.registry.active_versions import ActiveVersions
 from brain_tumor.learning.registry.model_versions import (
@@ -159,6 +159,17 @@ class ModelRegistry:
         verify_files(record)
         return record
 
+    def verify_active(self) -> None:
+        """Compare every file of the promoted versions that answer requests with its checksum.
+
+        Raises:
+            ModelError: If a file is missing or differs.
+        """
+        for name in self.names():
+            record = self.active_record(name)
+            if record.files:
+                verify_files(record)
+
     # Changing.
 
     def add(
@@ -265,13 +276,15 @@ class ModelRegistry:
             StorageError: If it cannot be stored.
         """
         self.get(name, version)
-        self._decisions.write(name, version, decision)
+        with self._locked():
+            self._decisions.write(name, version, decision)
 
     def recover(self) -> None:
         """Remove what a killed process left half-written."""
         if self.store.is_dir():
             with self._locked():
                 self._folders.remove_leftovers()
+                self._decisions.remove_leftovers()
 
     # Details.
 
@@ -351,6 +364,11 @@ class GateDecisions:
         """
         content = json.dumps(dict(decision), indent=1, allow_nan=False).encode()
         write_durably(self._path(name, version), content)
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half-written."""
+        for folder in self._folder.glob("*/"):
+            remove_leftovers(folder)
 
     def state(self, name: str, version: str) -> VersionState:
         """State of a version that was never active."""

@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from brain_tumor.bundles import METADATA, WEIGHTS, read_bundle
-from brain_tumor.cases.files.durable import file_sha256, storage_errors, sync_file, sync_folder
+from brain_tumor.cases.files.durable import (
+    file_sha256,
+    remove_leftovers,
+    storage_errors,
+    sync_file,
+    sync_folder,
+)
 from brain_tumor.errors import ModelError
 from brain_tumor.learning.registry.model_versions import (
     RECORD,
@@ -121,6 +127,7 @@ class VersionFolders:
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process left half-written."""
+        remove_leftovers(self.store)
         for path in self.store.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(path, ignore_errors=True)
 

@@ -37,11 +37,13 @@ class Entry:
     Attributes:
         name: Path inside the archive, as the archive says; not yet checked.
         kind: `file`, `folder`, or `other` for links and devices.
+        size_bytes: How long its header says that it is.
         chunks: Gives the content piece by piece, once.
     """
 
     name: str
     kind: str
+    size_bytes: int
     chunks: Callable[[], Iterator[bytes]]
 
 
@@ -139,7 +141,7 @@ def _zip_entries(archive: Path) -> Iterator[Entry]:
                     while chunk := stream.read(CHUNK_BYTES):
                         yield chunk
 
-            yield Entry(info.filename, kind, chunks)
+            yield Entry(info.filename, kind, info.file_size, chunks)
 
 
 class _Source:
@@ -156,6 +158,7 @@ class _Source:
         self._is_packed = is_packed
         self._unpacker = zlib.decompressobj(wbits=31)
         self._waiting = b""
+        self._ready, self._given = b"", 0
         self._empty = 0
 
     def read(self, count: int) -> bytes:
@@ -167,9 +170,14 @@ class _Source:
         if not self._is_packed:
             return self._stream.read(count)
         parts, missing = [], count
-        while missing and (part := self._unpacked(missing)):
-            parts.append(part)
-            missing -= len(part)
+        while missing:
+            if self._given == len(self._ready):
+                self._ready, self._given = self._unpacked(CHUNK_BYTES), 0
+                if not self._ready:
+                    break
+            parts.append(self._ready[self._given : self._given + missing])
+            self._given += len(parts[-1])
+            missing -= len(parts[-1])
         return b"".join(parts)
 
     def skip(self, count: int) -> None:
@@ -241,7 +249,7 @@ def _tar_entry(source: _Source, name: str, kind: bytes, length: int) -> Iterator
     is_folder = kind == b"5" or (kind == b"\0" and name.endswith("/"))
     label = "folder" if is_folder else "file" if kind in b"0\x007" else "other"
     padding = -left[0] % _BLOCK
-    yield Entry(name, label, chunks)
+    yield Entry(name, label, left[0], chunks)
     source.skip(left[0] + padding)
 
 

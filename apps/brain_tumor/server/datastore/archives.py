@@ -57,6 +57,8 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int) -> list[Path]:
             if entry.kind == "folder" or _is_litter(entry.name):
                 continue
             path = folder.joinpath(*_safe_parts(entry.name))
+            if entry.size_bytes > budget:  # what it really unpacks to is counted as well
+                raise _too_much()
             with storage_errors(path.name):
                 path.parent.mkdir(parents=True, exist_ok=True)
             budget -= _copy(entry, path, budget, deadline)
@@ -106,11 +108,14 @@ def _copy(entry: Entry, path: Path, budget: int, deadline: float) -> int:
         for chunk in entry.chunks():
             size += len(chunk)
             if size > budget:
-                raise InputError(
-                    "archive unpacks to more than the server accepts",
-                    remedy="Send fewer or smaller volumes.",
-                )
+                raise _too_much()
             if time.monotonic() > deadline:
                 raise InputError(f"archive takes more than {MAX_UNPACK_S:.0f} s to unpack")
             target.write(chunk)
     return size
+
+
+def _too_much() -> InputError:
+    return InputError(
+        "archive unpacks to more than the server accepts", remedy="Send fewer or smaller volumes."
+    )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from brain_tumor.cases.files.durable import (
-    TEMPORARY_PREFIX,
     make_folder,
     storage_errors,
+    sync_file,
     sync_folder,
     temporary_sibling,
-    write_synced,
+    write_new,
 )
+
+AT_ONCE = 16
+"""Files that the disk is asked to write together."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,16 @@ class _Step:
 class FileBatch:
     """Changes of several files, made one after the other, each whole.
 
-    `write` puts the bytes on disk beside the destination; nothing is visible yet, so a full disk
-    is noticed before anything changed. `commit` takes all steps in their order and makes them
-    durable.
+    `write` puts the bytes beside the destination; nothing is visible yet, so a full disk is noticed
+    before anything changed. `commit` waits until the disk has all of them, takes all steps in their
+    order and makes them durable.
     """
 
     def __init__(self) -> None:
         self._steps: list[_Step] = []
 
     def write(self, destination: Path, content: bytes) -> None:
-        """Stage a new or replaced file; its bytes are on disk when this returns.
+        """Stage a new or replaced file.
 
         Raises:
             StorageError: If the bytes cannot be stored.
@@ -53,7 +57,7 @@ class FileBatch:
             make_folder(destination.parent)
             temporary = temporary_sibling(destination)
             self._steps.append(_Step(temporary, destination, temporary=True))
-            write_synced(temporary, content)
+            write_new(temporary, content)
 
     def move(self, source: Path, destination: Path) -> None:
         """Stage a rename on the same disk; the destination's folder exists."""
@@ -67,8 +71,10 @@ class FileBatch:
         """Take all steps.
 
         Raises:
-            StorageError: If a step fails; those after it are not taken.
+            StorageError: If the disk does not take the files (then no step was taken), or a step
+                fails; those after it are not taken.
         """
+        self._sync()
         folders: dict[Path, None] = {}
         while self._steps:
             step = self._steps[0]
@@ -84,12 +90,27 @@ class FileBatch:
             with storage_errors(folder.name):
                 sync_folder(folder)
 
+    def _sync(self) -> None:
+        """Wait until the disk has all files; together takes a tenth of one after the other."""
+        written = [step for step in self._steps if step.temporary]
+        if len(written) > 1:
+            with ThreadPoolExecutor(min(AT_ONCE, len(written))) as threads:
+                list(threads.map(_sync_step, written))
+        else:
+            for step in written:
+                _sync_step(step)
+
     def discard(self) -> None:
         """Forget the steps that were not taken, with their temporary files."""
         for step in self._steps:
             if step.temporary:
                 step.source.unlink(missing_ok=True)
         self._steps.clear()
+
+
+def _sync_step(step: _Step) -> None:
+    with storage_errors((step.destination or step.source).name):
+        sync_file(step.source)
 
 
 @contextmanager
@@ -103,15 +124,3 @@ def file_batch() -> Iterator[FileBatch]:
         yield batch
     finally:
         batch.discard()
-
-
-def remove_leftovers(folder: Path) -> int:
-    """Remove the temporary files that a killed process left in a folder.
-
-    Returns:
-        How many there were.
-    """
-    leftovers = list(folder.glob(f"{TEMPORARY_PREFIX}*")) if folder.is_dir() else []
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-    return len(leftovers)

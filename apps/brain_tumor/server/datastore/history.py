@@ -19,9 +19,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.cases.files.durable import storage_errors
+from brain_tumor.cases.files.durable import remove_leftovers, storage_errors
 from brain_tumor.errors import NotFoundError, StorageError
-from brain_tumor.server.datastore.file_batch import FileBatch, remove_leftovers
+from brain_tumor.server.datastore.file_batch import FileBatch
 from brain_tumor.server.http.replies import to_plain
 
 logger = logging.getLogger(__name__)

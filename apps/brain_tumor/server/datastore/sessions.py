@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -13,8 +14,13 @@ from pathlib import Path
 
 from monailabel.utils.sessions import SessionInfo, Sessions
 
-from brain_tumor.cases.files.durable import make_folder, storage_errors, write_durably
-from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.cases.files.durable import (
+    make_folder,
+    remove_leftovers,
+    storage_errors,
+    write_durably,
+)
+from brain_tumor.errors import InputError, NotFoundError, StorageError
 from brain_tumor.server.datastore.archives import unpack
 from brain_tumor.server.http.validation import check_session_id
 
@@ -45,6 +51,11 @@ class StudySessions(Sessions):  # type: ignore[misc]
         with storage_errors(folder.name):
             make_folder(folder, PRIVATE)
             folder.chmod(PRIVATE)
+
+    @property
+    def folder(self) -> Path:
+        """Where sessions live."""
+        return self._folder
 
     def __bool__(self) -> bool:
         """True, although a dict of no sessions would be false and is never cleaned then."""
@@ -132,7 +143,10 @@ class StudySessions(Sessions):  # type: ignore[misc]
                 return None
             if update_ts:
                 info.last_access_ts = int(time.time())
-                self._write_meta_info(session_id, info)
+                try:
+                    self._write_meta_info(session_id, info)
+                except StorageError:  # a full disk keeps nobody from reading
+                    logger.warning("could not note the use of a session", exc_info=True)
             self[session_id] = info
             return info
 
@@ -161,6 +175,16 @@ class StudySessions(Sessions):  # type: ignore[misc]
         with self._mutex:
             self.pop(session_id, None)
             shutil.rmtree(self._folder / session_id, ignore_errors=True)
+
+    def recover(self) -> None:
+        """Remove the uploads that a killed server did not finish; for a folder of its own."""
+        with self._mutex:
+            for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
+                with contextlib.suppress(InputError):
+                    if self._read(check_session_id(folder.name)) is None:
+                        self.remove_session(folder.name)
+                    else:
+                        remove_leftovers(folder)
 
     def remove_expired(self) -> int:
         """Remove what is past its time, and old torn uploads; never raises for one bad folder.

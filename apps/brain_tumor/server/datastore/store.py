@@ -31,10 +31,9 @@ from monailabel.datastore.local import (
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from brain_tumor.cases.case_ids import check_case_id
-from brain_tumor.cases.files.durable import make_folder, storage_errors
+from brain_tumor.cases.files.durable import make_folder, remove_leftovers, storage_errors
 from brain_tumor.cases.study_layout import sequences_folder
 from brain_tumor.errors import ConflictError, InputError, NotFoundError, StorageError
-from brain_tumor.server.datastore.file_batch import remove_leftovers
 from brain_tumor.server.datastore.history import LabelEvent, LabelHistory, LabelVersion, NewVersion
 from brain_tumor.server.datastore.index import Change, StudyIndex, label_files
 from brain_tumor.server.datastore.index_file import LABELS_FOLDER
@@ -52,6 +51,7 @@ logger = logging.getLogger(__name__)
 
 REMOVED_FOLDER = "removed"
 PRIVATE_FOLDER = ".tumorlens"
+STAGING_FOLDER = "staging"
 FINAL: str = DefaultLabelTag.FINAL.value
 ORIGINAL: str = DefaultLabelTag.ORIGINAL.value
 
@@ -170,6 +170,22 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         return self._root
 
     @property
+    def staging(self) -> Path:
+        """Private folder for files of running requests, made if need be; emptied at each start.
+
+        Raises:
+            StorageError: If it cannot be made.
+        """
+        return self.make_staging()
+
+    def make_staging(self) -> Path:
+        """See `staging`."""
+        folder = self._root / PRIVATE_FOLDER / STAGING_FOLDER
+        with storage_errors(folder.name):
+            make_folder(folder, 0o700)
+        return folder
+
+    @property
     def history(self) -> LabelHistory:
         """Every version of every label."""
         return self._history
@@ -282,7 +298,7 @@ class StudyDatastore(LocalDatastore):  # type: ignore[misc]
         pairs = self.datalist()[: limit_cases or None]
         if not pairs:
             raise NotFoundError("no case has a final label yet; there is nothing to download")
-        path = self._root / PRIVATE_FOLDER / f"dataset-{secrets.token_hex(8)}.zip"
+        path = self.staging / f"dataset-{secrets.token_hex(8)}.zip"
         with storage_errors(path.name):
             try:
                 with zipfile.ZipFile(path, "x") as archive:

@@ -38,6 +38,8 @@ _PREFLIGHT_HEADERS = {
 }
 _SINGLE_HEADERS = ("host", "origin", "authorization", "content-type", "content-length")
 """Headers that are believed; two of one would be believed by one reader each."""
+_NOT_FOR_ROUTES = frozenset({b"origin", b"range", b"if-range"})
+"""Headers that no route is to follow: files are sent whole, and replies are JSON."""
 _DRAINED_BYTES = 64 * 1024
 """What is read of a body that nobody wants, so that its sender gets to read the reply."""
 _CLOSE = {"Connection": "close"}
@@ -254,13 +256,13 @@ def _refuse_length(headers: Headers, limit: int) -> Response | None:
 
 
 def _behind_front(scope: Scope) -> Scope:
-    """Scope for the routes: one spelling of each address, and no origin to reflect."""
+    """Scope for the routes: one spelling of each address, and only headers that they may follow."""
     path = scope["path"]
     if path in _SLASHED:
         path = f"{path}/"
     if path in _UNSLASHED:
         path = path.rstrip("/")
-    headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+    headers = [pair for pair in scope["headers"] if pair[0] not in _NOT_FOR_ROUTES]
     return {**scope, "path": path, "headers": headers, REFERENCE_KEY: secrets.token_hex(4)}
 
 

@@ -122,7 +122,8 @@ def error_reply(
         headers: Further response headers.
     """
     status = status or status_of(error)
-    extra = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    wait_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
+    extra = {"Retry-After": str(wait_s)} if status == 503 else {}
     return json_reply(
         {"code": code or error.code, "message": error.message, "remedy": error.remedy},
         status=status,

@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from brain_tumor.cases.files.durable import remove_leftovers, storage_errors
 from brain_tumor.errors import BusyError, NotFoundError, StorageError
 from brain_tumor.learning.retraining.job_folder import (
     BUSY_CODE,
@@ -118,8 +120,13 @@ class TrainingJobs:
             stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
             name = f"{stamp}-{time.time_ns() % 10**9:09d}-{secrets.token_hex(3)}"
             job = JobFolder(self._folder / name)
-            job.create(replace(request, id=name))
-            self._launch(job)
+            try:
+                job.create(replace(request, id=name))
+                with storage_errors("the log of the training"):
+                    self._launch(job)
+            except StorageError:  # who hears that it failed must not find it running later
+                shutil.rmtree(job.path, ignore_errors=True)
+                raise
             return describe(job)
 
     def status(self) -> dict[str, Any] | None:
@@ -170,6 +177,7 @@ class TrainingJobs:
             Whether there was one.
         """
         with self._mutex:
+            self._remove_leftovers()
             jobs = self.jobs()
             if not jobs or jobs[-1].progress().is_over or self._is_running():
                 return False
@@ -178,6 +186,14 @@ class TrainingJobs:
             logger.info("taking up training %s again", jobs[-1].path.name)
             self._launch(jobs[-1])
             return True
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed processes left half-written, where none works."""
+        for folder in self._folder.glob("*/") if self._folder.is_dir() else ():
+            if JobFolder(folder).worker is None:
+                remove_leftovers(folder)
+                if not (folder / "job.json").is_file():  # nobody was told that it was accepted
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def jobs(self) -> list[JobFolder]:
         """Folders of all trainings, oldest first."""
@@ -258,6 +274,12 @@ class TrainingJobs:
 
     def _watch(self, job: JobFolder, process: Worker) -> None:
         """Wait for the process; start it again if something killed it."""
+        try:
+            self._follow(job, process)
+        except (StorageError, OSError):  # the next start of the server takes it up again
+            logger.exception("training %s could not be followed to its end", job.path.name)
+
+    def _follow(self, job: JobFolder, process: Worker) -> None:
         while True:
             code = process.wait()
             progress = job.progress()

@@ -23,11 +23,14 @@ from brain_tumor.learning.ledger.ledger import (
 )
 from brain_tumor.server.datastore.history import LabelEvent, LabelVersion
 from brain_tumor.server.datastore.label_check import check_grid
-from brain_tumor.server.datastore.store import ORIGINAL, PRIVATE_FOLDER, StudyDatastore
+from brain_tumor.server.datastore.store import ORIGINAL, StudyDatastore
 from brain_tumor.server.http.validation import Parameter, check_params
 from brain_tumor.server.learning.proposals import Proposals
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE = 500
+"""Label versions that are written down together after a crash."""
 
 EFFORT_PARAMETERS = {
     "seconds_spent": Parameter((int, float, type(None))),
@@ -66,28 +69,11 @@ class LabelSubmissions:
         Raises:
             StorageError: If the ledger cannot take it; the label itself is stored.
         """
-        if version.tag == ORIGINAL or version.event is LabelEvent.REMOVED:
+        new = self._submission(version)
+        if new is None:
             return None
-        effort = _effort(version.info)
-        written = self._ledger.submit(
-            NewSubmission(
-                case=self._case_ref(version.image),
-                kind=Kind.MASK,
-                at=version.saved_at,
-                annotator=version.saved_by,
-                state=ReviewState.DRAFT if effort["draft"] else ReviewState.SUBMITTED,
-                tag=version.tag,
-                label_version=version.version,
-                label_sha256=version.sha256,
-                proposed_by=version.proposed_by,
-                seconds_spent=effort["seconds_spent"],
-                heat_open=effort["heat_open"],
-                text_open=effort["text_open"],
-                change=self._change(version),
-            )
-        )
-        if written.annotator and not effort["draft"]:
-            self._ledger.cases.release(version.image, written.annotator)
+        written = self._ledger.submit(new)
+        self._give_back(new)
         return written
 
     def sync(self) -> int:
@@ -99,16 +85,55 @@ class LabelSubmissions:
         known = {
             (s.case_id, s.tag, s.label_version) for s in self._ledger.submissions(kind=Kind.MASK)
         }
+        waiting: list[NewSubmission] = []
         added = 0
         for image in self._datastore.list_images():
             for tag in self._datastore.history.tags(image):
                 for version in self._datastore.history.versions(image, tag):
-                    if (image, tag, version.version) in known:
-                        continue
-                    added += self.on_label(version) is not None
+                    if (image, tag, version.version) not in known:
+                        new = self._submission(version)
+                        waiting += [] if new is None else [new]
+            if len(waiting) >= AT_ONCE:
+                added += self._write_down(waiting)
+                waiting = []
+        added += self._write_down(waiting)
         if added:
             logger.warning("wrote %d label versions down that the ledger did not have", added)
         return added
+
+    def _submission(self, version: LabelVersion) -> NewSubmission | None:
+        """What the ledger is to know of a version; None for a proposal and for a removal."""
+        if version.tag == ORIGINAL or version.event is LabelEvent.REMOVED:
+            return None
+        effort = _effort(version.info)
+        return NewSubmission(
+            case=self._case_ref(version.image),
+            kind=Kind.MASK,
+            at=version.saved_at,
+            annotator=version.saved_by,
+            state=ReviewState.DRAFT if effort["draft"] else ReviewState.SUBMITTED,
+            tag=version.tag,
+            label_version=version.version,
+            label_sha256=version.sha256,
+            proposed_by=version.proposed_by,
+            seconds_spent=effort["seconds_spent"],
+            heat_open=effort["heat_open"],
+            text_open=effort["text_open"],
+            change=self._change(version),
+        )
+
+    def _write_down(self, several: list[NewSubmission]) -> int:
+        """Write submissions down together; how many there were."""
+        if several:
+            self._ledger.submit_all(several)
+        for new in several:
+            self._give_back(new)
+        return len(several)
+
+    def _give_back(self, new: NewSubmission) -> None:
+        """Who submitted a case no longer holds it."""
+        if new.annotator and new.state is not ReviewState.DRAFT:
+            self._ledger.cases.release(new.case.case_id, new.annotator)
 
     def labelmaps(self, masks: Mapping[str, Submission]) -> dict[str, LabelArray]:
         """Labelmaps of submitted masks of a case, all on one grid.
@@ -146,7 +171,7 @@ class LabelSubmissions:
 
     def _read(self, suffix: str, content: bytes) -> tuple[LabelArray, Affine]:
         """Labelmap and affine from the bytes of a file."""
-        return _parse_labelmap(self._datastore.root / PRIVATE_FOLDER, suffix, content)
+        return _parse_labelmap(self._datastore.staging, suffix, content)
 
 
 def check_effort(info: Mapping[str, Any]) -> None:

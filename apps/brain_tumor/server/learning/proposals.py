@@ -24,6 +24,11 @@ class Proposals:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        return self._folder
+
     def keep(self, image: str, part: FilePart, model: Mapping[str, str]) -> None:
         """Keep the labelmap that a client got, to tell later what was corrected.
 

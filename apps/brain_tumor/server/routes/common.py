@@ -12,7 +12,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, UploadFile
 from fastapi.responses import FileResponse
 
-from brain_tumor.cases.files.durable import make_folder, storage_errors
+from brain_tumor.cases.files.durable import storage_errors
 from brain_tumor.server.app import ServerApp
 from brain_tumor.server.http.replies import media_type
 
@@ -36,7 +36,6 @@ def staging_folder(app: ServerApp) -> Iterator[Path]:
     """
     folder = app.staging / secrets.token_hex(12)
     with storage_errors(folder.name):
-        make_folder(app.staging, 0o700)
         folder.mkdir(mode=0o700)
     try:
         yield folder

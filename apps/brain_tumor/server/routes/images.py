@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import FileResponse, Response
-from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.errors import InputError, NotFoundError
@@ -124,9 +124,15 @@ def dataset(app: App, limit_cases: int = 0) -> Response:
     if not 0 <= limit_cases <= MAX_CASES:
         raise InputError(f"limit_cases is {limit_cases}; expected 0-{MAX_CASES}")
     path = Path(app.datastore().get_dataset_archive(limit_cases or None))
-    return FileResponse(
-        path,
-        media_type="application/zip",
-        filename="dataset.zip",
-        background=BackgroundTask(path.unlink, missing_ok=True),
-    )
+    return _PassingFile(path, media_type="application/zip", filename="dataset.zip")
+
+
+class _PassingFile(FileResponse):
+    """File that goes once it was sent, or once that failed."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            Path(self.path).unlink(missing_ok=True)

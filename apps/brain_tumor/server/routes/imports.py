@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.cases.studies import ImportStatus, find_cases, import_case
 from brain_tumor.cases.study_layout import PATIENT_KEY
-from brain_tumor.errors import InputError
+from brain_tumor.errors import InputError, StorageError
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import json_reply
 from brain_tumor.server.http.validation import Parameter, check_info, check_object, check_params
@@ -59,7 +59,13 @@ def import_session(app: App, body: JsonBody = None) -> Response:
         app.learning.check_patient(
             report.case_id, info, app.datastore().require_image(report.case_id)
         )
-        app.datastore().update_image_info(report.case_id, info)
+        try:
+            app.datastore().update_image_info(report.case_id, info)
+        except StorageError as error:
+            raise StorageError(
+                f"case '{report.case_id}' is imported, but not its patient: {error.message}",
+                remedy="Free disk space and import it again; what is there already stays.",
+            ) from error
     app.sessions().remove_session(given["session_id"])
     return json_reply(
         {

@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import Response
 
 from brain_tumor.cases.case_ids import check_case_id
-from brain_tumor.errors import InputError
+from brain_tumor.errors import InputError, StorageError
 from brain_tumor.server.datastore.history import LabelVersion
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import FilePart, file_reply, json_reply, media_type
@@ -85,7 +85,10 @@ def _warnings(app: App, version: LabelVersion, base: int | None, client: str | N
             f"Version {version.version - 1} was submitted after the version {base} that yours "
             "started from; both are kept."
         )
-    holder = app.learning.ledger.cases.state(version.image).reserved_by
+    try:
+        holder = app.learning.ledger.cases.state(version.image).reserved_by
+    except StorageError:  # the label is stored, which the reply must say
+        holder = None
     if holder not in (None, client):
         found.append(f"This case is reserved by {holder}.")
     return found

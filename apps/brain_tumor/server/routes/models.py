@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from fastapi.responses import HTMLResponse, Response
 
-from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.errors import InputError, NotFoundError, StorageError
 from brain_tumor.learning.gate.promotion import promote_if_accepted
 from brain_tumor.learning.gate.report import gate_page
-from brain_tumor.learning.registry.registry import check_version
+from brain_tumor.learning.registry.registry import VersionRecord, check_version
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import json_reply
 from brain_tumor.server.http.validation import Parameter, check_name, check_object, check_params
@@ -58,7 +58,7 @@ def promote(app: App, name: str, body: JsonBody = None) -> Response:
         return json_reply({**_decision(app, check_name(name, "model"), version), "dry_run": True})
     by = given["client_id"] or "HTTP"
     record = promote_if_accepted(app.registry, check_name(name, "model"), version, by=by)
-    app.learning.ledger.note_model(name, version, "promoted", by, {"sha256": record.sha256})
+    _note(app, record, "promoted", by)
     return json_reply({"name": name, "active": version, **record.to_json()})
 
 
@@ -70,9 +70,25 @@ def rollback(app: App, name: str, body: JsonBody = None) -> Response:
     version = check_version(given["version"]) if given["version"] else None
     by = given["client_id"] or "HTTP"
     record = app.registry.rollback(check_name(name, "model"), version, by=by)
-    detail = {"sha256": record.sha256}
-    app.learning.ledger.note_model(name, record.version, "rolled back", by, detail)
+    _note(app, record, "rolled back", by)
     return json_reply({"name": name, "active": record.version, **record.to_json()})
+
+
+def _note(app: App, record: VersionRecord, event: str, by: str) -> None:
+    """Write a switch down in the ledger.
+
+    Raises:
+        StorageError: If the ledger cannot take it; the switch itself is made.
+    """
+    detail = {"sha256": record.sha256}
+    try:
+        app.learning.ledger.note_model(record.name, record.version, event, by, detail)
+    except StorageError as error:
+        raise StorageError(
+            f"{record.name} {record.version} is active now, but that is not in the ledger: "
+            f"{error.message}",
+            remedy="Free disk space; do not switch again, the version is in use.",
+        ) from error
 
 
 def _decision(app: App, name: str, version: str) -> dict[str, Any]:

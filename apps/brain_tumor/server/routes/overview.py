@@ -29,6 +29,7 @@ from brain_tumor.server.tasks.inputs import session_input, stored_input
 router = APIRouter(tags=["Cases"], route_class=BoundedRoute)
 
 THUMBNAIL_PIXELS = 96
+MAX_PICTURE_PIXELS = 4096
 
 
 @router.get("/cases/overview", summary="Everything that a table of the cases shows")
@@ -60,7 +61,8 @@ def overview(app: App) -> Response:
 @router.get("/cases/sequences", summary="Sequences of a case or a session, on one grid")
 def sequences(app: App, image: str = "", session_id: str = "") -> Response:
     """Which sequences there are, which of them is the reference, and what was doubtful."""
-    loaded = app.infer_task("segmentation").load(_input(app, image, session_id))
+    with app.readers.reading():
+        loaded = app.infer_task("segmentation").load(_input(app, image, session_id))
     return json_reply(
         {
             "reference": loaded.case.reference.value,
@@ -82,19 +84,22 @@ def volume(app: App, sequence: str, image: str = "", session_id: str = "") -> Re
         path = _as_stored(app, image, sequence)
         if path is not None:
             return send_file(path)
-    case = app.infer_task("segmentation").load(_input(app, image, session_id)).case
-    found = next((v for s, v in case.volumes.items() if s.value == sequence), None)
-    if found is None:
-        raise NotFoundError(f"this case has no {sequence!r:.20}; it has {_names(case.present)}")
+    with app.readers.reading():
+        case = app.infer_task("segmentation").load(_input(app, image, session_id)).case
+        found = next((v for s, v in case.volumes.items() if s.value == sequence), None)
+        if found is None:
+            raise NotFoundError(f"this case has no {sequence!r:.20}; it has {_names(case.present)}")
+        content = encode_volume(found)
     name = f"{sequence}.nii.gz"
-    return file_reply(FilePart(sequence, name, media_type(name), encode_volume(found)))
+    return file_reply(FilePart(sequence, name, media_type(name), content))
 
 
 @router.get("/cases/label", summary="A label of a case as NIfTI, however it was submitted")
 def label(app: App, image: str, tag: str = "final") -> Response:
     """Current label; its voxels and grid are those of the stored file."""
     path = app.datastore().require_label(image, tag)
-    content = encode_labelmap(*read_labelmap(path))
+    with app.readers.reading():
+        content = encode_labelmap(*read_labelmap(path))
     return file_reply(FilePart("label", "label.nii.gz", media_type("label.nii.gz"), content))
 
 
@@ -102,7 +107,8 @@ def label(app: App, image: str, tag: str = "final") -> Response:
 def thumbnail(app: App, image: str) -> Response:
     """PNG of the middle axial slice of the reference volume."""
     path = app.datastore().require_image(image)
-    content = _picture(path, path.stat().st_mtime_ns)
+    with app.readers.reading():
+        content = _picture(path, path.stat().st_mtime_ns)
     headers = {"Cache-Control": "private, max-age=3600"}
     return Response(content, media_type="image/png", headers=headers)
 
@@ -127,8 +133,8 @@ def axial_picture(volume: Volume) -> Image.Image:
     grey = np.clip((plane - low) / max(high - low, 1e-6), 0.0, 1.0) * 255
     picture = Image.fromarray(np.ascontiguousarray(grey.T[::-1, ::-1]).astype(np.uint8))
     zooms = turned.header.get_zooms()
-    size = (plane.shape[0], max(1, round(plane.shape[1] * float(zooms[1] / zooms[0]))))
-    return picture.resize(size)
+    height = round(plane.shape[1] * float(zooms[1] / zooms[0]))
+    return picture.resize((plane.shape[0], min(max(1, height), MAX_PICTURE_PIXELS)))
 
 
 @lru_cache(maxsize=256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import cache
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Body
 from fastapi.responses import Response
 
-from brain_tumor.errors import InputError, NotFoundError
+from brain_tumor.errors import InputError, NotFoundError, StorageError
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import json_reply
 from brain_tumor.server.http.validation import (
@@ -22,6 +23,8 @@ from brain_tumor.server.http.validation import (
     check_params,
 )
 from brain_tumor.server.routes.common import App
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["Work"], route_class=BoundedRoute)
 
@@ -66,7 +69,10 @@ def next_sample(app: App, strategy: str, params: JsonBody = None) -> Response:
     held = store.get_image_info(sample["id"]).get("strategy")
     held = held if isinstance(held, dict) else {}
     served = {"ts": int(time.time()), "client_id": checked["client_id"]}
-    store.update_image_info(sample["id"], {"strategy": {**held, name: served}})
+    try:
+        store.update_image_info(sample["id"], {"strategy": {**held, name: served}})
+    except StorageError:  # the case is reserved already, and the note only spreads the choice
+        logger.warning("could not note which case was handed out", exc_info=True)
     return json_reply({**sample, **store.get_image_info(sample["id"])})
 
 

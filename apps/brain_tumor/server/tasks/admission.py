@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from brain_tumor.errors import BusyError
 
@@ -15,6 +22,11 @@ DEFAULT_PATIENCE_S = 600.0
 
 class InferenceGate:
     """Bounded admission to the processor; safe to share between threads.
+
+    People go first. Background work (warm-up, batches, scores) has a place of its own, runs only
+    while nobody is inside, and where somebody comes it rests at its next step through a network
+    (see `let_people_pass`) until they are gone; what it computes between networks goes on at low
+    priority. So nobody waits for it.
 
     Args:
         at_once: Inferences that run at the same time, at least 1.
@@ -29,38 +41,111 @@ class InferenceGate:
         patience_s: float = DEFAULT_PATIENCE_S,
     ) -> None:
         self._capacity = at_once + waiting
+        self._at_once = at_once
         self._patience_s = patience_s
         self._slots = threading.Semaphore(at_once)
-        self._mutex = threading.Lock()
+        self._background = threading.Lock()
+        self._change = threading.Condition()
         self._inside = 0
+        self._usual_s = 0.0
+        _watch_networks()
 
     @contextmanager
     def admitted(self, *, queue: bool = True) -> Iterator[None]:
         """Hold a slot for the length of a `with` block.
 
         Args:
-            queue: Whether the bound on waiting requests counts; background work waits its turn
-                outside of that bound.
+            queue: Whether a person waits for it; background work waits as long as need be.
 
         Raises:
             BusyError: If too many requests wait already, or the turn does not come.
         """
-        with self._mutex:
-            if queue and self._inside >= self._capacity:
+        with self._in_background() if not queue else self._in_turn():
+            yield
+
+    def rest(self) -> None:
+        """Wait until no person is inside; for background work, between two steps."""
+        with self._change:
+            while self._inside:
+                self._change.wait()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        with self._change:
+            if self._inside >= self._capacity:
                 raise BusyError(
-                    f"{self._inside} inferences run or wait; the server takes {self._capacity}"
+                    f"{self._inside} inferences run or wait; the server takes {self._capacity}",
+                    retry_after_s=self._until_a_place_s(),
                 )
-            self._inside += queue
+            self._inside += 1
         try:
             if not self._slots.acquire(timeout=self._patience_s):
-                raise BusyError(f"no free processor within {self._patience_s:.0f} s")
+                raise BusyError(
+                    f"no free processor within {self._patience_s:.0f} s",
+                    retry_after_s=self._until_a_place_s(),
+                )
+            started = time.monotonic()
             try:
                 yield
             finally:
                 self._slots.release()
+                took_s = time.monotonic() - started
+                self._usual_s = (self._usual_s + took_s) / 2 if self._usual_s else took_s
         finally:
-            with self._mutex:
-                self._inside -= queue
+            with self._change:
+                self._inside -= 1
+                self._change.notify_all()
+
+    @contextmanager
+    def _in_background(self) -> Iterator[None]:
+        outer = getattr(_BACKGROUND, "gate", None)
+        if outer is self:  # inside already
+            yield
+            return
+        with self._background, _low_priority():
+            self.rest()
+            _BACKGROUND.gate = self
+            try:
+                yield
+            finally:
+                _BACKGROUND.gate = outer
+
+    def _until_a_place_s(self) -> int:
+        """Seconds until one of those inside will be done, as it usually takes; 1 to 60."""
+        return max(1, min(60, math.ceil(self._usual_s / self._at_once)))
+
+
+_BACKGROUND = threading.local()
+"""`gate`: the gate at which this thread is admitted as background work."""
+
+
+def let_people_pass(*_: object) -> None:
+    """Rest, if this thread does background work and somebody waits."""
+    gate = getattr(_BACKGROUND, "gate", None)
+    if gate is not None:
+        gate.rest()
+
+
+@cache
+def _watch_networks() -> None:
+    """Let background work rest before every module of a network."""
+    register_module_forward_pre_hook(let_people_pass)
+
+
+@contextmanager
+def _low_priority() -> Iterator[None]:
+    """Run this thread, and those that it starts, after all others, where the system can."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    thread = threading.get_native_id()
+    before = os.getpriority(os.PRIO_PROCESS, thread)
+    os.setpriority(os.PRIO_PROCESS, thread, 19)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # only the superuser may raise it again
+            os.setpriority(os.PRIO_PROCESS, thread, before)
 
 
 class ReadingGate:

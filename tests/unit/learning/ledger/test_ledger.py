@@ -104,6 +104,15 @@ class TestSubmissions:
         with pytest.raises(InputError, match="draft"):
             ledger.review(number, ReviewState.DRAFT, "carl")
 
+    def test_several_are_written_together_or_not_at_all(self, ledger):
+        written = ledger.submit_all([mask("P1"), mask("P2"), mask("P1")])
+        assert [one.case_id for one in written] == ["P1", "P2", "P1"]
+        assert written[0].id == written[2].id  # the same version twice
+        bad = NewSubmission(mask("P3").case, Kind.TYPE, payload={"x": float("nan")})
+        with pytest.raises((InputError, StorageError, ValueError)):
+            ledger.submit_all([mask("P3"), bad])
+        assert {one.case_id for one in ledger.submissions()} == {"P1", "P2"}
+
     def test_they_can_be_searched(self, ledger):
         first = ledger.submit(mask("P1"))
         second = ledger.submit(mask("P2", state=ReviewState.DRAFT))

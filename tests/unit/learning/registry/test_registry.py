@@ -34,6 +34,16 @@ def states(registry, name="segmentation"):
 
 
 class TestVersions:
+    def test_a_promoted_version_with_a_changed_file_is_found_at_the_start(self, registry, tmp_path):
+        record = add(registry, tmp_path, "0.1.1", seed=5)
+        registry.promote("segmentation", "0.1.1", by="test", reason="better")
+        registry.verify_active()
+        metadata = record.path / "configs/metadata.json"
+        metadata.chmod(0o644)
+        metadata.write_text(metadata.read_text() + " ")
+        with pytest.raises(ModelError, match=r"configs/metadata.json of segmentation 0\.1\.1 does"):
+            registry.verify_active()
+
     def test_the_shipped_models_are_the_first_versions(self, registry, tmp_path):
         assert registry.names() == ["segmentation", "tumor_core"]
         assert states(registry) == {"0.1.0": "active"}
