@@ -2,23 +2,28 @@
 
     python -m benchmarks.attacks.fuzz --count 10000 --seed 1 [--output benchmarks/results/fuzz.json]
 
-The server runs in this process. A request that takes longer than `HANG_S` ends the run with the
-stack of every thread; a crash of a library ends it, too. What was sent last stands in LAST.
+The server runs in this process. Memory is told as what was held after each hundred requests, and
+by which inputs the most was added for a moment. A request that takes longer than `HANG_S` ends the
+run with the stack of every thread; a crash of a library ends it, too. What was sent last stands in
+LAST.
 """
 
 from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import json
 import logging
-import resource
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
 from pathlib import Path
+
+import psutil
+from brain_tumor.server.tasks.base import return_free_memory
 
 from tests.helpers.fuzzing import Sent, requests
 from tests.helpers.server import ThresholdSegmenter, write_studies
@@ -56,15 +61,22 @@ def run(studies: Path, outside: Path, seed: int, count: int) -> dict[str, object
     statuses: Counter[int] = Counter()
     failures: list[str] = []
     slowest_s, began = 0.0, time.monotonic()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    process = psutil.Process()
+    held_mb = [process.memory_info().rss // 2**20]
+    added: list[tuple[int, str]] = []
     for number, sent in enumerate(requests(seed, count)):
         LAST.write_text(f"{seed} {number} {sent.what}")
         faulthandler.dump_traceback_later(HANG_S, exit=True)
-        started = time.process_time()
+        started, before = time.process_time(), _peak_mb(reset=True)
         reply = client.request(sent.method, sent.path, **sent.options)
         if sent.path == "/session/" and reply.status_code == 200:
             _use(client, reply.json()["session_id"], statuses, failures, sent)
         seconds = time.process_time() - started
+        added.append((_peak_mb() - before, f"{number} {sent.what}"))
+        if number % 100 == 99:
+            gc.collect()
+            return_free_memory()
+            held_mb.append(process.memory_info().rss // 2**20)
         slowest_s = max(slowest_s, seconds)
         statuses[reply.status_code] += 1
         if reply.status_code >= 500 and reply.status_code != 503:
@@ -72,16 +84,27 @@ def run(studies: Path, outside: Path, seed: int, count: int) -> dict[str, object
         if seconds > SLOW_S:
             failures.append(f"{number} {sent.what}: {seconds:.1f} s")
     faulthandler.cancel_dump_traceback_later()
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
     return {
         "statuses": dict(sorted(statuses.items())),
         "failures": failures,
         "files_outside": sorted(_files_outside(studies, outside) - known),
         "slowest_s": round(slowest_s, 3),
-        "grown_mb": round(grown / 1024),
+        "held_mb": held_mb[:: max(1, len(held_mb) // 20)],
+        "most_added_mb": sorted(added, reverse=True)[:5],
         "minutes": round((time.monotonic() - began) / 60, 1),
         "still_answers": client.get("/datastore/?output=all").status_code == 200,
     }
+
+
+def _peak_mb(*, reset: bool = False) -> int:
+    """Largest memory since the last reset, which makes it what is held now."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # not on Linux, or not permitted
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
 
 
 def _use(client, session, statuses, failures, sent: Sent) -> None:
