@@ -124,11 +124,17 @@ def test_a_sequence_on_another_grid_comes_on_the_grid_of_the_reference(client, s
 def test_a_label_comes_as_nifti_with_its_very_voxels(client, tmp_path):
     labels = expected_labels()
     content = write_label(tmp_path / "x.nii.gz", labels).read_bytes()
+    empty = write_label(tmp_path / "y.nii.gz", np.zeros_like(labels)).read_bytes()
     client.put("/datastore/label?image=FULL&tag=final", files={"label": ("x.nii.gz", content)})
     reply = client.get("/cases/label?image=FULL&tag=final")
     found = nib.Nifti1Image.from_bytes(gzip.decompress(reply.content))
     np.testing.assert_array_equal(np.asarray(found.dataobj), labels)
     same_affine(found.affine, AFFINE)
+    client.put("/datastore/label?image=FULL&tag=final", files={"label": ("x.nii.gz", empty)})
+    first = client.get("/cases/label?image=FULL&tag=final&version=1")
+    found = nib.Nifti1Image.from_bytes(gzip.decompress(first.content))
+    np.testing.assert_array_equal(np.asarray(found.dataobj), labels)
+    refusal(client.get("/cases/label?image=FULL&tag=final&version=3"), 404)
     refusal(client.get("/cases/label?image=LONE&tag=final"), 404)
 
 

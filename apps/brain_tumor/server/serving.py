@@ -41,6 +41,7 @@ from brain_tumor.server.routes import (
     auth,
     cases,
     corrections,
+    follow_up,
     images,
     imports,
     inference,
@@ -120,7 +121,7 @@ def build_routes(app: ServerApp, stock_routes: ASGIApp) -> FastAPI:
     )
     routes.state.server = app
     ours = (auth, inference, labels, images, uploads, work, corrections, cases, imports, overview)
-    for module in (*ours, archive, models, page):
+    for module in (*ours, archive, follow_up, models, page):
         routes.include_router(module.router)
     for kind in (TumorLensError, MONAILabelException, RequestValidationError, HTTPException):
         routes.add_exception_handler(kind, _foreseen)

@@ -31,6 +31,8 @@ ERRORS: dict[str, str] = {
     "numbering is {value}; expected one of {names}": (
         "numbering이 {value}입니다. 다음 중 하나여야 합니다: {names}"
     ),
+    "{what} is {value}; expected a date": "{what}이(가) {value}입니다. 날짜여야 합니다",
+    "Write it as year, month and day: 2026-03-31": "연-월-일로 쓰십시오: 2026-03-31",
     "this server needs its token; the request carries another or none": (
         "이 서버에는 토큰이 필요합니다. 요청의 토큰이 다르거나 없습니다"
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -189,11 +190,29 @@ def check_info(info: Mapping[str, Any], what: str) -> dict[str, Any]:
     for key, parameter in _READ_INFO.items():
         if key in info:
             _check_value(f"{what}.{key}", info[key], parameter)
+    if info.get(STUDY_DATE_KEY):
+        check_date(info[STUDY_DATE_KEY], f"{what}.{STUDY_DATE_KEY}")
     for entry in info.get("label_info") or ():
         known = isinstance(entry, dict) and isinstance(entry.get("name"), str)
         if not known or not isinstance(entry.get("idx", 0), int):
             raise InputError(f"{what}.label_info holds {entry!r:.80}; expected a name and an idx")
     return dict(info)
+
+
+def check_date(value: str, what: str) -> str:
+    """A day of the calendar, as `2026-03-31`.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        date.fromisoformat(value)
+    except ValueError as error:
+        raise InputError(
+            f"{what} is {value!r:.40}; expected a date",
+            remedy="Write it as year, month and day: 2026-03-31.",
+        ) from error
+    return value
 
 
 def check_client_id(params: Mapping[str, Any]) -> None:
@@ -224,9 +243,13 @@ class Parameter:
     affects_result: bool = True
 
 
+STUDY_DATE_KEY = "study_date"
+"""Key of a case's information: the day of the scan, by which the dates of a patient are ordered."""
+
 _READ_INFO: Mapping[str, Parameter] = MappingProxyType(
     {
         PATIENT_KEY: Parameter((str, int, type(None))),
+        STUDY_DATE_KEY: Parameter((str, type(None))),
         "label_info": Parameter((list, type(None))),
     }
 )

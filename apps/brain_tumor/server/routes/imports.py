@@ -15,7 +15,13 @@ from brain_tumor.cases.study_layout import PATIENT_KEY
 from brain_tumor.errors import InputError, StorageError
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import json_reply
-from brain_tumor.server.http.validation import Parameter, check_info, check_object, check_params
+from brain_tumor.server.http.validation import (
+    STUDY_DATE_KEY,
+    Parameter,
+    check_info,
+    check_object,
+    check_params,
+)
 from brain_tumor.server.routes.common import App
 
 router = APIRouter(tags=["Cases"], route_class=BoundedRoute)
@@ -34,9 +40,12 @@ def import_session(app: App, body: JsonBody = None) -> Response:
         "session_id": Parameter((str,), default=""),
         "image": Parameter((str,), default=""),
         "patient": Parameter((str,), default=""),
+        STUDY_DATE_KEY: Parameter((str,), default=""),
         "client_id": Parameter((str, type(None))),
     }
     given = check_params(check_object(body, "the body"), allowed, "the body")
+    told = {key: given[key] for key in (PATIENT_KEY, STUDY_DATE_KEY) if given[key]}
+    info = check_info(told, "the body")
     session = app.sessions().require(given["session_id"])
     found = find_cases(Path(session.image))
     if len(found) != 1:
@@ -54,8 +63,7 @@ def import_session(app: App, body: JsonBody = None) -> Response:
     if report.status is ImportStatus.REFUSED:
         raise InputError(report.message, remedy=report.remedy)
     app.datastore().refresh()
-    if given["patient"]:
-        info = check_info({PATIENT_KEY: given["patient"]}, "the body")
+    if info:
         app.learning.check_patient(
             report.case_id, info, app.datastore().require_image(report.case_id)
         )

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from PIL import Image
 
+from brain_tumor.cases.case_ids import check_case_id
 from brain_tumor.cases.files.readers import read_labelmap, read_volume
 from brain_tumor.cases.files.writers import encode_labelmap, encode_volume
 from brain_tumor.cases.sequences import Sequence, recognise_sequence
@@ -22,7 +23,8 @@ from brain_tumor.errors import NotFoundError, TumorLensError
 from brain_tumor.server.app import ServerApp
 from brain_tumor.server.http.bodies import BoundedRoute
 from brain_tumor.server.http.replies import FilePart, file_reply, json_reply, media_type
-from brain_tumor.server.routes.common import App, send_file
+from brain_tumor.server.http.validation import STUDY_DATE_KEY, check_tag
+from brain_tumor.server.routes.common import App, send_file, staging_folder
 from brain_tumor.server.tasks.base import CaseInput
 from brain_tumor.server.tasks.inputs import session_input, stored_input
 
@@ -49,6 +51,7 @@ def overview(app: App) -> Response:
             {
                 **status,
                 "patient": patient,
+                "study_date": info.get(STUDY_DATE_KEY) or None,
                 "reference": reference.value,
                 "sequences": names,
                 "labels": sorted(store.get_labels_by_image_id(case)),
@@ -60,7 +63,7 @@ def overview(app: App) -> Response:
 
 @router.get("/cases/sequences", summary="Sequences of a case or a session, on one grid")
 def sequences(app: App, image: str = "", session_id: str = "") -> Response:
-    """Which sequences there are, which of them is the reference, and what was doubtful."""
+    """Which sequences there are, which is the reference, how the others fit, what was doubtful."""
     with app.readers.reading():
         loaded = app.infer_task("segmentation").load(_input(app, image, session_id))
     return json_reply(
@@ -68,6 +71,7 @@ def sequences(app: App, image: str = "", session_id: str = "") -> Response:
             "reference": loaded.case.reference.value,
             "sequences": [s.value for s in loaded.case.present],
             "missing": [s.value for s in loaded.case.missing],
+            "registration": [fit.to_json() for fit in loaded.fits],
             "warnings": list(loaded.warnings),
         }
     )
@@ -95,11 +99,19 @@ def volume(app: App, sequence: str, image: str = "", session_id: str = "") -> Re
 
 
 @router.get("/cases/label", summary="A label of a case as NIfTI, however it was submitted")
-def label(app: App, image: str, tag: str = "final") -> Response:
-    """Current label; its voxels and grid are those of the stored file."""
-    path = app.datastore().require_label(image, tag)
-    with app.readers.reading():
-        content = encode_labelmap(*read_labelmap(path))
+def label(app: App, image: str, tag: str = "final", version: int = 0) -> Response:
+    """Current label or one of its versions; voxels and grid are those of the stored file."""
+    store = app.datastore()
+    if version:
+        found = store.history.get(check_case_id(image), check_tag(tag), version)
+        with app.readers.reading(), staging_folder(app) as folder:
+            path = folder / f"label{found.suffix}"
+            path.write_bytes(store.history.content(found))
+            content = encode_labelmap(*read_labelmap(path))
+    else:
+        path = store.require_label(image, tag)
+        with app.readers.reading():
+            content = encode_labelmap(*read_labelmap(path))
     return file_reply(FilePart("label", "label.nii.gz", media_type("label.nii.gz"), content))
 
 

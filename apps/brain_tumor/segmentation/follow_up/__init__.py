@@ -1,0 +1,1 @@
+"""Two dates of one patient: diameters, and what grew, came and went."""
