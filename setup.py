@@ -32,6 +32,7 @@ setup(
             *(f"server/web/{files}" for files in ("*.html", "*.css", "*.svg", "*.txt")),
             "server/web/texts.json",
             "server/web/js/*.js",
+            "server/web/js/*/*.js",
             "server/web/vendor/*.js",  # fetched by `make web`
         ]
     },

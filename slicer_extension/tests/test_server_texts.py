@@ -8,7 +8,7 @@ from TumorLensLib.korean_replies import WORDS
 from TumorLensLib.texts import Translator
 from TumorLensLib.told import SENTENCES, in_korean
 
-from slicer_extension.tests import server_texts
+from slicer_extension.tests import server_texts, web_texts
 
 KO = Translator("ko")
 FIELD = re.compile(r"{(\w+)}")
@@ -144,3 +144,10 @@ def test_words_are_no_panel_texts_so_that_one_table_holds_each():
     from TumorLensLib.korean import KOREAN
 
     assert not set(WORDS) & set(KOREAN)
+
+
+def test_the_page_in_a_browser_says_it_in_the_same_words():
+    import json
+
+    held = json.loads(web_texts.PAGE_TEXTS.read_text(encoding="utf-8"))
+    assert held == web_texts.from_the_panel(), f"run: {web_texts.COMMAND}"

@@ -1,20 +1,23 @@
 /** Entry: the bar at the top, and which page is shown. */
 
-import { address, annotator, rememberAnnotator, useTokenQuestion } from "./api.js";
-import { showCases } from "./cases.js";
-import { button, choice, el, field, fill } from "./dom.js";
-import { showTeach } from "./teach.js";
-import { currentLanguage, loadTexts, rememberLanguage, t } from "./texts.js";
-import { tellError } from "./status.js";
-import { showUpload } from "./upload.js";
-import { Workspace } from "./workspace.js";
+import { address, annotator, rememberAnnotator, useTokenQuestion } from "./common/api.js";
+import { showCases } from "./pages/cases.js";
+import { button, choice, el, field, fill } from "./common/dom.js";
+import { PatientPage } from "./patient/page.js";
+import { showTeach } from "./pages/teach.js";
+import { currentLanguage, loadTexts, rememberLanguage, t } from "./common/texts.js";
+import { offerHelp, showHelp } from "./common/help.js";
+import { tellError } from "./common/status.js";
+import { showUpload } from "./pages/upload.js";
+import { Workspace } from "./case/workspace.js";
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
-/** @type {Workspace | null} */
+/** @type {Workspace | PatientPage | null} */
 let open = null;
 
 await loadTexts();
 useTokenQuestion(askForToken);
+offerHelp();
 drawBar();
 window.addEventListener("hashchange", route);
 await route();
@@ -36,6 +39,9 @@ async function route() {
   try {
     if (page === "case" || page === "session") {
       open = new Workspace(place, page, decodeURIComponent(id));
+      await open.start();
+    } else if (page === "patient") {
+      open = new PatientPage(place, decodeURIComponent(id));
       await open.start();
     } else if (page === "upload") await showUpload(place);
     else if (page === "teach") await showTeach(place);
@@ -70,6 +76,7 @@ function drawBar() {
       el("a", { href: "#/teach" }, t("Teach")),
     ),
     el("span.space"),
+    button(t("Keys"), () => showHelp(), { title: "?" }),
     name,
     languages,
   );

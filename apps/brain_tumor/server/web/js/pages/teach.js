@@ -1,10 +1,10 @@
 /** Teach: corrections that wait, trainings, and the versions of the models. */
 
-import { annotator, getJson, send } from "./api.js";
-import { ask } from "./dialogs.js";
-import { button, choice, el, fill } from "./dom.js";
-import { during, tell } from "./status.js";
-import { number, t } from "./texts.js";
+import { annotator, getJson, send } from "../common/api.js";
+import { ask } from "../common/dialogs.js";
+import { button, choice, el, fill } from "../common/dom.js";
+import { during, tell } from "../common/status.js";
+import { number, signed, t, told } from "../common/texts.js";
 
 const POLL_MS = 3000;
 
@@ -77,13 +77,18 @@ async function training(/** @type {HTMLElement} */ part, /** @type {HTMLElement}
   watch();
 }
 
-function showState(/** @type {HTMLElement} */ part, /** @type {any} */ told) {
-  const { status, progress, stage, loss, version, promoted, message } = told;
+function showState(/** @type {HTMLElement} */ part, /** @type {any} */ state) {
+  const { status, progress, stage, epoch, max_epochs, loss, seconds_left, promoted, details } = state;
+  const runs = status === "RUNNING";
   const bar = el("progress", { max: 1, value: progress ?? 0, "aria-label": t("Retraining") });
-  const more = [stage, loss !== undefined && loss !== null && `loss ${number(loss, 3)}`, version,
-    promoted === true && t("Promoted."), promoted === false && t("Not promoted."), message];
-  fill(part, el("p", {}, t(status ?? "IDLE")), status === "RUNNING" ? bar : "",
-    el("p.faint", {}, more.filter(Boolean).join(" · ")));
+  const more = [
+    stage, max_epochs && `${epoch}/${max_epochs}`, loss && `loss ${number(loss, 3)}`,
+    runs && seconds_left && `${number(seconds_left, 0)} s`,
+    promoted === true && t("Promoted."), promoted === false && status === "DONE" && t("Not promoted."),
+  ];
+  fill(part, el("p", {}, told(status ?? "IDLE")), runs ? bar : "",
+    el("p.faint", {}, more.filter(Boolean).join(" · ")),
+    ...(details ?? []).slice(-3).map((/** @type {string} */ line) => el("p.faint", {}, told(line))));
 }
 
 async function models(/** @type {HTMLElement} */ part) {
@@ -104,9 +109,10 @@ function modelActions(/** @type {HTMLElement} */ part, /** @type {string} */ nam
   const path = `/models/${name}`;
   const judged = ["candidate", "accepted", "refused", "retired"].includes(v.state);
   const report = async () => {
-    const told = await during(t("Asking the promotion gate"), () =>
-      getJson(`${path}/report`, { version: v.version }));
-    if (told) await ask(`${name} ${v.version}`, [gateTable(told)], t("Close"));
+    const json = { version: v.version, dry_run: true };
+    const said = await during(t("Asking the promotion gate"), async () =>
+      (await send("POST", `${path}/promote`, { json })).json());
+    if (said) await ask(`${name} ${v.version}`, [gateTable(said)], t("Close"), { cancel: false });
   };
   const change = async (/** @type {string} */ act, /** @type {string} */ question, /** @type {any} */ json) => {
     if (!(await ask(name, [question]))) return;
@@ -128,13 +134,24 @@ function modelActions(/** @type {HTMLElement} */ part, /** @type {string} */ nam
   ];
 }
 
-/** What the gate compared. */
-function gateTable(/** @type {any} */ told) {
-  const verdict = told.accepted ? t("It would pass.") : t("It would not pass.");
-  const reasons = (told.reasons ?? []).map((/** @type {string} */ r) => el("li", {}, r));
-  const rows = (told.comparisons ?? []).map((/** @type {any} */ c) => el("tr", {},
-    el("th", { scope: "row" }, c.name ?? c.metric ?? ""),
-    el("td.numbers", {}, number(c.active, 3)), el("td.numbers", {}, number(c.candidate, 3)),
-    el("td.numbers", {}, c.n ?? "")));
-  return el("div", {}, el("p", {}, verdict), el("ul", {}, ...reasons), el("table", {}, el("tbody", {}, ...rows)));
+/** What the gate compared, beside each other. */
+function gateTable(/** @type {any} */ said) {
+  const heads = ["", "proposed", "change", "patients", ""];
+  const rows = (said.checks ?? []).map((/** @type {any} */ check) => {
+    const d = check.difference;
+    const change = d ? `${signed(d.mean, 3)} (${signed(d.low, 3)}, ${signed(d.high, 3)})` : "–";
+    return el("tr", { "data-check": check.name },
+      el("th", { scope: "row" }, told(check.name)),
+      el("td.numbers", {}, d ? `${number(d.current, 3)} → ${number(d.candidate, 3)}` : "–"),
+      el("td.numbers", {}, change),
+      el("td.numbers", {}, d?.n ?? "–"),
+      el(check.passed ? "td" : "td.warn", {}, check.passed ? "✓" : "✗"));
+  });
+  return el("div", {},
+    el("p", {}, said.promote ? t("It would pass.") : t("It would not pass.")),
+    el("ul", {}, ...(said.reasons ?? []).map((/** @type {string} */ r) => el("li", {}, told(r)))),
+    el("table", {},
+      el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" },
+        h === "proposed" ? `${said.current} → ${said.candidate}` : h && t(h))))),
+      el("tbody", {}, ...rows)));
 }

@@ -1,12 +1,15 @@
 /** Tab Correct: paint, erase, fill, points, comparison, verdicts and submission. */
 
-import { annotator, infer } from "./api.js";
-import { ask } from "./dialogs.js";
-import { button, choice, el, field, fill } from "./dom.js";
+import { annotator } from "../common/api.js";
+import { ask } from "../common/dialogs.js";
+import { button, choice, el, field, fill } from "../common/dom.js";
 import { LABELS, REGIONS, REGION_NAMES, changedVoxels, dice, labelsOf, volumesMl } from "./labels.js";
-import { during, tell } from "./status.js";
-import { number, t } from "./texts.js";
+import { tell } from "../common/status.js";
+import { showHistory } from "./history.js";
+import { number, signed, t } from "../common/texts.js";
+import { Points } from "./points.js";
 
+const CHANGE_COLOURS = [[255, 255, 255], [255, 80, 255]]; // added, taken away
 const TYPES = ["glioma", "meningioma", "pituitary", "other", "none"];
 const VERDICTS = ["right", "wrong", "unclear"];
 
@@ -24,10 +27,10 @@ export class CorrectPanel {
     this.reason = "";
     /** @type {Record<string, string>} */
     this.verdicts = {};
-    /** @type {{kind: "positive" | "negative", ras: number[], label?: number}[]} */
-    this.points = [];
+    this.points = new Points(work);
     this.draft = el("p.faint", { role: "status" });
     this.changes = el("div");
+    this.outlines = false;
   }
 
   get viewer() {
@@ -48,7 +51,7 @@ export class CorrectPanel {
       el("h2", {}, t("Paint")),
       this.tools(labels),
       el("h2", {}, t("Refine by points")),
-      this.pointTools(labels),
+      this.points.tools(labels),
       el("h2", {}, t("Changes")),
       this.changes,
       el("h2", {}, t("Type and sentences")),
@@ -93,12 +96,14 @@ export class CorrectPanel {
         button(t("Undo"), () => this.viewer.undo(), { title: "Z" }),
         button(t("Back to the proposal"), () => this.onProposal(), {
           disabled: !this.work.proposal,
-        })),
+        }),
+        this.work.kind === "case"
+          ? button(t("Show history"), () => showHistory(this.work), { "data-act": "history" }) : ""),
     );
   }
 
   takePen(/** @type {number} */ value) {
-    this.stopPoints();
+    this.points.stop();
     this.pen = this.pen === value ? null : value;
     if (this.pen) this.label = this.pen;
     this.applyPen();
@@ -113,7 +118,7 @@ export class CorrectPanel {
 
   putDownPen() {
     if (this.pen !== null) this.takePen(this.pen);
-    this.stopPoints();
+    this.points.stop();
   }
 
   /** Paint or erase at the crosshair: for the keyboard. */
@@ -135,78 +140,6 @@ export class CorrectPanel {
     if (sure && this.work.proposal) this.viewer.setBitmap(this.work.proposal);
   }
 
-  // Points.
-
-  pointTools(/** @type {typeof LABELS} */ labels) {
-    this.pointCount = el("span.faint");
-    const place = (/** @type {"positive" | "negative"} */ kind, /** @type {string} */ text) =>
-      button(text, () => this.takePoints(kind), {
-        "aria-pressed": String(this.placing === kind), "data-points": kind,
-      });
-    const options = labels.map((l) => [String(l.value), t(l.name)]);
-    this.tellPoints();
-    return el("div", {},
-      field(t("Points are:"), choice(/** @type {any} */ (options), String(this.label), (value) => {
-        this.label = Number(value);
-      })),
-      el("div.row", {}, place("positive", t("Tumour here")), place("negative", t("No tumour here")),
-        button(t("Clear"), () => { this.points = []; this.tellPoints(); }),
-        button(t("Refine"), () => this.onRefine(), { "data-act": "refine" })),
-      this.pointCount,
-    );
-  }
-
-  takePoints(/** @type {"positive" | "negative"} */ kind) {
-    const again = this.placing === kind;
-    this.putDownPen();
-    if (again) return;
-    this.placing = kind;
-    this.viewer.onpoint = (ras) => {
-      const label = kind === "positive" ? { label: this.label } : {};
-      this.points.push({ kind, ras, ...label });
-      this.tellPoints();
-    };
-    tell(t("Click into the slices; press the button again to end."));
-    this.pressPoints();
-  }
-
-  stopPoints() {
-    this.placing = undefined;
-    this.viewer.onpoint = null;
-    this.pressPoints();
-  }
-
-  pressPoints() {
-    for (const one of this.element.querySelectorAll("[data-points]")) {
-      one.setAttribute("aria-pressed", String(one.dataset.points === this.placing));
-    }
-  }
-
-  tellPoints() {
-    const count = (/** @type {string} */ k) => this.points.filter((p) => p.kind === k).length;
-    this.pointCount.textContent = t("{yes} tumour, {no} not", {
-      yes: count("positive"), no: count("negative"),
-    });
-  }
-
-  async onRefine() {
-    const of = (/** @type {string} */ kind) =>
-      this.points.filter((p) => p.kind === kind).map(({ ras, label }) => ({ ras, ...(label ? { label } : {}) }));
-    if (!this.points.length) {
-      tell(t("Set points first: Tumour here, or No tumour here."));
-      return;
-    }
-    const clicks = { positive: of("positive"), negative: of("negative") };
-    const label = await this.viewer.labelmapFile();
-    const done = await during(t("Refining"), (signal) =>
-      infer("refine", this.work.query, { clicks }, { label, signal }));
-    if (!done) return;
-    await this.viewer.changeLabelmap(done.files.image);
-    this.points = [];
-    this.tellPoints();
-    tell(t("The segments were refined; check them."));
-  }
-
   // What changed.
 
   updateChanges() {
@@ -215,7 +148,24 @@ export class CorrectPanel {
       fill(this.changes, el("p.faint", {}, t("Analyse the case to see it.")));
       return;
     }
-    fill(this.changes, this.comparison());
+    const box = el("input", { type: "checkbox", checked: this.outlines, "data-show": "changes" });
+    box.addEventListener("change", () => this.showOutline(box.checked));
+    fill(this.changes, this.comparison(), el("label.check", {
+      title: t("Added in white, taken away in magenta."),
+    }, box, t("Outline changed voxels (D)")));
+  }
+
+  /** Outline what differs from the proposal. */
+  async showOutline(/** @type {boolean} */ on) {
+    this.outlines = on;
+    const { proposal } = this.work;
+    await this.outlineAgainst(on ? proposal : null);
+  }
+
+  /** Outline what differs from a labelmap. */
+  async outlineAgainst(/** @type {Uint8Array | null} */ other) {
+    const file = other && (await this.viewer.changesFile(other));
+    await this.viewer.setOutline(file && (await file.arrayBuffer()), CHANGE_COLOURS);
   }
 
   /** Proposal and labelmap side by side. */
@@ -227,21 +177,27 @@ export class CorrectPanel {
     const before = volumesMl(proposal, viewer.voxelMl);
     const after = volumesMl(now, viewer.voxelMl);
     const regions = this.scheme === "core" ? ["TC"] : ["WT", "TC", "ET"];
-    const heads = ["", "proposed", "now", "Dice"];
+    const heads = ["mL", "proposed", "now", "change", "Dice"];
     return el("div", {},
       el("p", {}, t("{voxels} voxels changed ({ml} mL).", {
         voxels, ml: number(voxels * viewer.voxelMl, 2),
       })),
       el("table", {},
-        el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" }, h && t(h))))),
+        el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" }, t(h))))),
         el("tbody", {}, ...regions.map((/** @type {any} */ r) => el("tr", {},
           el("th", { scope: "row" }, t(REGION_NAMES[/** @type {"WT"} */ (r)])),
           el("td.numbers", {}, number(before[r])),
           el("td.numbers", {}, number(after[r])),
+          el("td.numbers", {}, signed(after[r] - before[r])),
           el("td.numbers", {}, number(dice(proposal, now, REGIONS[/** @type {"WT"} */ (r)]), 3)),
         ))),
       ),
     );
+  }
+
+  /** Outline the changes or no longer: for the keyboard. */
+  toggleOutline() {
+    if (this.work.proposal) this.element.querySelector("[data-show=changes]")?.click();
   }
 
   // Judgements.
@@ -260,7 +216,7 @@ export class CorrectPanel {
       field(t("Right type:"), choice(/** @type {any} */ (options), this.type, (value) => {
         this.type = value;
         this.work.onEdit();
-      })),
+      }, { "data-choose": "type" })),
       field(t("Because:"), reason),
       sentences.length
         ? el("ol.verdicts", {}, ...sentences.map((/** @type {any} */ s) => el("li", {}, s.text,

@@ -1,12 +1,14 @@
 /** Start: the cases as a table, search, and the next case by strategy. */
 
-import { annotator, getJson, send } from "./api.js";
-import { button, choice, el, field, fill } from "./dom.js";
-import { during, tell } from "./status.js";
-import { number, t, told } from "./texts.js";
+import { annotator, getJson, send } from "../common/api.js";
+import { button, choice, el, field, fill } from "../common/dom.js";
+import { during, tell } from "../common/status.js";
+import { number, t, told } from "../common/texts.js";
 
 const RELIST_MS = 5000; // what others add and do shows by itself, where the list is short
 const RELIST_MOST = 200;
+
+const AGAIN_MS = 10_000;
 
 /** @param {HTMLElement} main */
 export async function showCases(main) {
@@ -64,7 +66,10 @@ function tableRow(row) {
   return el("tr", { onclick: () => (location.hash = target) },
     el("td", {}, picture(row.id)),
     el("td", {}, el("a", { href: target }, row.id)),
-    el("td", {}, row.patient),
+    el("td", {}, el("a", {
+      href: `#/patient/${encodeURIComponent(row.patient)}`, title: t("Dates of this patient"),
+      onclick: (/** @type {Event} */ e) => e.stopPropagation(),
+    }, row.patient), row.study_date ? el("small", {}, row.study_date) : ""),
     el("td", {}, ...row.sequences.map((/** @type {string} */ s) => el("span.tag", {}, s))),
     el("td", {}, el(`span.status.${row.status}`, {}, t(row.status)),
       row.reserved_by ? el("small", {}, t("reserved by {name}", { name: row.reserved_by })) : ""),

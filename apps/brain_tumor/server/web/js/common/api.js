@@ -1,7 +1,7 @@
 /** Requests to the server that the page came from. */
 
 const TOKEN = "tumorlens.token";
-const SERVER = new URL("../../", import.meta.url);
+const SERVER = new URL("../../../", import.meta.url);
 
 /** Address of a route, also where a proxy serves the page below a path. */
 export function address(/** @type {string} */ path) {
@@ -102,18 +102,31 @@ async function refusal(reply) {
 /**
  * @param {string} path
  * @param {Record<string, string>} [query]
+ * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export async function getJson(path, query) {
-  return (await send("GET", path, { query })).json();
+export async function getJson(path, query, signal) {
+  return (await send("GET", path, { query, signal })).json();
 }
 
 /**
  * @param {string} path
  * @param {Record<string, string>} query
+ * @param {AbortSignal} [signal]
  */
-export async function getBytes(path, query) {
-  return (await send("GET", path, { query })).arrayBuffer();
+export async function getBytes(path, query, signal) {
+  return (await send("GET", path, { query, signal })).arrayBuffer();
+}
+
+/**
+ * JSON and files of a reply with several parts.
+ *
+ * @param {string} path
+ * @param {Record<string, string>} query
+ * @param {AbortSignal} [signal]
+ */
+export async function getParts(path, query, signal) {
+  return partsOf(await send("GET", path, { query, signal }));
 }
 
 /**
@@ -122,15 +135,23 @@ export async function getBytes(path, query) {
  * @param {string} model
  * @param {Record<string, string>} query Case or session.
  * @param {Record<string, any>} params
- * @param {{signal?: AbortSignal, label?: Blob}} [given]
+ * @param {{signal?: AbortSignal, label?: Blob, scribbles?: Blob}} [given]
  * @returns {Promise<{params: any, files: Record<string, ArrayBuffer>}>}
  */
 export async function infer(model, query, params, given = {}) {
   const form = {
     params: JSON.stringify({ result_extension: ".nii.gz", ...params }),
     label: given.label && new File([given.label], "label.nii.gz"),
+    scribbles: given.scribbles && new File([given.scribbles], "scribbles.nii.gz"),
   };
-  const reply = await send("POST", `/infer/${model}`, { query, form, signal: given.signal });
+  return partsOf(await send("POST", `/infer/${model}`, { query, form, signal: given.signal }));
+}
+
+/**
+ * @param {Response} reply
+ * @returns {Promise<{params: any, files: Record<string, ArrayBuffer>}>}
+ */
+async function partsOf(reply) {
   if (reply.headers.get("content-type")?.startsWith("application/json")) {
     return { params: await reply.json(), files: {} };
   }

@@ -1,13 +1,15 @@
 /** The views: NiiVue with what this page needs of it. Places are RAS mm. */
 
-import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "../vendor/niivue.js";
+import { DRAG_MODE, Niivue, SLICE_TYPE } from "../../vendor/niivue.js";
 import { DOUBT, HEAT, LABELS, UNTRUSTED_HEAT } from "./labels.js";
+import { Overlays, read } from "./overlays.js";
 
 /** @typedef {[number, number, number]} Place */
 
-export class Viewer {
+export class Viewer extends Overlays {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
+    super();
     this.canvas = canvas;
     /** @type {(mm: Place, text: string) => void} */
     this.onplace = () => {};
@@ -15,11 +17,11 @@ export class Viewer {
     this.onedit = () => {};
     /** @type {((mm: Place) => void) | null} Takes clicks while points are placed. */
     this.onpoint = null;
+    this.view = "planes";
+    this.rendersToo = true;
     this.fillOpacity = 0.25;
     this.outlined = true;
     this.shown = new Set(LABELS.map((l) => l.value));
-    /** @type {Record<string, any>} */
-    this.layers = {};
     this.nv = new Niivue({
       backColor: [0.06, 0.07, 0.085, 1],
       crosshairColor: [0.95, 0.75, 0.2, 0.8],
@@ -45,11 +47,14 @@ export class Viewer {
   /** Get the canvas going; throws where the browser has no WebGL 2. */
   async start() {
     await this.nv.attachToCanvas(this.canvas);
-    this.nv.setSliceType(SLICE_TYPE.MULTIPLANAR);
+    this.setView(this.view);
     this.nv.addColormap("tl-heat", HEAT);
     this.nv.addColormap("tl-grey", UNTRUSTED_HEAT);
     this.nv.addColormap("tl-doubt", DOUBT);
-    this.nv.onLocationChange = (/** @type {any} */ d) => this.onplace(d.mm, d.string);
+    this.nv.onLocationChange = (/** @type {any} */ d) => {
+      this.onplace(d.mm, d.string);
+      this.tellLinked();
+    };
     this.nv.onDrawingChanged = () => this.onedit();
     this.nv.onMouseUp = (/** @type {any} */ data) => {
       if (this.onpoint && !data.mouseButtonRightDown) this.onpoint(this.place());
@@ -79,6 +84,52 @@ export class Viewer {
     this.name = name;
   }
 
+  /** Whether the 3-D view stands beside the planes; two views side by side do without. */
+  withRender(/** @type {boolean} */ on) {
+    this.rendersToo = on;
+    this.setView(this.view);
+  }
+
+  /** Move another view with this one, and this one with it; null ends that. */
+  linkWith(/** @type {Viewer | null} */ other) {
+    const turn = { "2d": true, "3d": true }; // zoom, pan and the turn of the 3-D view
+    this.linked = other;
+    this.nv.broadcastTo(other ? [other.nv] : [], turn);
+    if (!other) return;
+    other.linked = this;
+    other.nv.broadcastTo([this.nv], turn);
+    this.telling = other.telling = { now: false };
+  }
+
+  /** The linked view goes where this one is; what it says of that is not sent back. */
+  tellLinked() {
+    if (!this.linked || this.telling.now) return;
+    this.telling.now = true;
+    try {
+      const { nv } = this.linked;
+      const mm = this.place();
+      nv.scene.crosshairPos = nv.mm2frac(mm, 0, true);
+      nv.drawScene();
+      this.linked.onplace(mm, "");
+    } finally {
+      this.telling.now = false;
+    }
+  }
+
+  /** Labels of another view on the same grid. */
+  copyLabels(/** @type {Viewer} */ other) {
+    this.bitmap.set(other.bitmap);
+    this.nv.refreshDrawing(true);
+    this.copyLook(other);
+  }
+
+  /** Colours of the labels as in another view. */
+  copyLook(/** @type {Viewer} */ other) {
+    const { fillOpacity, outlined, shown } = other;
+    Object.assign(this, { fillOpacity, outlined, shown });
+    this.colourLabels();
+  }
+
   /** Volume of a voxel in mL. */
   get voxelMl() {
     const d = this.nv.volumes[0].pixDimsRAS;
@@ -100,9 +151,10 @@ export class Viewer {
 
   /** Replace the labelmap so that undo brings the old one back. */
   async changeLabelmap(/** @type {ArrayBuffer} */ bytes) {
+    const file = await read(bytes, "label");
     const { drawUndoBitmaps, currentDrawUndoBitmap } = this.nv;
     const kept = [...drawUndoBitmaps];
-    if (!this.nv.loadDrawing(await read(bytes, "label"))) {
+    if (!this.nv.loadDrawing(file)) {
       throw new Error("The labelmap lies on another grid.");
     }
     this.nv.drawUndoBitmaps = kept;
@@ -114,10 +166,11 @@ export class Viewer {
 
   /** Voxels of a labelmap file in RAS order; what is shown stays. */
   async decode(/** @type {ArrayBuffer} */ bytes) {
+    const file = await read(bytes, "label"); // first: what is drawn meanwhile stays
     const { drawBitmap, drawUndoBitmaps, currentDrawUndoBitmap } = this.nv;
     const kept = drawBitmap.slice();
     const undo = [...drawUndoBitmaps];
-    if (!this.nv.loadDrawing(await read(bytes, "label"))) {
+    if (!this.nv.loadDrawing(file)) {
       throw new Error("The labelmap lies on another grid.");
     }
     const found = this.bitmap.slice();
@@ -137,8 +190,18 @@ export class Viewer {
   }
 
   /** The labelmap as NIfTI on the grid of the volume. */
-  async labelmapFile() {
-    const bytes = await this.nv.saveImage({ filename: "", isSaveDrawing: true });
+  labelmapFile() {
+    return this.fileOf(this.bitmap);
+  }
+
+  /** What differs from a proposal, as NIfTI: 1 added or changed, 2 taken away. */
+  changesFile(/** @type {Uint8Array} */ proposal) {
+    return this.fileOf(this.bitmap.map((v, i) => (v === proposal[i] ? 0 : v ? 1 : 2)));
+  }
+
+  /** Voxels in RAS order as NIfTI on the grid of the volume. */
+  async fileOf(/** @type {Uint8Array} */ voxels) {
+    const bytes = await this.nv.volumes[0].saveToDisk("", voxels);
     if (!(bytes instanceof Uint8Array)) throw new Error("The labelmap could not be written.");
     return new Blob([bytes]);
   }
@@ -161,37 +224,6 @@ export class Viewer {
       I: rows.map((l) => l.value),
       labels: rows.map((l) => l.name),
     });
-  }
-
-  /** Show a map of values from 0 to 1 over the volume; null takes it away. */
-  async setLayer(
-    /** @type {"heat" | "doubt"} */ name,
-    /** @type {ArrayBuffer | null} */ bytes,
-    /** @type {{low: number, high: number, opacity: number, trusted?: boolean}} */ look,
-  ) {
-    if (this.layers[name]) {
-      this.nv.removeVolume(this.layers[name]);
-      delete this.layers[name];
-    }
-    if (!bytes) return;
-    const image = await read(bytes, name);
-    image.colormap = name === "doubt" ? "tl-doubt" : look.trusted ? "tl-heat" : "tl-grey";
-    image.cal_min = look.low;
-    image.cal_max = look.high;
-    image.opacity = look.opacity;
-    this.nv.addVolume(image);
-    this.layers[name] = image;
-  }
-
-  /** Change range or opacity of a layer. */
-  lookOfLayer(
-    /** @type {string} */ name,
-    /** @type {{low: number, high: number, opacity: number}} */ look,
-  ) {
-    const image = this.layers[name];
-    if (!image) return;
-    Object.assign(image, { cal_min: look.low, cal_max: look.high, opacity: look.opacity });
-    this.nv.updateGLVolume();
   }
 
   /** Go to a place. */
@@ -281,15 +313,18 @@ export class Viewer {
     if (value !== null) this.nv.setPenValue(value, look.filled ?? false);
   }
 
-  /** @param {string} view `planes`, `axial`, `coronal`, `sagittal` or `3d`. */
+  /** @param {string} view `planes` (with 3-D), `slices`, `axial`, `coronal`, `sagittal` or `3d`. */
   setView(view) {
     const types = {
       planes: SLICE_TYPE.MULTIPLANAR,
+      slices: SLICE_TYPE.MULTIPLANAR,
       axial: SLICE_TYPE.AXIAL,
       coronal: SLICE_TYPE.CORONAL,
       sagittal: SLICE_TYPE.SAGITTAL,
       "3d": SLICE_TYPE.RENDER,
     };
+    this.view = view;
+    this.nv.opts.multiplanarShowRender = view === "planes" && this.rendersToo ? 1 : 0;
     this.nv.setSliceType(types[/** @type {keyof typeof types} */ (view)]);
   }
 
@@ -300,9 +335,7 @@ export class Viewer {
   }
 }
 
-/** Read a NIfTI file. */
-async function read(/** @type {ArrayBuffer} */ bytes, /** @type {string} */ name) {
-  const packed = new Uint8Array(bytes)[0] === 0x1f;
-  const file = new File([bytes], packed ? `${name}.nii.gz` : `${name}.nii`);
-  return NVImage.loadFromFile({ file, name: file.name });
+/** A place as people read it. */
+export function placeText(/** @type {ArrayLike<number>} */ mm) {
+  return `${Array.from(mm).slice(0, 3).map((x) => x.toFixed(1)).join("  ")} mm`;
 }

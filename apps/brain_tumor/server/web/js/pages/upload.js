@@ -1,10 +1,10 @@
 /** Upload: files, a folder, an archive or a DICOM study; sequences can be set before sending. */
 
-import { annotator, send, upload } from "./api.js";
-import { button, choice, el, field, fill } from "./dom.js";
+import { annotator, send, upload } from "../common/api.js";
+import { button, choice, el, field, fill } from "../common/dom.js";
 import { droppedFiles } from "./dropped.js";
-import { during, tell } from "./status.js";
-import { t } from "./texts.js";
+import { during, tell } from "../common/status.js";
+import { t } from "../common/texts.js";
 
 const SEQUENCES = ["t1", "t1c", "t2", "flair"];
 const VOLUME = /\.(nii|nii\.gz|nrrd|mha|mhd)$/i;
@@ -16,29 +16,39 @@ export async function showUpload(main) {
   let files = [];
   /** @type {string[]} */
   let sequences = [];
+  /** @type {string | null} Session that holds what is chosen now, sent before. */
+  let sent = null;
   let keep = true;
   const list = el("div.files");
   const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": t("Upload") });
   const name = el("input", { autocomplete: "off", pattern: "[A-Za-z0-9._\\-]{1,64}" });
   const patient = el("input", { autocomplete: "off" });
-  const kept = el("div", {}, field(t("Name of the case"), name), field(t("Patient (a key, no name)"), patient));
+  const day = el("input", { type: "date" });
+  const kept = el("div", {}, field(t("Name of the case"), name),
+    field(t("Patient (a key, no name)"), patient), field(t("Day of the scan"), day));
 
-  const show = () => {
-    const volumes = files.every((f) => VOLUME.test(f.name));
-    fill(list, ...(volumes
+  const show = (/** @type {string[]} */ leftOut) => {
+    fill(list, ...(areVolumes(files)
       ? files.map((f, i) => field(f.name, choice(
           [["", t("leave out")], ...SEQUENCES.map((s) => [s, s.toUpperCase()])],
           sequences[i],
-          (value) => (sequences[i] = value),
+          (value) => {
+            sequences[i] = value;
+            sent = null;
+          },
           { "aria-label": f.name })))
-      : [el("p", {}, t("{count} files; the server recognises the sequences.", { count: files.length }))]));
+      : [el("p", {}, t("{count} files; the server recognises the sequences.", { count: files.length }))]),
+      leftOut.length ? el("p.faint", {}, t("Left out, no images: {names}", { names: leftOut.join(", ") })) : "");
     sendButton.disabled = files.length === 0;
   };
   const take = (/** @type {File[]} */ found) => {
-    files = found.filter((f) => !f.name.startsWith("."));
+    const visible = found.filter((f) => !f.name.startsWith("."));
+    const volumes = visible.filter((f) => VOLUME.test(f.name));
+    files = volumes.length ? volumes : visible;
     sequences = files.map((f, i) => recognise(f.name) || (files.length === 1 && i === 0 ? "t1c" : ""));
+    sent = null;
     if (!name.value && files.length) name.value = caseName(files);
-    show();
+    show(visible.filter((f) => !files.includes(f)).map((f) => f.name));
   };
   const pick = el("input", { type: "file", multiple: true, id: "pick-files" });
   pick.addEventListener("change", () => take([...pick.files]));
@@ -65,20 +75,20 @@ export async function showUpload(main) {
       return;
     }
     const archive = files.length === 1 && ARCHIVE.test(files[0].name);
+    const onprogress = (/** @type {number} */ share) => (progress.value = share);
     progress.hidden = false;
     const done = await during(t("Sending {count} volumes", { count: files.length }), async (signal) => {
-      const onprogress = (/** @type {number} */ share) => (progress.value = share);
-      const reply = await upload(`/session/?uncompress=${archive}`, body, { onprogress, signal });
-      if (!keep) return { hash: `#/session/${reply.session_id}` };
-      const json = {
-        session_id: reply.session_id, image: name.value.trim(), patient: patient.value.trim(),
-        client_id: annotator(),
-      };
-      const stored = await (await send("POST", "/cases/import", { json, signal })).json();
-      return { hash: `#/case/${encodeURIComponent(stored.image)}` };
+      if (!sent) {
+        const reply = await upload(`/session/?uncompress=${archive}`, body, { onprogress, signal });
+        sent = reply.session_id; // a refused name needs no second upload
+      }
+      if (!keep) return `#/session/${sent}`;
+      return keepAsCase(/** @type {string} */ (sent), {
+        image: name.value.trim(), patient: patient.value.trim(), study_date: day.value,
+      }, signal);
     });
     progress.hidden = true;
-    if (done) location.hash = done.hash;
+    if (done) location.hash = done;
   };
   const sendButton = button(t("Send to the server"), go, { className: "primary", disabled: true });
   const how = choice(
@@ -94,10 +104,28 @@ export async function showUpload(main) {
     el("h1", {}, t("Upload")), zone, list, how, kept, el("div.actions", {}, sendButton), progress));
 }
 
+/**
+ * Keep an uploaded session as a case.
+ *
+ * @param {string} session
+ * @param {{image: string, patient: string, study_date: string}} told
+ * @param {AbortSignal} signal
+ * @returns {Promise<string>} Address of the case on this page.
+ */
+export async function keepAsCase(session, told, signal) {
+  const json = { session_id: session, client_id: annotator(), ...told };
+  const stored = await (await send("POST", "/cases/import", { json, signal })).json();
+  return `#/case/${encodeURIComponent(stored.image)}`;
+}
+
+function areVolumes(/** @type {File[]} */ files) {
+  return files.every((f) => VOLUME.test(f.name));
+}
+
 /** Form of what is sent; volumes get the name of their sequence. Nothing where none is chosen. */
 function packed(/** @type {File[]} */ files, /** @type {string[]} */ sequences) {
   const body = new FormData();
-  const volumes = files.every((f) => VOLUME.test(f.name));
+  const volumes = areVolumes(files);
   if (volumes && files.length > 1 && !sequences.some(Boolean)) return null;
   files.forEach((file, i) => {
     if (!volumes) {

@@ -9,16 +9,17 @@ import { t } from "./texts.js";
  * @param {string} title
  * @param {(Node | string)[]} content
  * @param {string} [yes] Text of the button that goes on.
+ * @param {{cancel?: boolean}} [look] Whether there is something to cancel.
  * @returns {Promise<boolean>}
  */
-export function ask(title, content, yes = t("Go on")) {
+export function ask(title, content, yes = t("Go on"), { cancel = true } = {}) {
   return new Promise((resolve) => {
     const dialog = el("dialog", { "aria-label": title },
       el("h2", {}, title),
       ...content.map((c) => (typeof c === "string" ? el("p", {}, c) : c)),
       el("div.actions", {},
         button(yes, () => dialog.close("yes"), { className: "primary" }),
-        button(t("Cancel"), () => dialog.close("")),
+        cancel ? button(t("Cancel"), () => dialog.close("")) : "",
       ),
     );
     dialog.addEventListener("close", () => {

@@ -2,22 +2,6 @@
 
 import { LABELS } from "./labels.js";
 
-/** Keys and what they do, for the help. */
-export const KEYS = [
-  ["A", "Analyse"],
-  ["1 2 3", "See, Question, Correct"],
-  ["← → ↑ ↓ PgUp PgDn", "Move through the slices"],
-  ["G", "Show the segments"],
-  ["H", "Show where the model looked"],
-  ["U", "Show where the model doubts its outline"],
-  ["E", "Show the explanation with its heatmap"],
-  ["P", "Paint at the crosshair"],
-  ["X", "Erase at the crosshair"],
-  ["L", "Next label to paint with"],
-  ["Z", "Undo"],
-  ["S", "Submit the correction"],
-];
-
 /**
  * @param {import("./workspace.js").Workspace} work
  * @param {AbortSignal} signal Ends it.
@@ -44,6 +28,15 @@ export function listenToKeys(work, signal) {
     x: () => work.correct.dab(true),
     l: () => work.correct.nextLabel(LABELS.length),
     z: () => viewer.undo(),
+    d: () => work.correct.toggleOutline(),
+    y: () => work.correct.points.add("positive", viewer.place()),
+    n: () => work.correct.points.add("negative", viewer.place()),
+    r: () => work.correct.points.refine(),
+    ".": () => work.question.step(1),
+    ",": () => work.question.step(-1),
+    t: () => work.see.nextSequence(),
+    v: () => work.see.nextView(),
+    j: () => work.see.layers.goToHottest(),
     s: () => work.correct.onSubmit(),
   };
   document.addEventListener("keydown", (event) => {

@@ -10,7 +10,7 @@ let language = "en";
 
 /** Read the catalogue; the language is the one chosen before, else the browser's. */
 export async function loadTexts() {
-  const { page, server } = await (await fetch(new URL("../texts.json", import.meta.url))).json();
+  const { page, server } = await (await fetch(new URL("../../texts.json", import.meta.url))).json();
   korean = page;
   inKorean = translator(page, server);
   const chosen = localStorage.getItem("tumorlens.language");
@@ -62,4 +62,19 @@ export function told(english) {
  */
 export function number(value, digits = 1) {
   return value === null || value === undefined ? "–" : value.toFixed(digits);
+}
+
+/**
+ * A probability in per cent; none is as sure as 100 %.
+ *
+ * @param {number} p From 0 to 1.
+ */
+export function share(p) {
+  if (p > 0.99) return "> 99 %";
+  return p < 0.01 ? "< 1 %" : `${Math.round(100 * p)} %`;
+}
+
+/** A difference with its sign. */
+export function signed(/** @type {number} */ value, digits = 1) {
+  return `${value > 0 ? "+" : ""}${number(value, digits)}`;
 }

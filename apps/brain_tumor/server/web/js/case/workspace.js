@@ -1,19 +1,19 @@
 /** One case on screen: its views, its panels, and what they share. */
 
-import { ServerError, annotator, getBytes, getJson, infer, send } from "./api.js";
+import { ServerError, annotator, getBytes, getJson, infer, send } from "../common/api.js";
+import { Beside } from "./beside.js";
 import { CorrectPanel } from "./correct.js";
-import { ask } from "./dialogs.js";
-import { button, el, fill } from "./dom.js";
-import { dropDraft, loadDraft, saveDraft } from "./drafts.js";
+import { ask } from "../common/dialogs.js";
+import { button, el, fill } from "../common/dom.js";
 import { listenToKeys } from "./keys.js";
 import { EvidenceMark } from "./mark.js";
 import { QuestionPanel } from "./question.js";
 import { SeePanel } from "./see.js";
-import { during, tell, tellError } from "./status.js";
-import { currentLanguage, t, told } from "./texts.js";
-import { Viewer } from "./viewer.js";
-
-const AUTOSAVE_MS = 1500;
+import { sessionTools } from "./session.js";
+import { Unsent } from "./unsent.js";
+import { during, tell } from "../common/status.js";
+import { currentLanguage, t, told } from "../common/texts.js";
+import { Viewer, placeText } from "./viewer.js";
 
 export class Workspace {
   /**
@@ -40,7 +40,7 @@ export class Workspace {
     this.proposal = null;
     /** Version of the submitted label that is being corrected; 0 is none. */
     this.version = 0;
-    this.edited = false;
+    this.unsent = new Unsent(this);
     this.heatOpen = false;
     this.textOpen = false;
     this.openedAt = Date.now();
@@ -62,10 +62,11 @@ export class Workspace {
     ]);
     this.info = info;
     this.models = Object.keys(server.models);
+    await Promise.all([this.see.layers.learn(), this.question.learn()]);
     await this.showSequence(info.reference);
     await this.showSubmitted();
     this.tellAll();
-    await this.offerDraft();
+    await this.unsent.offer();
     if (!this.closing.signal.aborted) this.state.open = this.id;
   }
 
@@ -76,11 +77,14 @@ export class Workspace {
     this.marks.setAttribute("class", "marks");
     this.viewer = new Viewer(canvas);
     this.mark = new EvidenceMark(this.marks, this.viewer);
+    this.views = el("div.views");
+    this.beside = new Beside(this.viewer, this.views, (sequence) => this.volume(sequence));
     this.viewer.onplace = (mm, text) => {
-      this.place.textContent = mm ? `${[...mm].slice(0, 3).map((x) => x.toFixed(1)).join("  ")} mm` : text;
+      this.place.textContent = mm ? placeText(mm) : text;
       this.mark.draw();
     };
     this.viewer.onedit = () => this.onEdit();
+    this.views.append(el("div.first", {}, canvas, this.marks, this.place));
     this.see = new SeePanel(this);
     this.question = new QuestionPanel(this);
     this.correct = new CorrectPanel(this);
@@ -101,9 +105,10 @@ export class Workspace {
         panel.element),
     );
     fill(this.main, el("div.workspace", {},
-      el("div.views", {}, canvas, this.marks, this.place),
+      this.views,
       el("aside", {},
         el("div.head", {}, this.title, this.analyseButton),
+        ...(this.kind === "session" ? [sessionTools(this.id)] : []),
         this.warnings,
         el("div.tabs", { role: "tablist" }, ...this.tabs),
         ...this.pages,
@@ -121,9 +126,12 @@ export class Workspace {
   }
 
   async showSequence(/** @type {string} */ sequence) {
-    const bytes = await getBytes("/cases/volume", { ...this.query, sequence });
-    await this.viewer.showVolume(bytes, sequence);
+    await this.viewer.showVolume(await this.volume(sequence), sequence);
     this.sequence = sequence;
+  }
+
+  volume(/** @type {string} */ sequence) {
+    return getBytes("/cases/volume", { ...this.query, sequence });
   }
 
   /** The submitted label of a case, if it has one. */
@@ -151,7 +159,7 @@ export class Workspace {
   }
 
   async analyse() {
-    const holds = this.edited && !this.version;
+    const holds = this.unsent.edited && !this.version;
     if (holds && !(await ask(t("Analyse"), [
       t("A new analysis replaces your edits of the segments. Go on?"),
     ]))) return;
@@ -168,18 +176,43 @@ export class Workspace {
     if (!done) return;
     this.reply = done.params;
     this.files = done.files;
-    if (this.version || this.edited) {
+    if (this.version || this.unsent.edited) {
       this.proposal = await this.viewer.decode(done.files.image);
       if (holds) this.viewer.setBitmap(this.proposal);
     } else {
       await this.viewer.setLabelmap(done.files.image);
       this.proposal = this.viewer.bitmap.slice();
     }
-    if (holds) await this.forgetDraft();
-    if (done.files.heatmap && this.heatOpen) await this.see.showHeat(true);
+    if (holds) await this.unsent.forget();
+    await this.showLayersAgain();
     this.goToTumor();
     this.tellAll();
     this.state.analysed = this.id;
+  }
+
+  /** Layers that are switched on show what came last. */
+  async showLayersAgain() {
+    const { layers } = this.see;
+    for (const name of /** @type {const} */ (["heat", "doubt"])) {
+      if (layers.visible[name]) await layers.show(name, true);
+    }
+    if (this.correct.outlines) await this.correct.showOutline(true);
+    await this.beside.copyLabels();
+  }
+
+  /** Ask for another heat or wording of the same case; the outline stays. */
+  async explain(/** @type {string} */ what, /** @type {Record<string, any>} */ more) {
+    const params = {
+      language: currentLanguage(), ...more, ...(annotator() ? { client_id: annotator() } : {}),
+    };
+    const done = await during(what, (signal) => infer("explanation", this.query, params, { signal }));
+    if (!done) return;
+    const { segmentation, ...told } = done.params;
+    this.reply = { ...this.reply, ...told };
+    if (done.files.heatmap) this.files.heatmap = done.files.heatmap;
+    await this.showLayersAgain();
+    this.tellAll();
+    this.state.explained = `${this.reply.heatmap?.method} ${this.reply.heatmap?.target}`;
   }
 
   /** Run a model; where the explanation is refused, the outline alone is asked for. */
@@ -206,6 +239,10 @@ export class Workspace {
   tellAll() {
     const found = [...(this.info?.warnings ?? []), ...(this.reply?.warnings ?? [])];
     const out = this.reply?.classification?.out_of_distribution?.is_out;
+    const faith = this.reply?.heatmap?.faithfulness;
+    if (faith && !faith.passed) {
+      found.push(t("The heatmap failed its faithfulness test and is shown in grey: do not rely on it."));
+    }
     if (out) found.unshift(t("This case is unlike those the model learned from; expect it to be wrong."));
     if (this.refusal) {
       const why = told(this.refusal);
@@ -220,67 +257,26 @@ export class Workspace {
     this.correct.update();
   }
 
-  // Unsent work.
-
+  /** Something was drawn or judged. */
   onEdit() {
-    this.edited = true;
-    this.state.draft = "pending";
     this.see.updateVolumes();
     this.correct.updateChanges();
-    clearTimeout(this.saving);
-    this.saving = setTimeout(() => this.keepDraft(), AUTOSAVE_MS);
+    this.unsent.note();
   }
 
-  get draftKey() {
-    return `${this.kind}/${this.id}`;
-  }
-
-  async keepDraft() {
-    clearTimeout(this.saving);
-    if (!this.edited) return;
-    try {
-      await saveDraft(this.draftKey, {
-        bitmap: this.viewer.bitmap.slice(),
-        proposal: this.proposal,
-        when: Date.now(),
-        notes: this.correct.notes(),
-      });
-      if (!this.closing.signal.aborted) this.state.draft = "kept";
-      this.correct.tellDraft(t("Unsent changes, saved in this browser."));
-    } catch (error) {
-      this.correct.tellDraft(t("This browser does not keep unsent changes: submit before you leave."));
-      tellError(error);
-    }
-  }
-
-  async forgetDraft() {
-    clearTimeout(this.saving);
-    this.edited = false;
-    this.state.draft = "";
-    this.correct.tellDraft("");
-    await dropDraft(this.draftKey).catch(() => {});
-  }
-
-  async offerDraft() {
-    const draft = await loadDraft(this.draftKey).catch(() => undefined);
-    if (!draft || draft.bitmap.length !== this.viewer.bitmap.length) return;
-    const when = new Date(draft.when).toLocaleString();
-    const taken = await ask(t("Unsent correction"), [
-      t("An unsent correction of this case was saved on {when}. Bring it back?", { when }),
-    ], t("Bring back"));
-    if (!taken) return;
-    this.proposal = draft.proposal;
-    this.viewer.setBitmap(draft.bitmap);
-    this.correct.setNotes(draft.notes);
-    this.viewer.jumpToLabels();
-    this.tellAll();
+  /** What is done once the pen rests. */
+  async settle() {
+    if (this.closing.signal.aborted) return;
+    if (this.correct.outlines) await this.correct.showOutline(true);
+    await this.beside.copyLabels();
   }
 
   /** Leave the case; unsent work is kept in this browser. */
   async leave() {
     this.closing.abort();
-    for (const key of ["open", "analysed", "submitted", "draft"]) delete this.state[key];
-    if (this.edited) await this.keepDraft();
+    for (const key of ["open", "analysed", "submitted", "draft", "explained", "refined", "outlined"]) delete this.state[key];
+    await this.unsent.keep();
+    this.beside.close();
     this.viewer.close();
   }
 
@@ -317,7 +313,7 @@ export class Workspace {
       return stored;
     });
     if (!done) return;
-    await this.forgetDraft();
+    await this.unsent.forget();
     this.openedAt = Date.now();
     tell(t("Submitted as version {version}.", { version: done.version }));
     this.state.submitted = String(done.version);
