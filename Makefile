@@ -51,7 +51,7 @@ $(WEB)/vendor/niivue.js: $(WEB)/package-lock.json $(WEB)/build.mjs
 		|| echo "The workspace page is not built: npm is missing or fetched nothing. All else works; 'make web' tries again."
 
 run: $(VENV)/.serving  ## Serve on 127.0.0.1:8000 at once; the sample studies appear meanwhile
-	$(BIN)/tumorlens serve --samples --studies $(STUDIES) --port $(PORT)
+	$(BIN)/tumorlens -v serve --samples --studies $(STUDIES) --port $(PORT)
 
 test: venv lint test-slicer  ## Run every check and test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
