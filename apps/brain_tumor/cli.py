@@ -37,6 +37,7 @@ from brain_tumor.dicom_options import (
     add_served_archive_options,
 )
 from brain_tumor.errors import InputError, TumorLensError
+from brain_tumor.models_command import add_import_options, export, import_foreign
 from brain_tumor.research_commands import add_research_commands
 
 if TYPE_CHECKING:
@@ -179,15 +180,17 @@ def build_parser() -> argparse.ArgumentParser:
     concepts = commands.add_parser("concepts", help="add a class to the reader of visual symptoms")
     _add_concept_actions(concepts)
 
-    models = commands.add_parser("models", help="list, promote or take back model versions")
-    models.add_argument("action", choices=("list", "promote", "rollback"))
-    models.add_argument("model", nargs="?")
+    models = commands.add_parser("models", help="list, promote, take back, import or export models")
+    models.add_argument("action", choices=("list", "promote", "rollback", "import", "export"))
+    models.add_argument("model", nargs="?", help="name of a model; import: a folder")
     models.add_argument("version", nargs="?")
     models.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR")
     models.add_argument("--models", type=Path, metavar="DIR")
     models.add_argument("--dry-run", action="store_true", help="only show what the gate said")
     models.add_argument("--report", type=Path, metavar="FILE.html", help="write the gate's report")
     models.add_argument("--override", default="", metavar="REASON", help="promote against the gate")
+    models.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="export: where")
+    add_import_options(models)
     models.set_defaults(run=_models)
 
     corrections = commands.add_parser("corrections", help="list or export the corrections")
@@ -464,7 +467,13 @@ def _models(arguments: argparse.Namespace) -> None:
         return
     if arguments.model is None:
         raise InputError(f"models {arguments.action} needs the name of a model")
+    if arguments.action == "import":
+        import_foreign(registry, arguments)
+        return
     name, version = arguments.model, arguments.version
+    if arguments.action == "export":
+        export(registry, arguments)
+        return
     if arguments.action == "rollback":
         print(commands.rollback(registry, arguments.studies, name, version))
         return

@@ -21,7 +21,7 @@ SPOKEN = {
     "cases/files/nifti_files.py": ("_affine", "_disagreement"),
     "cases/files/stored.py": ("squeeze_doubts",),
     "cases/grid/mending.py": ("with_background", "on_perpendicular_axes", "size_doubts"),
-    "segmentation/subregions/inference.py": ("_warnings",),
+    "segmentation/subregions/inference.py": ("_warnings", "_never_seen"),
     "segmentation/presence.py": ("cannot_tell", "presence_warnings"),
     "segmentation/tumor_core/segmenter.py": ("_plausible_spacing",),
     "classification/classifier.py": ("_pool", "_unfit", "_standing_reasons", "_unsure"),

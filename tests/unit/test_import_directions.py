@@ -20,10 +20,10 @@ LAYERS = (
     {"explanation", "learning"},
     {"dicom"},
     {"api"},
-    {"cohorts"},
+    {"cohorts", "monai_bundles"},
     {"server"},
     {"case_commands", "research_commands", "dicom_options"},
-    {"dicom_commands", "cohort_command"},
+    {"dicom_commands", "cohort_command", "models_command"},
     {"cli", "main"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -56,9 +56,9 @@ def cohort_page(summary: CohortSummary, title: str) -> str:
     policy = content_security_policy(STYLE, "")
     head = element(
         "head",
-        element("meta", charset="utf-8"),
+        Markup('<meta charset="utf-8">'),
         Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        element("meta", name="viewport", content="width=device-width"),
+        Markup('<meta name="viewport" content="width=device-width">'),
         element("title", f"Cohort {title}"),
         Markup(f"<style>{STYLE}</style>"),
     )
@@ -240,5 +240,5 @@ def _figure(title: str, said: str, marks: Sequence[Markup], height: float) -> Ma
         role="img",
         aria_label=f"{title}: {said}",
     )
-    caption = element("figcaption", title, element("br"), element("small", said))
+    caption = element("figcaption", title, Markup("<br>"), element("small", said))
     return element("figure", drawing, caption)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import nn
 
 from brain_tumor.cases.case import Case
-from brain_tumor.cases.grid.preprocessing import SHAPE_MULTIPLE, WorkingCase, to_working_grid
+from brain_tumor.cases.grid.preprocessing import SHAPE_MULTIPLE, WorkingCase
 from brain_tumor.devices import compute_device
 from brain_tumor.errors import InputError
 from brain_tumor.explanation.facts.model import LEAST_INSIDE_SHARE
@@ -43,7 +43,9 @@ from brain_tumor.explanation.heat.volume import (
     share_inside,
 )
 from brain_tumor.labels import Region, region_mask
+from brain_tumor.segmentation.foreign.adapter import AdaptedNetwork
 from brain_tumor.segmentation.result import SegmentationResult
+from brain_tumor.segmentation.subregions.inference import working_case_of
 
 SANITY_MARGIN_VOXELS = 16
 """The network with shuffled weights sees the region's box with this margin."""
@@ -75,7 +77,7 @@ def explain_region(case: Case, segmentation: SegmentationResult, region: Region)
             "prediction).",
         )
     started = time.perf_counter()
-    working = to_working_grid(case)
+    working = working_case_of(network, case)
     layer = explained_layer(network)
     (found,) = explain_regions(network, layer, working, (region,), bf16=compute_device().bf16)
     raw = heat_on_reference_grid(found.heat, working.affine, case.affine, case.shape)
@@ -101,7 +103,8 @@ def shuffled_correlation(network: nn.Module, working: WorkingCase, found: Region
         working: The case on the working grid.
         found: Heat of the region, of at least one voxel.
     """
-    box = _box_around(found.explained)
+    multiple = network.multiple if isinstance(network, AdaptedNetwork) else SHAPE_MULTIPLE
+    box = _box_around(found.explained, multiple)
     part = WorkingCase(
         np.ascontiguousarray(working.channels[(slice(None), *box)]),
         np.ascontiguousarray(working.foreground[box]),
@@ -180,14 +183,14 @@ def _reasons(heat: HeatVolume, outline: BoolArray, checks: RegionChecks) -> tupl
     return tuple(reasons)
 
 
-def _box_around(mask: BoolArray) -> tuple[slice, slice, slice]:
+def _box_around(mask: BoolArray, multiple: int) -> tuple[slice, slice, slice]:
     """Box around a mask with a margin, on the multiples that the network takes."""
     box = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
         low = max(0, int(used[0]) - SANITY_MARGIN_VOXELS)
         high = int(used[-1]) + 1 + SANITY_MARGIN_VOXELS
-        start = low // SHAPE_MULTIPLE * SHAPE_MULTIPLE
-        stop = -(-high // SHAPE_MULTIPLE) * SHAPE_MULTIPLE
+        start = low // multiple * multiple
+        stop = -(-high // multiple) * multiple
         box.append(slice(start, min(stop, mask.shape[axis])))
     return box[0], box[1], box[2]

@@ -17,11 +17,7 @@ import torch
 from brain_tumor.bundles import ModelVersion, combined_version
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.interpolation import interpolate
-from brain_tumor.cases.grid.preprocessing import (
-    WorkingCase,
-    to_native_grid,
-    to_working_grid,
-)
+from brain_tumor.cases.grid.preprocessing import WorkingCase, to_native_grid
 from brain_tumor.cases.volume import ScalarArray
 from brain_tumor.errors import ModelError
 from brain_tumor.labels import Label
@@ -180,7 +176,7 @@ class JointSegmenter:
         self, case: Case, timer: StageTimer, *, mirrored: bool
     ) -> tuple[WorkingPrediction, HeadReading]:
         with timer.stage("preprocess"):
-            working = to_working_grid(case)
+            working = self._subregions.working(case)
         with timer.stage("network"):
             prediction = self._subregions.predict(working, mirrored=mirrored)
         with timer.stage("whole_head"):

@@ -334,6 +334,17 @@ REPLIES: dict[str, str] = {
     "Correct more cases and retrain; see the report of the gate": (
         "더 많은 증례를 교정하고 다시 학습하십시오. 승격 기준의 보고서를 보십시오"
     ),
+    "The imported model in use was trained with {names} and has never seen a case without; "
+    "check the whole outline": (
+        "사용 중인 가져온 모델은 {names}(으)로 학습되었고 이것이 없는 증례를 본 적이 없습니다. "
+        "윤곽 전체를 확인하십시오"
+    ),
+    "{model} was imported; it does not learn from corrections": (
+        "{model}은(는) 가져온 모델이라 교정에서 배우지 않습니다"
+    ),
+    "Train it where it is from, or roll back to a version of this project": (
+        "원래의 곳에서 학습하거나 이 프로젝트의 버전으로 되돌리십시오"
+    ),
     "{model} was not judged; expected a version that the gate let pass": (
         "{model}은(는) 판정되지 않았습니다. 승격 기준을 통과한 버전이 필요합니다"
     ),

@@ -127,13 +127,19 @@ def bounding_box(mask: BoolArray, *, min_share: float = 0.002) -> tuple[slice, s
     return slices[0], slices[1], slices[2]
 
 
-def to_working_grid(case: Case) -> WorkingCase:
+def to_working_grid(
+    case: Case,
+    spacing_mm: tuple[float, float, float] = WORKING_SPACING_MM,
+    multiple: int = SHAPE_MULTIPLE,
+) -> WorkingCase:
     """Crop, resample and normalise a case.
 
     Each sequence is z-scored over its own foreground and clipped at +-10; the background is 0.
 
     Args:
         case: Any subset of sequences on one grid of any orientation and voxel size.
+        spacing_mm: Voxel size of the grid; networks that were trained elsewhere have their own.
+        multiple: Axes of the grid are multiples of this.
 
     Raises:
         VolumeError: If a sequence is empty or holds no brain.
@@ -146,7 +152,7 @@ def to_working_grid(case: Case) -> WorkingCase:
             "expected a head or a brain"
         )
     box = bounding_box(mask)
-    affine, shape = _grid_around(box, case.affine)
+    affine, shape = _grid_around(box, case.affine, spacing_mm, multiple)
     channels = np.zeros((len(Sequence), *shape), dtype=np.float32)
     foreground = np.zeros(shape, dtype=bool)
     for channel, sequence in enumerate(Sequence):
@@ -247,15 +253,19 @@ def to_native_grid(
 
 
 def _grid_around(
-    box: tuple[slice, slice, slice], affine: Affine
+    box: tuple[slice, slice, slice],
+    affine: Affine,
+    spacing_mm: tuple[float, float, float],
+    multiple: int,
 ) -> tuple[Affine, tuple[int, int, int]]:
     corners = np.array(list(product(*((s.start, s.stop - 1) for s in box))), dtype=np.float64)
     world = _apply(affine, corners)
     low, high = world.min(axis=0) - MARGIN_MM, world.max(axis=0) + MARGIN_MM
-    spacing = np.array(WORKING_SPACING_MM)
+    spacing = np.array(spacing_mm)
     count = np.ceil((high - low) / spacing).astype(int) + 1
-    padded = -(-count // SHAPE_MULTIPLE) * SHAPE_MULTIPLE
-    if int(np.prod(padded)) > MAX_WORKING_VOXELS:
+    padded = -(-count // multiple) * multiple
+    most = MAX_WORKING_VOXELS * float(np.prod(WORKING_SPACING_MM) / np.prod(spacing))
+    if int(np.prod(padded)) > most:
         extent = np.round((high - low) / 10).astype(int).tolist()
         raise VolumeError(
             f"foreground spans {extent} cm; expected a head (at most about 30 cm on a side)",

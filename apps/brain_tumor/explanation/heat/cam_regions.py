@@ -26,6 +26,7 @@ from brain_tumor.explanation.heat.cam import layer_cam
 from brain_tumor.explanation.heat.capture import Objective, layer_gradients, upsample
 from brain_tumor.explanation.heat.volume import BoolArray
 from brain_tumor.labels import REGION_LABELS, Label, Region
+from brain_tumor.segmentation.foreign.adapter import AdaptedNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +87,8 @@ def explain_regions(
     results = []
     for region, gradients in zip(regions, found, strict=True):
         coarse = layer_cam(gradients.activations, gradients.gradients)
+        if isinstance(network, AdaptedNetwork):
+            coarse = network.in_working_axes(coarse)
         heat = upsample(coarse, images.shape[2:])[0] * foreground
         voxels = voxels_of(gradients.output, region)[0].numpy()
         results.append(RegionHeat(region, heat.numpy(), float(gradients.scores[0]), voxels))
@@ -93,7 +96,7 @@ def explain_regions(
 
 
 def explained_layer(network: nn.Module, level: int = 1) -> nn.Module:
-    """The decoder block of a MONAI U-Net that halves the grid `level` times.
+    """The decoder block that halves the grid `level` times; of an imported network, once.
 
     Args:
         network: `brain_tumor.segmentation.subregions.networks.build_unet(...)`.
@@ -102,6 +105,8 @@ def explained_layer(network: nn.Module, level: int = 1) -> nn.Module:
     Raises:
         ModelError: If the network has no such decoder block.
     """
+    if isinstance(network, AdaptedNetwork):
+        return network.explained_layer
     block = getattr(network, "model", None)
     for _ in range(level):
         block = _below(block)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
@@ -134,6 +134,30 @@ def base_cases(request: TrainingRequest) -> list[LabelledCase]:
     return found
 
 
+def measured_cases(folder: Path) -> list[LabelledCase]:
+    """Every labelled case of a folder, as patients that no model here has learnt from.
+
+    Args:
+        folder: As for `base_cases`: `glioma3d/*.npz`, or volumes with `labels/final/`.
+
+    Raises:
+        InputError: If it holds none.
+    """
+    found = [*_brats_cases(folder), *_studies_cases(folder, CorrectedVolumes(None))]
+    if not found:
+        raise InputError(
+            f"folder '{folder.name}' holds no labelled case; expected volumes with "
+            f"{LABELS_FOLDER}/ or {BRATS_FOLDER}/*.npz",
+            remedy="Put a labelmap of each case into labels/final/, named as its volume.",
+        )
+    return [replace(one, source=Source.CORRECTIONS, held_out=True) for one in found]
+
+
+def base_phantoms(count: int, spacing_mm: float) -> list[LabelledCase]:
+    """Phantoms to measure forgetting on, where there is no base data."""
+    return list(_phantom_cases(BASE_SEEDS, count, spacing_mm, held_out=True))
+
+
 def picture_case(
     case_id: str,
     image: npt.NDArray[np.uint8],
@@ -227,17 +251,23 @@ def _phantoms(request: TrainingRequest) -> Iterator[LabelledCase]:
         (REPLAY_SEEDS, request.replay_phantoms, False),
         (BASE_SEEDS, request.base_phantoms, True),
     ):
-        for index, tumor in enumerate(islice(cycle(TumorType), count)):
-            spec = PhantomSpec(
-                seed=first + index,
-                tumor=tumor,
-                skull_stripped=index % 2 == 0,
-                spacing_mm=(request.phantom_spacing_mm,) * 3,
-                render_step_mm=request.phantom_spacing_mm,
-            )
-            name = f"phantom-{spec.seed}"
-            groups = {"type": tumor.value}
-            yield LabelledCase(name, name, Source.BASE, held_out, _phantom_loader(spec), groups)
+        yield from _phantom_cases(first, count, request.phantom_spacing_mm, held_out=held_out)
+
+
+def _phantom_cases(
+    first: int, count: int, spacing_mm: float, *, held_out: bool
+) -> Iterator[LabelledCase]:
+    for index, tumor in enumerate(islice(cycle(TumorType), count)):
+        spec = PhantomSpec(
+            seed=first + index,
+            tumor=tumor,
+            skull_stripped=index % 2 == 0,
+            spacing_mm=(spacing_mm,) * 3,
+            render_step_mm=spacing_mm,
+        )
+        name = f"phantom-{spec.seed}"
+        groups = {"type": tumor.value}
+        yield LabelledCase(name, name, Source.BASE, held_out, _phantom_loader(spec), groups)
 
 
 def _phantom_loader(spec: PhantomSpec) -> Load:
@@ -335,15 +365,17 @@ class CorrectedVolumes:
     """Tells the cases of a replay folder that are corrected ones.
 
     Args:
-        request: Names the corrections.
+        request: Names the corrections; None where there are none.
     """
 
-    def __init__(self, request: TrainingRequest) -> None:
-        cases = {correction.case_id for correction in request.corrections}
-        volumes = (find_reference(Path(request.studies), case) for case in cases)
+    def __init__(self, request: TrainingRequest | None) -> None:
+        corrections = () if request is None else request.corrections
+        studies = Path() if request is None else Path(request.studies)
+        cases = {correction.case_id for correction in corrections}
+        volumes = (find_reference(studies, case) for case in cases)
         self._volumes = [path for path in volumes if path is not None]
         self._sizes = {path.stat().st_size for path in self._volumes}
-        self._patients = {correction.patient for correction in request.corrections}
+        self._patients = {correction.patient for correction in corrections}
 
     def holds(self, volume: Path | None, patient: str) -> bool:
         """Whether a volume, or its patient, is corrected.

@@ -15,6 +15,7 @@ from brain_tumor.cases.case import Case
 from brain_tumor.cases.grid.preprocessing import WorkingCase, sample_on_grid, to_working_grid
 from brain_tumor.cases.volume import Volume
 from brain_tumor.devices import autocast, memory_watched, placed
+from brain_tumor.errors import InputError
 from brain_tumor.labels import Label, LabelArray, LabelScheme, check_scheme
 from brain_tumor.learning.retraining.tuner import (
     CHANGED,
@@ -29,6 +30,7 @@ from brain_tumor.learning.retraining.tuner import (
     write_example,
 )
 from brain_tumor.model_names import ModelName
+from brain_tumor.segmentation.foreign.adapter import ADAPTED
 from brain_tumor.segmentation.metrics.overlap import region_dice
 from brain_tumor.segmentation.subregions.inference import SubregionSegmenter
 from brain_tumor.segmentation.subregions.networks import network_from_metadata
@@ -62,6 +64,12 @@ class SegmentationTuner:
 
     def __init__(self, parent: Path, *, crop: tuple[int, int, int] = CROP_SHAPE) -> None:
         bundle = read_bundle(parent)
+        if bundle.metadata.get("network", {}).get("name") == ADAPTED:
+            raise InputError(
+                f"{bundle.version.name} {bundle.version.version} was imported; it does not learn "
+                "from corrections",
+                remedy="Train it where it is from, or roll back to a version of this project.",
+            )
         self._network = placed(network_from_metadata(bundle.metadata, bundle.weights()))
         self._teacher = copy.deepcopy(self._network).eval().requires_grad_(requires_grad=False)
         run_wide_layers_in_float32(self._network)

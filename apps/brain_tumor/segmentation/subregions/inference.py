@@ -20,6 +20,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Affine, ScalarArray
 from brain_tumor.devices import compute_device, inference, placed
 from brain_tumor.labels import Label, LabelArray, LabelScheme
+from brain_tumor.segmentation.foreign.adapter import AdaptedNetwork
 from brain_tumor.segmentation.presence import Presence, presence_warnings
 from brain_tumor.segmentation.result import (
     ClassProbabilities,
@@ -111,10 +112,18 @@ class SubregionSegmenter:
         """
         timer = StageTimer()
         with timer.stage("preprocess"):
-            working = to_working_grid(case)
+            working = self.working(case)
         with timer.stage("network"):
             prediction = self.predict(working, mirrored=mirrored)
         return self.finish(case, prediction, timer)
+
+    def working(self, case: Case) -> WorkingCase:
+        """The case on the grid that the network reads.
+
+        Raises:
+            VolumeError: If the reference volume is empty or no head.
+        """
+        return working_case_of(self._network, case)
 
     def finish(
         self,
@@ -148,15 +157,39 @@ class SubregionSegmenter:
             labelmap=labelmap,
             scheme=LabelScheme.SUBREGIONS,
             model=self._version,
-            reason=_reason(case),
+            reason=self._reason(case),
             volumes_ml=volumes,
             uncertainty=uncertainty,
             timings_s=timer.seconds,
-            warnings=_warnings(case, labelmap, disbelieved_ml, presence),
+            warnings=(
+                *self._never_seen(case),
+                *_warnings(case, labelmap, disbelieved_ml, presence),
+            ),
             probabilities=probabilities,
             network=self._network,
             presence=presence,
             helpers=helpers,
+        )
+
+    def _reason(self, case: Case) -> str:
+        names = ", ".join(s.value for s in case.present)
+        if isinstance(self._network, AdaptedNetwork):
+            needed = ", ".join(self._network.spec.channels)
+            return f"The imported model in use reads {needed}; this case has {names}."
+        every = "t1, t1c, t2 and flair"
+        return f"The sub-region model reads any subset of {every}; this case has {names}."
+
+    def _never_seen(self, case: Case) -> tuple[str, ...]:
+        """Warning about sequences without which an imported network was never trained."""
+        if not isinstance(self._network, AdaptedNetwork):
+            return ()
+        wanted = self._network.spec.channels
+        lacking = [name for name in wanted if Sequence(name) not in case.volumes]
+        if not lacking:
+            return ()
+        return (
+            f"The imported model in use was trained with {', '.join(lacking)} and has never seen a "
+            "case without; check the whole outline.",
         )
 
     def predict(self, working: WorkingCase, *, mirrored: bool = False) -> WorkingPrediction:
@@ -182,7 +215,7 @@ class SubregionSegmenter:
 
     def _probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
         with inference(bf16=self._bf16):
-            logits = self._network(inputs)
+            logits = _logits(self._network, inputs)
         # a clone made outside inference mode is an ordinary tensor
         probabilities: torch.Tensor = logits.float().softmax(dim=1).clone()
         return probabilities
@@ -205,6 +238,24 @@ class SubregionSegmenter:
             if value is Label.NCR:
                 disbelieved_ml = float(np.count_nonzero(changed)) * voxel_ml
         return WorkingPrediction(probabilities, prediction.case), disbelieved_ml
+
+
+def working_case_of(network: nn.Module, case: Case) -> WorkingCase:
+    """A case on the grid of a network, which may be one that was trained elsewhere.
+
+    Raises:
+        VolumeError: If the reference volume is empty or no head.
+    """
+    if isinstance(network, AdaptedNetwork):
+        return to_working_grid(case, network.spacing_mm, network.multiple)
+    return to_working_grid(case)
+
+
+def _logits(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    if isinstance(network, AdaptedNetwork):
+        return network.in_windows(inputs)
+    logits: torch.Tensor = network(inputs)
+    return logits
 
 
 class StageTimer:
@@ -296,11 +347,6 @@ def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
             )
         )
     return slices[0], slices[1], slices[2]
-
-
-def _reason(case: Case) -> str:
-    names = ", ".join(s.value for s in case.present)
-    return f"The sub-region model reads any subset of t1, t1c, t2 and flair; this case has {names}."
 
 
 def _warnings(

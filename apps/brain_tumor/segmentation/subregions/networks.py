@@ -10,6 +10,7 @@ from monai.networks.nets import UNet  # type: ignore[attr-defined]
 from torch import nn
 
 from brain_tumor.errors import ModelError
+from brain_tumor.segmentation.foreign.adapter import ADAPTED, adapted_network
 
 DEFAULT_CHANNELS = (24, 48, 96, 192, 256)
 
@@ -45,6 +46,9 @@ def network_from_metadata(metadata: Mapping[str, Any], state: dict[str, torch.Te
     Raises:
         ModelError: If metadata and weights do not fit together.
     """
+    entry = metadata.get("network")
+    if isinstance(entry, Mapping) and entry.get("name") == ADAPTED:
+        return adapted_network(entry, state)
     try:
         network = build_unet(metadata["network"]["channels"])
         network.load_state_dict(state)

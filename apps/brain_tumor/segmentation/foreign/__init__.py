@@ -1,0 +1,1 @@
+"""Networks that were trained elsewhere: read as data, never executed, then used like our own."""
