@@ -96,7 +96,7 @@ def test_the_programs_of_a_bundle_are_commands_that_exist(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr("brain_tumor.cli.main", asked.append)
+    monkeypatch.setattr("brain_tumor.cli.main", lambda argv: asked.append(argv))
     for file in ("train.json", "evaluate.json"):
         path = models_folder() / name / "configs" / file
         if file in configs_of(name):
