@@ -63,7 +63,7 @@ from brain_tumor.training_kit.schedule import warm_up_under_cosine
 
 logger = logging.getLogger(__name__)
 
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 HISTORY = "history.jsonl"
 BUNDLED_HISTORY = Path("docs") / HISTORY
 CONTINUED_LEARNING_RATE = 4e-4

@@ -16,7 +16,7 @@ NEEDED = (
     *("lgg/index.csv", "healthy", "glioma3d"),
     *("brats20/cubes.npz", "brats20/masks128.npz", "brats20/twins.json"),
 )
-VERSION = "0.1.0"
+VERSION = "0.1.1"
 CONTINUED_RATE = 1 / 3
 """Share of the learning rate for weights that have learnt already."""
 
