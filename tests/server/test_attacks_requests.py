@@ -188,7 +188,7 @@ def test_a_connection_with_a_request_is_left_alone():
     assert connection.aborted == []
 
 
-STUCK = """
+STUCK = r"""
 import os, threading, time
 from brain_tumor.server.ending import end_in_time
 

@@ -174,7 +174,7 @@ def test_networks_of_people_never_rest():
         torch.nn.Identity()(torch.zeros(1))
 
 
-@pytest.mark.parametrize(("usual_s", "told_s"), [(0.0, 1), (12.3, 13), (900.0, 60)])
+@pytest.mark.parametrize(("usual_s", "told_s"), [(0.0, 5), (0.2, 1), (12.3, 13), (900.0, 60)])
 def test_who_is_refused_hears_when_a_place_is_free(usual_s, told_s):
     gate = InferenceGate(at_once=1, waiting=0)
     gate._usual_s = usual_s

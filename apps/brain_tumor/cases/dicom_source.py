@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 
 from brain_tumor.cases.files.dicom_headers import DAMAGES, text_of
+from brain_tumor.cases.files.dicom_safety import read_quietly
 from brain_tumor.cases.files.dicom_series import DicomSeries
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.sequences import Sequence
@@ -219,7 +219,7 @@ def derived_uid(text: str) -> str:
 def _attributes(path: Path) -> dict[str, str]:
     """Patient and study of a file, decoded to Unicode."""
     try:
-        header = pydicom.dcmread(
+        header = read_quietly(
             path, stop_before_pixels=True, force=True, specific_tags=list(PATIENT_AND_STUDY)
         )
         header.decode()

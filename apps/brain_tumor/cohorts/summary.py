@@ -118,7 +118,7 @@ def modified_z_scores(
 
     Example:
         >>> modified_z_scores(np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 104.5])).round(2)[-1]
-        33.89
+        33.56
     """
     known = values[np.isfinite(values)]
     if len(known) < FEWEST_COMPARED:

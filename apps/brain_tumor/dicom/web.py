@@ -157,7 +157,7 @@ def case_id_of_study(uid: str) -> str:
 
     Example:
         >>> case_id_of_study("1.2.3")
-        'study-9c6f95d0c4ae'
+        'study-c47f5b18b8a4'
     """
     return f"study-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 
 from brain_tumor.cases.files import gdcm_worker
+from brain_tumor.cases.files.dicom_safety import read_quietly
 from brain_tumor.errors import FileFormatError
 
 DECODE_S = 120.0
@@ -54,7 +54,7 @@ def is_compressed(path: Path) -> bool:
     Raises:
         Exception: What pydicom raises on a damaged header.
     """
-    header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=["Rows"])
+    header = read_quietly(path, stop_before_pixels=True, force=True, specific_tags=["Rows"])
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:  # GDCM takes such a file for plain little-endian
         return False

@@ -9,10 +9,12 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pydicom
 from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
@@ -123,3 +125,18 @@ def _refuse_kinds(path: Path, *, force: bool) -> None:
             "DICOM is deflated as a whole; expected plain or compressed pixel data",
             remedy="Export the series as Explicit VR Little Endian.",
         )
+
+
+def read_quietly(path: Path, **options: Any) -> pydicom.Dataset:
+    """`pydicom.dcmread` without its warnings, which quote what a header says of a patient.
+
+    Args:
+        path: File.
+        options: Of `dcmread`.
+
+    Raises:
+        Exception: What pydicom raises on a damaged header.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, **options)

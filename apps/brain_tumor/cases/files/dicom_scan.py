@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 
 from brain_tumor.cases.files.dicom_headers import (
     DAMAGES,
@@ -37,6 +36,7 @@ from brain_tumor.cases.files.dicom_joining import (
     has_doubles,
     join_pieces,
 )
+from brain_tumor.cases.files.dicom_safety import read_quietly
 from brain_tumor.cases.files.dicom_series import DicomSeries, Slice
 from brain_tumor.cases.files.folders import files_below
 from brain_tumor.cases.sequences import Agent
@@ -306,7 +306,7 @@ def _without_repeats(members: list[_Plane]) -> tuple[list[_Plane], list[Path]]:
 def _content(path: Path) -> str:
     """What tells the image of a file from others at its place: echo, kind, stored values."""
     try:
-        whole = pydicom.dcmread(path, force=True)
+        whole = read_quietly(path, force=True)
         state = hashlib.sha256(bytes(whole.get("PixelData") or b""))
         for keyword in ("RescaleSlope", "RescaleIntercept", "EchoTime", "ImageType"):
             state.update(str(whole.get(keyword)).encode())

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 
 from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional, text_of
-from brain_tumor.cases.files.dicom_safety import read_checked
+from brain_tumor.cases.files.dicom_safety import read_checked, read_quietly
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.files.segmentations import Segment, merged
 from brain_tumor.cases.files.stored import check_size
@@ -59,7 +58,7 @@ def read_dicom_segmentation(path: Path) -> DicomSegmentation:
     """
     try:
         read_checked(path, ["SOPClassUID", "Rows", "Columns", "NumberOfFrames", "BitsAllocated"])
-        header = pydicom.dcmread(path)
+        header = read_quietly(path)
         if text_of(header, "SOPClassUID") not in SEGMENTATION_CLASSES:
             raise FileFormatError("the file is DICOM, but no segmentation")
         return _read(header)

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from brain_tumor.cases.files.dicom_decoding import decode
 from brain_tumor.cases.files.dicom_headers import DAMAGES, Vector, functional, has_preamble
+from brain_tumor.cases.files.dicom_safety import read_quietly
 from brain_tumor.cases.files.nrrd_files import LPS_TO_RAS
 from brain_tumor.cases.files.stored import StoredVolume, check_size
 from brain_tumor.cases.sequences import Agent, Sequence, names_other_image, read_name
@@ -292,11 +292,11 @@ def _decode_frames(path: Path) -> npt.NDArray[Any]:
     GDCM knows one slope a file, so the slopes of enhanced files are taken out of a copy before it
     decodes the stored values.
     """
-    header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    header = read_quietly(path, stop_before_pixels=True, force=True)
     slopes = _frame_slopes(header)
     if slopes is None:
         return _decode_file(path)
-    whole = pydicom.dcmread(path, force=True)
+    whole = read_quietly(path, force=True)
     for item in [whole, *whole.get("PerFrameFunctionalGroupsSequence", [])]:
         _drop_rescale(item)
     for item in whole.get("SharedFunctionalGroupsSequence", []):
@@ -320,7 +320,7 @@ def _decode_file(path: Path) -> npt.NDArray[Any]:
 
 def _decode_bare(path: Path) -> npt.NDArray[Any]:
     """Voxels of a file without preamble, which GDCM may not know, from a copy that has one."""
-    whole = pydicom.dcmread(path, force=True)
+    whole = read_quietly(path, force=True)
     if "TransferSyntaxUID" not in whole.file_meta:
         little = ExplicitVRLittleEndian if not whole.is_implicit_VR else ImplicitVRLittleEndian
         whole.file_meta.TransferSyntaxUID = (
@@ -335,7 +335,7 @@ def _decode_bare(path: Path) -> npt.NDArray[Any]:
 def _voxels(path: Path) -> int:
     """How many voxels a file announces; checked against its length when it was found."""
     tags = ["Rows", "Columns", "NumberOfFrames"]
-    header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
+    header = read_quietly(path, stop_before_pixels=True, force=True, specific_tags=tags)
     return int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
 
 

@@ -18,6 +18,8 @@ from brain_tumor.errors import BusyError
 DEFAULT_AT_ONCE = 1  # a second one on two cores slows both down five-fold
 DEFAULT_WAITING = 8
 DEFAULT_PATIENCE_S = 600.0
+UNKNOWN_S = 5.0
+"""What an inference is thought to take before the first one has ended."""
 
 
 class InferenceGate:
@@ -112,7 +114,8 @@ class InferenceGate:
 
     def _until_a_place_s(self) -> int:
         """Seconds until one of those inside will be done, as it usually takes; 1 to 60."""
-        return max(1, min(60, math.ceil(self._usual_s / self._at_once)))
+        usual_s = self._usual_s or UNKNOWN_S
+        return max(1, min(60, math.ceil(usual_s / self._at_once)))
 
 
 _BACKGROUND = threading.local()
