@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -12,11 +11,11 @@ import slicer
 from TumorLensLib import rationale
 from TumorLensLib.client import Client, InferReply
 from TumorLensLib.colours import CHANGED
-from TumorLensLib.jobs import CancelledError
 from TumorLensLib.labels import CORRECT_TYPES, SCHEMES
 from TumorLensLib.refine import click_params
 from TumorLensLib.segments import SegmentError
 from TumorLensLib.session import Action, Origin
+from TumorLensLib.submission import Remarks, submit
 from TumorLensLib.transport import RefusedError, ServerError
 from TumorLensLib.volumefiles import VolumeData
 
@@ -39,23 +38,6 @@ EFFECTS = (
 )
 VERDICTS = ("", "right", "wrong", "unclear")
 CONFLICT = 409
-
-
-@dataclass(frozen=True)
-class Remarks:
-    """What is sent with a labelmap.
-
-    Attributes:
-        tumor_type: The right type, or empty.
-        reason: What shows it.
-        verdicts: Judged sentences.
-        model: Whose sentences they are.
-    """
-
-    tumor_type: str
-    reason: str
-    verdicts: list[dict[str, Any]]
-    model: str
 
 
 class CorrectPanel(Panel):
@@ -357,28 +339,7 @@ class CorrectPanel(Panel):
         case = session.case
 
         def work(client: Client) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-            stored = client.submit_label(case.name, label, info)
-            problems: list[tuple[str, str]] = []
-            kind, verdicts = said.tumor_type, said.verdicts
-            for wanted, name, send in (
-                (kind, "type", lambda: client.correct_type(case.name, kind, said.reason)),
-                (
-                    verdicts,
-                    "sentences",
-                    lambda: client.judge_sentences(case.name, verdicts, said.model),
-                ),
-                (True, "", lambda: client.release(case.name)),
-            ):
-                if not wanted:
-                    continue
-                try:
-                    send()
-                except CancelledError:
-                    raise
-                except ServerError as error:
-                    if name:
-                        problems.append((name, str(error)))
-            return stored, problems
+            return submit(client, case.name, label, info, said)
 
         def done(result: tuple[dict[str, Any], list[tuple[str, str]]]) -> None:
             stored, problems = result
