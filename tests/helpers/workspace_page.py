@@ -135,9 +135,10 @@ def settled(page: Any, selector: str) -> None:
 def submit(page: Any) -> int:
     """Submit the open correction; the version that it became."""
     page.click("[data-tab=Correct]")
+    before = page.get_attribute("main", "data-submitted") or ""
     page.click("[data-act=submit]")
     page.click("dialog[open] button.primary")
-    settled(page, "main[data-submitted]")
+    settled(page, f"main[data-submitted]:not([data-submitted='{before}'])")
     return int(page.get_attribute("main", "data-submitted"))
 
 
