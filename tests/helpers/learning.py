@@ -12,16 +12,36 @@ import torch
 from brain_tumor.bundles import METADATA, WEIGHTS
 from brain_tumor.learning.gate.promotion import CaseScore, GateReport, Source, judge
 from brain_tumor.learning.registry.registry import CARD, ModelRegistry
+from brain_tumor.learning.registry.reloading import active_segmenter
 from brain_tumor.learning.retraining.job_folder import Correction, JobFolder, TrainingRequest
 from brain_tumor.segmentation.subregions.networks import build_unet
 from brain_tumor.segmentation.tumor_core.network import CoreNetwork, CoreNetworkArguments
+from brain_tumor.server.app import ServerApp
 from safetensors.torch import save_file
 
-from tests.helpers.phantoms import a_phantom, coarse_spec
+from tests.helpers.phantoms import a_glioma_phantom, a_phantom, coarse_spec
 from tests.helpers.volumes import write_nifti
 
 CHANNELS = (4, 8)
 CORE = CoreNetworkArguments((8, 8, 8, 8))
+
+
+class SwitchingApp(ServerApp):
+    """The app as `main.py` builds it, over tiny models."""
+
+    def load_segmenter(self):
+        return active_segmenter(self.registry)
+
+
+def write_glioma_study(studies: Path) -> Path:
+    """One case, P1, of all its sequences."""
+    phantom = a_glioma_phantom()
+    for sequence, volume in phantom.case.volumes.items():
+        name = f"sequences/P1/{sequence.value}.nii.gz"
+        if sequence is phantom.case.reference:
+            name = "P1.nii.gz"
+        write_nifti(studies / name, volume.array, volume.affine)
+    return studies
 
 
 def write_bundle(

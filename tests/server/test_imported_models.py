@@ -10,27 +10,29 @@ from brain_tumor.bundles import MODELS_ENV, read_bundle
 from brain_tumor.cli import main
 from brain_tumor.errors import InputError
 from brain_tumor.learning.foreign import export_model, import_model
-from brain_tumor.learning.registry.reloading import active_segmenter
 from brain_tumor.learning.retraining.segmentation_tuner import SegmentationTuner
 from brain_tumor.segmentation.foreign.sources import Told
-from brain_tumor.server.app import ServerApp
 
 from tests.helpers.foreign_models import write_nnunet, write_zoo_bundle
-from tests.helpers.learning import BETTER, KEPT, gate, write_corrected_studies, write_models
+from tests.helpers.learning import (
+    BETTER,
+    KEPT,
+    SwitchingApp,
+    gate,
+    write_corrected_studies,
+    write_glioma_study,
+    write_models,
+)
 from tests.helpers.phantoms import a_glioma_phantom
 from tests.helpers.server import parse_reply
 from tests.helpers.type_reader import a_type_reader
-from tests.helpers.volumes import write_nifti
 from tests.server.conftest import refusal
 
 TOLD = Told(spacing_mm=(8.0, 8.0, 8.0))  # a head is one window
 
 
-class SwitchingApp(ServerApp):
-    """The app as `main.py` builds it, over tiny models."""
-
-    def load_segmenter(self):
-        return active_segmenter(self.registry)
+class ExplainingApp(SwitchingApp):
+    """With a reader of tumour types."""
 
     def load_type_reader(self):
         return a_type_reader
@@ -38,19 +40,13 @@ class SwitchingApp(ServerApp):
 
 @pytest.fixture
 def studies(tmp_path):
-    phantom = a_glioma_phantom()
-    for sequence, volume in phantom.case.volumes.items():
-        name = f"sequences/P1/{sequence.value}.nii.gz"
-        if sequence is phantom.case.reference:
-            name = "P1.nii.gz"
-        write_nifti(tmp_path / "studies" / name, volume.array, volume.affine)
-    return tmp_path / "studies"
+    return write_glioma_study(tmp_path / "studies")
 
 
 @pytest.fixture
 def app(studies, tmp_path, monkeypatch):
     monkeypatch.setenv(MODELS_ENV, str(write_models(tmp_path / "models")))
-    return SwitchingApp(app_dir=str(tmp_path), studies=str(studies), conf={})
+    return ExplainingApp(app_dir=str(tmp_path), studies=str(studies), conf={})
 
 
 def version_in_use(client):

@@ -3,32 +3,23 @@ import threading
 import numpy as np
 import pytest
 from brain_tumor.bundles import MODELS_ENV
-from brain_tumor.learning.registry.reloading import active_segmenter
-from brain_tumor.server.app import ServerApp
 
-from tests.helpers.learning import BETTER, KEPT, gate, write_bundle, write_models
-from tests.helpers.phantoms import a_glioma_phantom
+from tests.helpers.learning import (
+    BETTER,
+    KEPT,
+    SwitchingApp,
+    gate,
+    write_bundle,
+    write_glioma_study,
+    write_models,
+)
 from tests.helpers.server import parse_reply
-from tests.helpers.volumes import write_nifti
 from tests.server.conftest import refusal
-
-
-class SwitchingApp(ServerApp):
-    """The app as `main.py` builds it, over tiny models."""
-
-    def load_segmenter(self):
-        return active_segmenter(self.registry)
 
 
 @pytest.fixture
 def studies(tmp_path):
-    phantom = a_glioma_phantom()
-    for sequence, volume in phantom.case.volumes.items():
-        name = f"sequences/P1/{sequence.value}.nii.gz"
-        if sequence is phantom.case.reference:
-            name = "P1.nii.gz"
-        write_nifti(tmp_path / "studies" / name, volume.array, volume.affine)
-    return tmp_path / "studies"
+    return write_glioma_study(tmp_path / "studies")
 
 
 @pytest.fixture

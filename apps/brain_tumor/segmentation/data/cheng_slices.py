@@ -23,10 +23,9 @@ from scipy import ndimage
 from sklearn.model_selection import StratifiedGroupKFold
 
 from brain_tumor.cases.grid.geometry import axis_map
-from brain_tumor.cases.sequences import Sequence
 from brain_tumor.errors import FileFormatError, NotFoundError
 from brain_tumor.segmentation.data.lgg import PIXEL_MM as LGG_PIXEL_MM
-from brain_tumor.segmentation.data.lgg import Head, heads_beside_fold
+from brain_tumor.segmentation.data.lgg import Head, free_t1c_slices, heads_beside_fold
 from brain_tumor.segmentation.tumor_core.network import PIXEL_MM
 from brain_tumor.segmentation.tumor_core.slices import ORIENTATION, Plane, plane_stack
 
@@ -350,22 +349,15 @@ class _Builder:
 
     def add_free_slices(self, head: Head) -> None:
         """Slices of a head with contrast agent that are not next to one with tumour."""
-        if Sequence.T1C not in head.case.volumes:
-            return
-        array = head.case.volumes[Sequence.T1C].array
-        near = ndimage.binary_dilation(head.whole_tumor.any(axis=(0, 1)))
-        for number in np.flatnonzero(~near):
-            picture = array[..., number].T
-            if np.count_nonzero(picture > 20) >= MIN_TISSUE_SHARE * picture.size:
-                pixels = np.zeros(picture.shape, dtype=np.uint8)
-                self.add(
-                    picture,
-                    pixels,
-                    (LGG_PIXEL_MM, LGG_PIXEL_MM),
-                    Collection.HEAD,
-                    FREE_HEAD,
-                    head.person,
-                )
+        for _, picture in free_t1c_slices(head):
+            self.add(
+                picture.T,
+                np.zeros(picture.T.shape, dtype=np.uint8),
+                (LGG_PIXEL_MM, LGG_PIXEL_MM),
+                Collection.HEAD,
+                FREE_HEAD,
+                head.person,
+            )
 
     def finish(self) -> SliceSet:
         pixels = np.stack(self._pixels)

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from brain_tumor.cases.case import Case
 from brain_tumor.cases.sequences import Sequence
-from brain_tumor.cases.volume import Volume
+from brain_tumor.cases.volume import ScalarArray, Volume
 from brain_tumor.errors import FileFormatError
 from brain_tumor.segmentation.data.folds import patient_fold
 
@@ -31,6 +32,7 @@ PIXEL_MM = 240 / 256
 EXTENT_MM = 135.0
 """Distance from the first slice to the last, a guess as well."""
 CHANNELS = (Sequence.T1, Sequence.FLAIR, Sequence.T1C)
+DARK, LEAST_TISSUE_SHARE = 20, 0.05
 PERSON_LENGTH = len("TCGA_CS_4941")
 
 
@@ -73,6 +75,18 @@ def heads_beside_fold(data: Path, fold: int | None) -> Iterator[Head]:
     for rows in _patients(data):
         if fold is None or person_fold(_person(rows[0])) != fold:
             yield _read(data, rows)
+
+
+def free_t1c_slices(head: Head) -> Iterator[tuple[int, ScalarArray]]:
+    """Numbers and slices of the t1c that show a head and are not next to one with tumour."""
+    if Sequence.T1C not in head.case.volumes:
+        return
+    array = head.case.volumes[Sequence.T1C].array
+    near = ndimage.binary_dilation(head.whole_tumor.any(axis=(0, 1)))
+    for number in np.flatnonzero(~near):
+        picture = array[..., number]
+        if np.count_nonzero(picture > DARK) >= LEAST_TISSUE_SHARE * picture.size:
+            yield int(number), picture
 
 
 def person_fold(person: str) -> int:

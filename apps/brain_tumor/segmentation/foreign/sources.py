@@ -294,14 +294,12 @@ def _channels(definitions: Any) -> tuple[str, ...]:
     Raises:
         InputError: If one is not known.
     """
-    names = _ordered(definitions)
-    found = [_SEQUENCE_WORDS.get(_word(name)) for name in names]
-    if not found or None in found:
-        raise InputError(
-            f"the names of the channels do not tell the sequences: {', '.join(names)[:80] or '-'}",
-            remedy="Name them in the order of the network: --channels t1c,t1,t2,flair.",
-        )
-    return tuple(sequence.value for sequence in found if sequence is not None)
+    return _told_by_names(
+        definitions,
+        {word: sequence.value for word, sequence in _SEQUENCE_WORDS.items()},
+        "channels do not tell the sequences",
+        "Name them in the order of the network: --channels t1c,t1,t2,flair.",
+    )
 
 
 def _outputs(definitions: Any) -> tuple[str, ...]:
@@ -310,15 +308,24 @@ def _outputs(definitions: Any) -> tuple[str, ...]:
     Raises:
         InputError: If one is not known.
     """
+    return _told_by_names(
+        definitions,
+        _OUTPUT_WORDS,
+        "outputs do not tell the labels",
+        "Name them in the order of the network: --labels TC,WT,ET, or "
+        "--labels background,NCR,ED,ET.",
+    )
+
+
+def _told_by_names(
+    definitions: Any, words: Mapping[str, str], what: str, remedy: str
+) -> tuple[str, ...]:
     names = _ordered(definitions)
-    found = [_OUTPUT_WORDS.get(_word(name)) for name in names]
-    if not found or None in found:
-        raise InputError(
-            f"the names of the outputs do not tell the labels: {', '.join(names)[:80] or '-'}",
-            remedy="Name them in the order of the network: --labels TC,WT,ET, or "
-            "--labels background,NCR,ED,ET.",
-        )
-    return tuple(name for name in found if name is not None)
+    found = [words[word] for word in map(_word, names) if word in words]
+    if not found or len(found) < len(names):
+        shown = ", ".join(names)[:80] or "-"
+        raise InputError(f"the names of the {what}: {shown}", remedy=remedy)
+    return tuple(found)
 
 
 def _nnunet_outputs(labels: Any) -> tuple[str, ...]:

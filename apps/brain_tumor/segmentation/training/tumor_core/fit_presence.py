@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 from tqdm import tqdm
 
 from brain_tumor.cases.case import Case
@@ -23,7 +22,7 @@ from brain_tumor.cases.sequences import Sequence
 from brain_tumor.cases.volume import Volume
 from brain_tumor.errors import InputError
 from brain_tumor.segmentation.data.cheng_slices import cheng_slices_of_fold, read_cheng_slice
-from brain_tumor.segmentation.data.lgg import Head, heads_of_fold
+from brain_tumor.segmentation.data.lgg import Head, free_t1c_slices, heads_of_fold
 from brain_tumor.segmentation.evaluation.heads import free_slab
 from brain_tumor.segmentation.evaluation.tumor_core import held_out_fold
 from brain_tumor.segmentation.evaluation.tumor_core_cases import (
@@ -35,9 +34,6 @@ from brain_tumor.segmentation.evaluation.tumor_core_cases import (
 from brain_tumor.segmentation.presence import measure_presence
 from brain_tumor.segmentation.training.presence import fit_presence, write_presence
 from brain_tumor.segmentation.tumor_core.segmenter import TumorCoreSegmenter, core_voxel_ml
-
-LEAST_TISSUE_SHARE = 0.05
-DARK = 20.0
 
 Values = npt.NDArray[np.float64]
 
@@ -58,12 +54,9 @@ def free_images(head: Head) -> Iterator[Volume]:
     if Sequence.T1C not in head.case.volumes:
         return
     volume = head.case.volumes[Sequence.T1C]
-    near = ndimage.binary_dilation(head.whole_tumor.any(axis=(0, 1)))
-    for number in np.flatnonzero(~near):
-        picture = volume.array[..., number]
-        if np.count_nonzero(picture > DARK) >= LEAST_TISSUE_SHARE * picture.size:
-            affine = volume.affine @ np.diag([1.0, 1.0, THICK_SLICE_MM / head.thickness_mm, 1.0])
-            yield Volume(picture[..., None], affine)
+    single = volume.affine @ np.diag([1.0, 1.0, THICK_SLICE_MM / head.thickness_mm, 1.0])
+    for _, picture in free_t1c_slices(head):
+        yield Volume(picture[..., None], single)
     slab = free_slab(head.whole_tumor, head.thickness_mm)
     if slab is not None:
         yield Volume(volume.array[..., slab], volume.affine)
